@@ -42,7 +42,8 @@ extern "C" {
 #define GN_PAGING_VERSION_MAJOR 0
 #define GN_PAGING_VERSION_MINOR 1
 
-/** The version of the library in use: MAJOR << 16 | MINOR. Context: any. Thread-safety: reentrant. */
+/** The version of the library in use: MAJOR << 16 | MINOR. Context: any. Thread-safety: reentrant.
+ */
 GN_API uint32_t gn_paging_version(void);
 
 /* Formats. Values are part of the ABI; numbers not named here are kept for formats to come. */
@@ -71,22 +72,23 @@ GN_API uint32_t gn_paging_version(void);
 #define GN_PAGING_RWXU (GN_PAGING_R | GN_PAGING_W | GN_PAGING_X | GN_PAGING_U)
 
 /* How an access is made; or-ed to GN_ACCESS_READ, _WRITE or _EXEC. */
-#define GN_PAGING_ACCESS_KIND  0x0fu  /**< mask of the GN_ACCESS_* part */
-#define GN_PAGING_AS_USER      0x10u  /**< with user privilege; else supervisor */
-#define GN_PAGING_IMPLICIT     0x20u  /**< x86: implicit supervisor access (descriptor tables) */
-#define GN_PAGING_NO_UPDATE    0x40u  /**< leave A and D as they are, and do not fault for them */
+#define GN_PAGING_ACCESS_KIND 0x0fu /**< mask of the GN_ACCESS_* part */
+#define GN_PAGING_AS_USER     0x10u /**< with user privilege; else supervisor */
+#define GN_PAGING_IMPLICIT    0x20u /**< x86: implicit supervisor access (descriptor tables) */
+#define GN_PAGING_NO_UPDATE   0x40u /**< leave A and D as they are, and do not fault for them */
 
 /* Control state. Bits of the other architecture are ignored. */
-#define GN_PAGING_X86_WP     0x0001u /**< CR0.WP */
-#define GN_PAGING_X86_NXE    0x0002u /**< EFER.NXE */
-#define GN_PAGING_X86_SMEP   0x0004u /**< CR4.SMEP */
-#define GN_PAGING_X86_SMAP   0x0008u /**< CR4.SMAP */
-#define GN_PAGING_X86_AC     0x0010u /**< RFLAGS.AC */
-#define GN_PAGING_X86_PKE    0x0020u /**< CR4.PKE: gn_paging_context.pkru applies to user pages */
-#define GN_PAGING_X86_1G     0x0040u /**< CPUID Page1GB: 1 GiB pages exist */
-#define GN_PAGING_RISCV_SUM  0x0100u /**< sstatus.SUM */
-#define GN_PAGING_RISCV_MXR  0x0200u /**< sstatus.MXR */
-#define GN_PAGING_RISCV_ADUE 0x0400u /**< the MMU sets A and D; else (Svade) they fault when clear */
+#define GN_PAGING_X86_WP    0x0001u /**< CR0.WP */
+#define GN_PAGING_X86_NXE   0x0002u /**< EFER.NXE */
+#define GN_PAGING_X86_SMEP  0x0004u /**< CR4.SMEP */
+#define GN_PAGING_X86_SMAP  0x0008u /**< CR4.SMAP */
+#define GN_PAGING_X86_AC    0x0010u /**< RFLAGS.AC */
+#define GN_PAGING_X86_PKE   0x0020u /**< CR4.PKE: gn_paging_context.pkru applies to user pages */
+#define GN_PAGING_X86_1G    0x0040u /**< CPUID Page1GB: 1 GiB pages exist */
+#define GN_PAGING_RISCV_SUM 0x0100u /**< sstatus.SUM */
+#define GN_PAGING_RISCV_MXR 0x0200u /**< sstatus.MXR */
+#define GN_PAGING_RISCV_ADUE \
+    0x0400u /**< the MMU sets A and D; else (Svade) they fault when clear */
 
 /* Kinds of outcome of a walk. */
 #define GN_PAGING_TRANSLATED         0 /**< gpa, shift and permissions hold */
