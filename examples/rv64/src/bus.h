@@ -61,4 +61,9 @@ int rv64_bus_dma_read(const struct rv64_bus *bus, uint64_t gpa, void *to, uint64
 /** Copies into guest RAM and tells dma_wrote. @return 0, or -1 (nothing copied). */
 int rv64_bus_dma_write(struct rv64_bus *bus, uint64_t gpa, const void *from, uint64_t length);
 
+/**
+ * Tells dma_wrote of a write made through rv64_bus_ram(), such as a read(2) straight into RAM.
+ */
+void rv64_bus_wrote(struct rv64_bus *bus, uint64_t gpa, uint64_t length);
+
 #endif /* RV64_BUS_H */
