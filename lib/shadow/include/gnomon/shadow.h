@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef GN_SHADOW_H
+#define GN_SHADOW_H
+
+/*
+ * gnomon/shadow.h - shadow page tables.
+ *
+ * The guest builds page tables (GPT) from guest virtual to guest physical addresses. An MMU that
+ * knows nothing of the guest needs tables from guest virtual to host physical addresses: shadow
+ * page tables (SPT). This library builds them on demand and keeps them true.
+ *
+ *          guest's tables                               shadow tables: what the MMU walks
+ *
+ *    satp -> [root] -> [table T] -> GPA                 [S(root)] -> [S(T)] -> HPA
+ *                         ^                                            ^
+ *        the guest writes |            gn_shadow_sync(GPA of the entry)| re-reads that entry and
+ *        an entry of T    +--- trapped, or recorded in a log ----------+ brings S(T) up to date
+ *
+ * A shadow table stands for one guest table *in one role*: its level, the permissions inherited
+ * from above, the format and the control bits that change what entries mean. Roots and shadow
+ * tables are shared by all who use them in the same role. A guest page larger than what can be
+ * mapped in one piece (it crosses a memory slot's edge, a table lies inside it) is splintered
+ * through shadow tables that stand for no guest table at all.
+ *
+ * What may go wrong between the two worlds, and what keeps it from going wrong:
+ *
+ *  - The guest changes an entry. Every page that holds a shadowed table is either write-protected
+ *    (policy TRAP: the write comes to the embedder, who performs it and calls gn_shadow_sync()
+ *    at once) or marked traced (policy TRACED: the MMU completes and records the write, the
+ *    embedder drains the record at the next coherence point and calls gn_shadow_sync() for each).
+ *  - The MMU has cached what an SPT said. Every change that takes something away from an SPT
+ *    entry calls invalidate_... before the library's function returns: at every moment, what the
+ *    MMU caches is what the SPT says or less. So an embedder's own flushes are needed for nothing
+ *    but the coherence point itself.
+ *  - Memory runs out. The number of tables is fixed at init. A fault reserves what it may need
+ *    before it changes anything; what was not used for longest (second chance) makes room.
+ *
+ * Invariant: at every coherence point, after the log is drained, for every address and access
+ * kind, MMU-with-SPT and a fresh walk of the GPT agree. gn_shadow_audit() checks it.
+ *
+ * Rules of use:
+ *
+ *     gn_shadow_slot_add()                    what backs guest physical memory
+ *     gn_shadow_root_get()  -> root.hpa       on a change of address space; load it, then
+ *     gn_shadow_root_put()                    give back the one that was loaded before
+ *     gn_shadow_fault()                       whenever the MMU could not complete an access
+ *     gn_shadow_sync()                        for every write to guest memory that was trapped,
+ *                                             logged, or done behind the MMU (devices)
+ *
+ * It is not a TLB, does not emulate instructions, and knows neither nested paging nor devices.
+ *
+ * Limits of this version: the guest's and the shadow's format belong to one architecture and have
+ * addresses of one width (or the guest does not translate: GN_PAGING_BARE); x86 guests run with
+ * CR0.WP = 1 and without protection keys. Others get -GN_ERR_NOTSUP.
+ *
+ * Sources: US 8,060,722, 8,219,779 and 8,838,914 (traced writes); K. Adams and O. Agesen, "A
+ * comparison of software and hardware techniques for x86 virtualization", ASPLOS 2006; Linux,
+ * Documentation/virt/kvm/x86/mmu.rst (roles, reverse map); RISC-V Privileged Architecture 20211203
+ * §4.2.1 (SFENCE.VMA); Intel SDM vol. 3A §4.10.
+ */
+
+#include <gnomon/base.h>
+#include <gnomon/paging.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of this library's interface; the soname carries MAJOR. */
+#define GN_SHADOW_VERSION_MAJOR 0
+#define GN_SHADOW_VERSION_MINOR 1
+
+/** The version of the library in use: MAJOR << 16 | MINOR. Context: any. Thread-safety: reentrant.
+ */
+GN_API uint32_t gn_shadow_version(void);
+
+/** The shadow of one virtual machine. */
+struct gn_shadow;
+
+/* How the library learns that the guest wrote to one of its tables. */
+#define GN_SHADOW_POLICY_TRAP   0 /**< table pages are mapped read-only; writes come as TRAPPED */
+#define GN_SHADOW_POLICY_TRACED 1 /**< table pages are mapped writable and marked traced */
+
+/** The bit of a shadow leaf that marks a traced page, as gn_paging decodes it. */
+#define GN_SHADOW_TRACED GN_PAGING_SOFT0
+
+/** In place of a root's id: every root. */
+#define GN_SHADOW_ROOT_ANY UINT32_MAX
+
+/* Kinds of memory slot. */
+#define GN_SHADOW_SLOT_RAM  0 /**< read, write, execute */
+#define GN_SHADOW_SLOT_ROM  1 /**< writes come as GN_SHADOW_ROM_WRITE */
+#define GN_SHADOW_SLOT_MMIO 2 /**< every access comes as GN_SHADOW_MMIO; nothing is mapped */
+
+/** A range of guest physical memory and what backs it. What no slot covers is a hole. */
+struct gn_shadow_slot {
+    uint32_t size;   /**< GN_SHADOW_SLOT_INIT sets it */
+    uint32_t kind;   /**< GN_SHADOW_SLOT_... */
+    gn_gpa_t gpa;    /**< first byte; 4 KiB aligned */
+    uint64_t length; /**< bytes; a multiple of 4 KiB, not 0 */
+    gn_hpa_t hpa;    /**< RAM, ROM: first byte of the backing, 4 KiB aligned, contiguous */
+};
+
+/** First initializer of a gn_shadow_slot. */
+#define GN_SHADOW_SLOT_INIT .size = sizeof(struct gn_shadow_slot)
+
+/* Why a shadow entry is left absent: gn_shadow_absent.kind. */
+#define GN_SHADOW_ABSENT_GUEST 0 /**< the guest's entry is not present */
+#define GN_SHADOW_ABSENT_MMIO  1 /**< the guest's page lies in an MMIO slot */
+
+/** What the library knows about an entry that stays absent. */
+struct gn_shadow_absent {
+    uint32_t size;        /**< of this structure, as the library knows it */
+    uint32_t kind;        /**< GN_SHADOW_ABSENT_... */
+    uint32_t level;       /**< level of the shadow entry, and of the guest entry it stands for */
+    uint32_t permissions; /**< MMIO: GN_PAGING_R|W|X|U|D of the guest's mapping; else 0 */
+    gn_gpa_t entry;       /**< GUEST: address of the guest entry that is not present */
+    gn_gpa_t gpa;         /**< MMIO: guest physical address of the page */
+};
+
+/** What the library asks of the embedder. Called on the thread that called the library. */
+struct gn_shadow_ops {
+    uint32_t size;     /**< GN_SHADOW_OPS_INIT sets it */
+    uint32_t reserved; /**< zero */
+    /** Required. How to read guest entries and to set A and D in them. Must not re-enter. */
+    const struct gn_paging_ops *guest;
+    /**
+     * Required. Gives a 4 KiB frame for a shadow table: where the MMU finds it, and where the
+     * library may write it. Contents are unspecified.
+     * @return 0, or a negative status: the library makes do with the tables it has
+     */
+    int (*frame_alloc)(void *ctx, gn_hpa_t *ret_hpa, void **ret_frame);
+    /** Required. Takes a frame back. No MMU entry leads to it any more. */
+    void (*frame_free)(void *ctx, gn_hpa_t hpa, void *frame);
+    /**
+     * Required. The MMU must forget translations of [gva, gva + length) made through this root, or
+     * through every root if it is GN_SHADOW_ROOT_ANY, on every CPU, before it returns.
+     * Length is a multiple of 4 KiB; gva is aligned to 4 KiB.
+     */
+    void (*invalidate_range)(void *ctx, uint32_t root, gn_gva_t gva, uint64_t length);
+    /** Required. The MMU must forget every translation, of every root. */
+    void (*invalidate_all)(void *ctx);
+    /**
+     * Optional. A root has left the cache: its id and its cookie mean nothing any more, and
+     * translations made through it must be forgotten before the op returns. Whoever tags the MMU's
+     * entries with an ASID for this root gives the ASID back here.
+     */
+    void (*root_gone)(void *ctx, uint32_t root, uint64_t cookie);
+    /**
+     * Optional. An encoding, absent for the MMU, that says why an entry is absent; 0 says nothing.
+     * The library stores it, clears it when the guest's entry is reported as written, and never
+     * interprets it.
+     */
+    uint64_t (*absent_encode)(void *ctx, const struct gn_shadow_absent *absent);
+    /** Optional. A page begins (1) or ceases (0) to hold shadowed tables: for page-granular logs.
+     */
+    void (*table_page)(void *ctx, gn_gpa_t page, uint32_t traced);
+    /** Optional. An invariant is broken; `what` is a constant string. Does not return. */
+    void (*panic)(void *ctx, const char *what);
+};
+
+/** First initializer of a gn_shadow_ops. */
+#define GN_SHADOW_OPS_INIT .size = sizeof(struct gn_shadow_ops)
+
+/** Parameters of a shadow. */
+struct gn_shadow_params {
+    uint32_t size;   /**< GN_SHADOW_PARAMS_INIT sets it */
+    uint32_t format; /**< GN_PAGING_..., of the shadow tables; not BARE */
+    uint32_t policy; /**< GN_SHADOW_POLICY_... */
+    uint32_t tables; /**< shadow tables at most, 16 to 2^20; 0 means 1,024 */
+    uint32_t roots;  /**< cached roots at most, 2 to 65,536; 0 means 64 */
+    uint32_t slots;  /**< memory slots at most, 1 to 256; 0 means 32 */
+    /**
+     * Syncs of a table's entries, since it last served a fault, after which it is taken to be no
+     * table any more and dropped; 0 means 64.
+     */
+    uint32_t flood_limit;
+    uint32_t reserved;               /**< zero */
+    const struct gn_shadow_ops *ops; /**< copied */
+    void *ops_ctx;                   /**< passed to ops */
+};
+
+/** First initializer of a gn_shadow_params. */
+#define GN_SHADOW_PARAMS_INIT .size = sizeof(struct gn_shadow_params)
+
+/** What names a root: an address space of the guest. */
+struct gn_shadow_root_key {
+    uint32_t size;      /**< GN_SHADOW_ROOT_KEY_INIT sets it */
+    uint32_t format;    /**< GN_PAGING_..., of the guest's tables */
+    gn_gpa_t table;     /**< root table, 4 KiB aligned; 0 for BARE */
+    uint32_t controls;  /**< GN_PAGING_...; those that only concern an access (SUM, MXR, AC) do not
+                             distinguish roots */
+    uint32_t phys_bits; /**< x86 MAXPHYADDR, as in gn_paging_context */
+    uint64_t tag;       /**< distinguishes roots over one table: the guest's ASID, say */
+};
+
+/** First initializer of a gn_shadow_root_key. */
+#define GN_SHADOW_ROOT_KEY_INIT .size = sizeof(struct gn_shadow_root_key)
+
+/** A root that may be loaded. */
+struct gn_shadow_root {
+    uint32_t id;       /**< for gn_shadow_fault() and the ops; below params.roots */
+    uint32_t reserved; /**< zero */
+    gn_hpa_t hpa;      /**< what to put into the MMU's root register */
+    uint64_t cookie;   /**< never given to another root: a name for an ASID allocator */
+};
+
+/** An access that the MMU could not complete. */
+struct gn_shadow_access {
+    uint32_t size;     /**< GN_SHADOW_ACCESS_INIT sets it */
+    uint32_t root;     /**< id of the root in force */
+    gn_gva_t gva;      /**< a byte of the access */
+    uint32_t access;   /**< GN_ACCESS_* | GN_PAGING_AS_USER | GN_PAGING_IMPLICIT */
+    uint32_t controls; /**< GN_PAGING_... in force, all of them */
+    uint32_t vcpu;     /**< the virtual CPU; for statistics and future fairness, any number */
+    uint32_t reserved; /**< zero */
+};
+
+/** First initializer of a gn_shadow_access. */
+#define GN_SHADOW_ACCESS_INIT .size = sizeof(struct gn_shadow_access)
+
+/* What became of it. */
+#define GN_SHADOW_FILLED      0 /**< the shadow maps it now: let the MMU try again */
+#define GN_SHADOW_GUEST_FAULT 1 /**< deliver the fault to the guest: see fault and code */
+#define GN_SHADOW_MMIO        2 /**< a device: emulate the access at gpa */
+#define GN_SHADOW_HOLE        3 /**< nothing is there: an access fault, or reads as ones */
+#define GN_SHADOW_ROM_WRITE   4 /**< a write to a read-only slot at gpa */
+#define GN_SHADOW_TRAPPED     5 /**< a write to a table: perform it at gpa, then gn_shadow_sync() */
+
+/** The answer to an access. */
+struct gn_shadow_answer {
+    uint32_t outcome;     /**< GN_SHADOW_FILLED, ... */
+    uint32_t fault;       /**< GUEST_FAULT: GN_PAGING_FAULT_... */
+    uint32_t code;        /**< GUEST_FAULT: error code or cause, as in gn_paging_walk */
+    uint32_t level;       /**< FILLED: level of the leaf written; GUEST_FAULT: where it arose */
+    gn_gpa_t gpa;         /**< where the access leads; not set by GUEST_FAULT */
+    uint32_t permissions; /**< GN_PAGING_R|W|X|U|D of the guest's mapping; not GUEST_FAULT */
+    uint32_t reserved;    /**< zero */
+};
+
+/** Counters since init; they do not wrap in practice (64 bits). */
+struct gn_shadow_stats {
+    uint32_t size;               /**< set by the caller; at most that many bytes are written */
+    uint32_t tables;             /**< shadow tables in use now */
+    uint64_t faults;             /**< gn_shadow_fault() calls */
+    uint64_t fills;              /**< of those: FILLED */
+    uint64_t guest_faults;       /**< of those: GUEST_FAULT */
+    uint64_t mmio;               /**< of those: MMIO or HOLE */
+    uint64_t trapped_writes;     /**< of those: TRAPPED */
+    uint64_t walks;              /**< walks of guest tables */
+    uint64_t walk_entries;       /**< guest entries read by them */
+    uint64_t syncs;              /**< gn_shadow_sync() calls */
+    uint64_t sync_entries;       /**< guest entries re-read by sync */
+    uint64_t sync_unchanged;     /**< of those: the shadow entry was right already */
+    uint64_t sync_prefills;      /**< of those: filled before any access asked for it */
+    uint64_t sync_zaps;          /**< of those: the shadow entry was dropped */
+    uint64_t invalidated_ranges; /**< invalidate_range calls */
+    uint64_t invalidated_all;    /**< invalidate_all calls */
+    uint64_t tables_created;
+    uint64_t tables_freed;
+    uint64_t tables_reclaimed; /**< of those: to make room */
+    uint64_t tables_flooded;   /**< of those: written so often that they are no tables */
+    uint64_t tables_peak;      /**< most in use at a time */
+    uint64_t root_hits;        /**< gn_shadow_root_get() found it cached */
+    uint64_t root_misses;      /**< ... built it */
+    uint64_t large_leaves;     /**< leaves written above level 0 */
+    uint64_t splinters;        /**< guest pages mapped by smaller leaves */
+};
+
+/** First initializer of a gn_shadow_stats. */
+#define GN_SHADOW_STATS_INIT .size = sizeof(struct gn_shadow_stats)
+
+/**
+ * Bytes that gn_shadow_init() needs for these parameters, or 0 if they are invalid. About 4.2 KiB
+ * a table (two 4-byte links an entry are the reverse map) and 96 bytes a root.
+ *
+ * Context: any; O(1). Thread-safety: reentrant.
+ */
+GN_API size_t gn_shadow_size(const struct gn_shadow_params *params);
+
+/** Alignment, in bytes, of the memory for init. Context: any. Thread-safety: reentrant. */
+GN_API size_t gn_shadow_align(void);
+
+/**
+ * Builds a shadow in the caller's memory. No op is called.
+ *
+ * @param mem         memory of at least gn_shadow_size(params) bytes, aligned to gn_shadow_align()
+ * @param len         its length, in bytes
+ * @param params      see there
+ * @param ret_shadow  the object, within mem
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: a NULL argument, an unaligned mem, a required op missing, a value out of range
+ *  - -GN_ERR_2BIG: params or ops are longer than known and not zero there
+ *  - -GN_ERR_NOMEM: len is too small
+ *  - -GN_ERR_NOTSUP: the format is unknown, BARE, or not one of 8-byte entries
+ *
+ * Context: any; O(size). Thread-safety: one thread. Ownership: mem stays the caller's, and must
+ * stay where it is until gn_shadow_fini().
+ */
+GN_API GN_NODISCARD int gn_shadow_init(void *mem, size_t len, const struct gn_shadow_params *params,
+                                       struct gn_shadow **ret_shadow);
+
+/**
+ * Gives all frames back through frame_free (after invalidate_all) and forgets the object. NULL is
+ * accepted. root_gone is called for each cached root, loaded or not.
+ *
+ * Context: where the ops may be called; O(tables). Thread-safety: one thread, and the last call.
+ */
+GN_API void gn_shadow_fini(struct gn_shadow *shadow);
+
+/**
+ * Bytes of bookkeeping for a slot of this many bytes: about 6 bytes a 4 KiB page. 0 for a length
+ * that is no slot's.
+ *
+ * Context: any; O(1). Thread-safety: reentrant.
+ */
+GN_API size_t gn_shadow_slot_size(uint64_t length);
+
+/**
+ * Adds a slot of guest physical memory.
+ *
+ * @param slot      see there
+ * @param mem       gn_shadow_slot_size(slot->length) bytes, aligned to 8; NULL for MMIO
+ * @param len       its length, in bytes; 0 for MMIO
+ * @param ret_slot  the slot's id
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: a NULL argument, an unaligned or empty range, an unknown kind
+ *  - -GN_ERR_2BIG: the structure is longer than known and not zero there
+ *  - -GN_ERR_RANGE: the range wraps, or its backing is wider than the shadow format's addresses
+ *  - -GN_ERR_EXIST: it overlaps another slot
+ *  - -GN_ERR_NOSPC: no slot is free, or more than 2^30 pages are covered in all
+ *  - -GN_ERR_NOMEM: len is too small
+ *
+ * Context: where the ops may be called (cached MMIO answers for the range are dropped);
+ * O(pages). Thread-safety: calls on one shadow are serialized by the embedder. Ownership: mem is
+ * the library's until gn_shadow_slot_remove() or gn_shadow_fini().
+ */
+GN_API GN_NODISCARD int gn_shadow_slot_add(struct gn_shadow *shadow,
+                                           const struct gn_shadow_slot *slot, void *mem, size_t len,
+                                           uint32_t *ret_slot);
+
+/**
+ * Removes a slot: no mapping of it survives, in any root; tables that lay in it are forgotten.
+ *
+ * @return
+ *  - 0
+ *  - -GN_ERR_NOENT: no such slot
+ *
+ * Context: where the ops may be called; O(tables). Thread-safety: as gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_slot_remove(struct gn_shadow *shadow, uint32_t slot);
+
+/**
+ * Finds or makes the root of an address space, and holds it: it will not be reclaimed before as
+ * many gn_shadow_root_put() calls. A root that nobody holds stays cached until the room is needed,
+ * the least recently used first.
+ *
+ * @param key       see there
+ * @param ret_root  what to load
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: a NULL argument, an unaligned table
+ *  - -GN_ERR_2BIG: the structure is longer than known and not zero there
+ *  - -GN_ERR_NOTSUP: see "Limits of this version" above
+ *  - -GN_ERR_NOSPC: every root is held
+ *  - -GN_ERR_NOMEM: no table can be had although nothing that can be reclaimed is left
+ *
+ * Context: where the ops may be called; O(roots) on a miss. Thread-safety: as
+ * gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_root_get(struct gn_shadow *shadow,
+                                           const struct gn_shadow_root_key *key,
+                                           struct gn_shadow_root *ret_root);
+
+/**
+ * Lets go of a root.
+ *
+ * @return
+ *  - 0
+ *  - -GN_ERR_NOENT: no such root, or nobody holds it
+ *
+ * Context: any; O(1). Thread-safety: as gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_root_put(struct gn_shadow *shadow, uint32_t root);
+
+/**
+ * Resolves an access that the MMU could not complete. Sets A and D in the guest's tables as the
+ * machine would. After GN_SHADOW_FILLED the MMU succeeds with this access unless the guest or
+ * another vCPU changes something first.
+ *
+ * @param access      see there
+ * @param ret_answer  filled on success
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: a NULL argument, an unknown access kind
+ *  - -GN_ERR_2BIG: the structure is longer than known and not zero there
+ *  - -GN_ERR_NOENT: no such root, or nobody holds it
+ *  - -GN_ERR_AGAIN: the guest's entries changed under the walk at each of its restarts
+ *  - -GN_ERR_NOMEM: no table can be had although nothing that can be reclaimed is left
+ *  - what guest->load or guest->cmpxchg failed with
+ *
+ * Context: where the ops may be called; O(levels), and O(entries of a table) for each table that
+ * is made or reclaimed. Thread-safety: as gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_fault(struct gn_shadow *shadow,
+                                        const struct gn_shadow_access *access,
+                                        struct gn_shadow_answer *ret_answer);
+
+/**
+ * The guest's memory [gpa, gpa + length) may have changed: re-reads the table entries in it, and
+ * brings every shadow of them up to date. Nothing happens if no shadowed table lies there.
+ *
+ * @param gpa     any alignment
+ * @param length  bytes; 0 does nothing
+ * @return
+ *  - 0
+ *  - -GN_ERR_RANGE: the range wraps
+ *
+ * Context: where the ops may be called; O(entries in the range x roles of their tables).
+ * Thread-safety: as gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_sync(struct gn_shadow *shadow, gn_gpa_t gpa, uint64_t length);
+
+/**
+ * Forgets everything that was derived from the guest's tables through one root, or every root:
+ * the eager answer to a flush, for an embedder without traps or log, and the baseline of benches.
+ *
+ * @param root  a root's id, or GN_SHADOW_ROOT_ANY
+ * @return
+ *  - 0
+ *  - -GN_ERR_NOENT: no such root
+ *
+ * Context: where the ops may be called; O(tables). Thread-safety: as gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_flush(struct gn_shadow *shadow, uint32_t root);
+
+/**
+ * The host takes pages away: after this no root maps [gpa, gpa + length). Accesses fault and are
+ * mapped again if the slot still stands.
+ *
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: gpa or length is not a multiple of 4 KiB
+ *  - -GN_ERR_RANGE: the range wraps
+ *
+ * Context: where the ops may be called; O(pages + mappings). Thread-safety: as
+ * gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_revoke(struct gn_shadow *shadow, gn_gpa_t gpa, uint64_t length);
+
+/**
+ * Does this page hold a table that is shadowed now?
+ *
+ * @return 1 or 0
+ *
+ * Context: any; O(1). Thread-safety: as gn_shadow_slot_add().
+ */
+GN_API int gn_shadow_is_table(const struct gn_shadow *shadow, gn_gpa_t gpa);
+
+/* What an audit finds. */
+#define GN_SHADOW_AUDIT_MAPPING    1 /**< a leaf leads elsewhere than the guest's tables */
+#define GN_SHADOW_AUDIT_PERMISSION 2 /**< a leaf allows what the guest's tables forbid */
+#define GN_SHADOW_AUDIT_ABSENT     3 /**< an absent marker stands for a mapping that exists */
+#define GN_SHADOW_AUDIT_RMAP       4 /**< a leaf or link is not in its chain, or a chain is broken */
+#define GN_SHADOW_AUDIT_TRACE      5 /**< a writable, unmarked mapping of a table page */
+
+/** One difference. */
+struct gn_shadow_difference {
+    uint32_t size;     /**< of this structure, as the library knows it */
+    uint32_t kind;     /**< GN_SHADOW_AUDIT_... */
+    uint32_t root;     /**< root through which it is seen; ANY for RMAP */
+    uint32_t level;    /**< level of the shadow entry */
+    gn_gva_t gva;      /**< first address that it translates */
+    uint64_t entry;    /**< the shadow entry */
+    gn_gpa_t expected; /**< MAPPING: what the guest's tables say; else 0 */
+};
+
+/**
+ * Compares every leaf and marker reachable from a root with a fresh walk of the guest's tables
+ * (which sets nothing), and the reverse map with the tables. A checker, for tests and debugging.
+ *
+ * @param root             a root's id, or GN_SHADOW_ROOT_ANY for all that are cached
+ * @param report           called for each difference; may be NULL
+ * @param report_ctx       passed to it
+ * @param ret_differences  their number
+ * @param ret_leaves       leaves compared; may be NULL
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: ret_differences is NULL
+ *  - -GN_ERR_NOENT: no such root
+ *
+ * Context: where guest->load may be called; O(leaves x levels). Thread-safety: as
+ * gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int
+gn_shadow_audit(struct gn_shadow *shadow, uint32_t root,
+                void (*report)(void *ctx, const struct gn_shadow_difference *difference),
+                void *report_ctx, uint64_t *ret_differences, uint64_t *ret_leaves);
+
+/**
+ * Copies the counters.
+ *
+ * @param ret_stats  its size member says how much of it the caller knows
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: a NULL argument, or size below 4
+ *
+ * Context: any; O(1). Thread-safety: as gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_stats_get(const struct gn_shadow *shadow,
+                                            struct gn_shadow_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* GN_SHADOW_H */
