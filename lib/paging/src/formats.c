@@ -54,9 +54,13 @@ int gn_paging_entry_decode(const struct gn_paging_context *context, uint32_t lev
                            struct gn_paging_entry *ret_entry)
 {
     const struct gn_paging__format *f;
+    int rc;
 
     if (!context || !ret_entry)
         return -GN_ERR_INVAL;
+    rc = gn_paging__size_check(context, context->size, sizeof *context);
+    if (rc)
+        return rc;
     f = gn_paging__format_find(context->format);
     if (!f || !f->rules)
         return -GN_ERR_NOTSUP;

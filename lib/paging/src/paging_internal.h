@@ -63,4 +63,18 @@ static inline uint64_t gn_paging__bits(uint32_t high, uint32_t low)
     return (~(uint64_t)0 >> (63 - high)) & (~(uint64_t)0 << low);
 }
 
+/**
+ * May this structure of the caller be read? 0; -GN_ERR_INVAL: it is shorter than the first
+ * release's, which is all there is so far; -GN_ERR_2BIG: it is longer, and says something there.
+ */
+static inline int gn_paging__size_check(const void *from, uint32_t size, size_t known)
+{
+    if (size < known)
+        return -GN_ERR_INVAL;
+    for (size_t i = known; i < size; i++)
+        if (((const uint8_t *)from)[i])
+            return -GN_ERR_2BIG;
+    return 0;
+}
+
 #endif /* GN_PAGING_INTERNAL_H */

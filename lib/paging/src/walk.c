@@ -62,12 +62,9 @@ static void walk_judge_leaf(const struct walk *w, struct gn_paging_walk *r, uint
     uint32_t key;
 
     r->permissions = permissions & (GN_PAGING_RWXU | GN_PAGING_G | GN_PAGING_A | GN_PAGING_D);
-    if (!rules->allows(w->context, permissions, w->access)) {
-        walk_fault(w, r, GN_PAGING_REASON_PERMISSION);
-        return;
-    }
+    /* A key that denies shows in the code even when the privilege rules deny as well (SDM §4.7). */
     key = rules->key_fault(w->context, leaf, permissions, w->access);
-    if (key) {
+    if (key || !rules->allows(w->context, permissions, w->access)) {
         walk_fault(w, r, GN_PAGING_REASON_PERMISSION);
         r->code |= key;
         return;
@@ -172,11 +169,18 @@ static int walk_update(const struct walk *w, struct gn_paging_walk *r)
 static int walk_check(const struct gn_paging_context *context, const struct gn_paging_ops *ops,
                       uint32_t access, const struct gn_paging_walk *ret_walk)
 {
-    if (!context || !ops || !ret_walk || context->size < sizeof *context || !ops->load)
+    int rc;
+
+    if (!context || !ops || !ret_walk)
         return -GN_ERR_INVAL;
+    rc = gn_paging__size_check(context, context->size, sizeof *context);
+    if (!rc)
+        rc = gn_paging__size_check(ops, ops->size, sizeof *ops);
+    if (rc)
+        return rc;
     if ((access & GN_PAGING_ACCESS_KIND) >= GN_ACCESS_KINDS || context->root.v & GN_PAGE_MASK)
         return -GN_ERR_INVAL;
-    if (!ops->cmpxchg && !(access & GN_PAGING_NO_UPDATE))
+    if (!ops->load || (!ops->cmpxchg && !(access & GN_PAGING_NO_UPDATE)))
         return -GN_ERR_INVAL;
     return 0;
 }

@@ -94,13 +94,19 @@ static uint64_t x86_encode(const struct gn_paging__format *format, uint32_t leve
     return value;
 }
 
+/* SDM vol. 3A §4.6: an implicit access is a supervisor's, whatever the CPL. */
+static int x86_user(uint32_t access)
+{
+    return (access & (GN_PAGING_AS_USER | GN_PAGING_IMPLICIT)) == GN_PAGING_AS_USER;
+}
+
 /* SDM vol. 3A §4.6.1: access rights. */
 static int x86_allows(const struct gn_paging_context *context, uint32_t permissions,
                       uint32_t access)
 {
     uint32_t kind = access & GN_PAGING_ACCESS_KIND;
     uint32_t controls = context->controls;
-    int user = (access & GN_PAGING_AS_USER) != 0;
+    int user = x86_user(access);
     int user_page = (permissions & GN_PAGING_U) != 0;
 
     if (user && !user_page)
@@ -132,7 +138,7 @@ static uint32_t x86_key_fault(const struct gn_paging_context *context, uint64_t 
         return 0;
     disabled = rights & 1;
     if (kind == GN_ACCESS_WRITE && rights & 2)
-        disabled |= access & GN_PAGING_AS_USER || context->controls & GN_PAGING_X86_WP;
+        disabled |= x86_user(access) || context->controls & GN_PAGING_X86_WP;
     return disabled ? GN_PAGING_X86_PF_PK : 0;
 }
 
@@ -149,7 +155,7 @@ static uint32_t x86_fault_code(const struct gn_paging_context *context, uint32_t
         code |= GN_PAGING_X86_PF_RSVD;
     if (kind == GN_ACCESS_WRITE)
         code |= GN_PAGING_X86_PF_W;
-    if (access & GN_PAGING_AS_USER)
+    if (x86_user(access))
         code |= GN_PAGING_X86_PF_U;
     if (kind == GN_ACCESS_EXEC && context->controls & (GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP))
         code |= GN_PAGING_X86_PF_I;

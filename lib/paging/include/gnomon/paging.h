@@ -24,7 +24,8 @@
  *    restarts when an entry changes while its A or D bit is being set. Each entry is read once and
  *    judged by that value.
  *  - A and D bits are set by compare-and-swap, never set for an access that faults, never by a
- *    walk with GN_PAGING_NO_UPDATE.
+ *    walk with GN_PAGING_NO_UPDATE. (Where a guest changes the leaf while x86 table entries above
+ *    it get their A bit, those keep it, though the access may fault now: as on the machine.)
  *  - The library keeps no state: everything is in the arguments.
  *
  * It is not a TLB (see softmmu), and keeps no shadow (see shadow).
@@ -74,7 +75,7 @@ GN_API uint32_t gn_paging_version(void);
 /* How an access is made; or-ed to GN_ACCESS_READ, _WRITE or _EXEC. */
 #define GN_PAGING_ACCESS_KIND 0x0fu /**< mask of the GN_ACCESS_* part */
 #define GN_PAGING_AS_USER     0x10u /**< with user privilege; else supervisor */
-#define GN_PAGING_IMPLICIT    0x20u /**< x86: implicit supervisor access (descriptor tables) */
+#define GN_PAGING_IMPLICIT    0x20u /**< x86: descriptor tables; supervisor, despite _AS_USER */
 #define GN_PAGING_NO_UPDATE   0x40u /**< leave A and D as they are, and do not fault for them */
 
 /* Control state. Bits of the other architecture are ignored. */
@@ -120,7 +121,7 @@ struct gn_paging_context {
     gn_gpa_t root;      /**< guest physical address of the root table; 4 KiB aligned */
     uint32_t controls;  /**< GN_PAGING_X86_... or GN_PAGING_RISCV_... */
     uint32_t pkru;      /**< x86 PKRU */
-    uint32_t phys_bits; /**< x86 MAXPHYADDR, 32 to 52; 0 means 52. Ignored by RISC-V (56) */
+    uint32_t phys_bits; /**< x86 MAXPHYADDR, 32 to 52; others mean 52. Ignored by RISC-V (56) */
     uint32_t reserved;  /**< zero */
 };
 
@@ -219,7 +220,8 @@ GN_API const char *gn_paging_format_name(uint32_t format);
  * @param ret_entry filled on success; permissions and address are 0 for an absent entry
  * @return
  *  - 0 (a reserved entry is a value)
- *  - -GN_ERR_INVAL: a NULL argument, or the format has no such level
+ *  - -GN_ERR_INVAL: a NULL argument, a context shorter than known, or the format has no such level
+ *  - -GN_ERR_2BIG: a context longer than known, with a tail that is not zero
  *  - -GN_ERR_NOTSUP: unknown format, or BARE
  *
  * Context: any; O(1). Thread-safety: reentrant.
@@ -239,7 +241,8 @@ GN_API GN_NODISCARD int gn_paging_entry_decode(const struct gn_paging_context *c
  * @return
  *  - 0
  *  - -GN_ERR_INVAL: a NULL argument; kind RESERVED; no such level; no leaf at that level; the
- *    address is not aligned to what the entry maps; W without R in a RISC-V format
+ *    address is not aligned to what the entry maps; a RISC-V leaf with W and no R, or with neither
+ *    R nor X
  *  - -GN_ERR_RANGE: the address is wider than the format's
  *  - -GN_ERR_NOTSUP: unknown format, or BARE
  *
@@ -287,8 +290,9 @@ GN_API uint32_t gn_paging_fault_code(const struct gn_paging_context *context, ui
  * @param ret_walk  filled on success, for translations and faults alike
  * @return
  *  - 0: see ret_walk->outcome
- *  - -GN_ERR_INVAL: a NULL argument, a context shorter than known, an unaligned root, an unknown
- *    access kind
+ *  - -GN_ERR_INVAL: a NULL argument or a required op that is NULL, a context or ops shorter than
+ *    known, an unaligned root, an unknown access kind
+ *  - -GN_ERR_2BIG: a context or ops longer than known, with a tail that is not zero
  *  - -GN_ERR_NOTSUP: unknown format
  *  - -GN_ERR_AGAIN: entries changed at each of 16 restarts; nothing was promised to the guest,
  *    call again
