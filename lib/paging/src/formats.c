@@ -6,16 +6,25 @@
  * else.
  */
 
+/* x86 combines these over all levels (SDM vol. 3A §4.6); RISC-V looks at the leaf alone. */
+#define X86_INHERITED (GN_PAGING_W | GN_PAGING_X | GN_PAGING_U)
+
 /* Levels at which a leaf may stand: 4 KiB, 2 MiB, 1 GiB, and for RISC-V every level there is. */
 #define LEAVES(levels) ((1u << (levels)) - 1)
 
 static const struct gn_paging__format formats[] = {
-    {GN_PAGING_BARE, "bare", NULL, {0, 64, 8, 9, 0, 64}},
-    {GN_PAGING_X86_4LEVEL, "x86-4level", &gn_paging__x86, {4, 48, 8, 9, LEAVES(3), 52}},
-    {GN_PAGING_X86_5LEVEL, "x86-5level", &gn_paging__x86, {5, 57, 8, 9, LEAVES(3), 52}},
-    {GN_PAGING_SV39, "sv39", &gn_paging__riscv, {3, 39, 8, 9, LEAVES(3), 56}},
-    {GN_PAGING_SV48, "sv48", &gn_paging__riscv, {4, 48, 8, 9, LEAVES(4), 56}},
-    {GN_PAGING_SV57, "sv57", &gn_paging__riscv, {5, 57, 8, 9, LEAVES(5), 56}},
+    {GN_PAGING_BARE, "bare", NULL, {0, 64, 8, 9, 0, 64, 0}},
+    {GN_PAGING_X86_4LEVEL,
+     "x86-4level",
+     &gn_paging__x86,
+     {4, 48, 8, 9, LEAVES(3), 52, X86_INHERITED}},
+    {GN_PAGING_X86_5LEVEL,
+     "x86-5level",
+     &gn_paging__x86,
+     {5, 57, 8, 9, LEAVES(3), 52, X86_INHERITED}},
+    {GN_PAGING_SV39, "sv39", &gn_paging__riscv, {3, 39, 8, 9, LEAVES(3), 56, 0}},
+    {GN_PAGING_SV48, "sv48", &gn_paging__riscv, {4, 48, 8, 9, LEAVES(4), 56, 0}},
+    {GN_PAGING_SV57, "sv57", &gn_paging__riscv, {5, 57, 8, 9, LEAVES(5), 56, 0}},
 };
 
 const struct gn_paging__format *gn_paging__format_find(uint32_t id)

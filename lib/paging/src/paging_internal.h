@@ -34,7 +34,6 @@ struct gn_paging__rules {
     uint32_t table_has_a;       /**< entries that point to tables have an A bit, too */
     uint32_t ad_faults;         /**< a clear A or D faults unless the MMU is told to set it */
     uint32_t noncanonical_kind; /**< outcome for an address that is too wide */
-    uint32_t inherits;          /**< GN_PAGING_* bits of upper entries that restrict the leaf */
 };
 
 /** One format. */

@@ -136,5 +136,4 @@ const struct gn_paging__rules gn_paging__riscv = {
     .table_has_a = 0,
     .ad_faults = 1,
     .noncanonical_kind = GN_PAGING_FAULT_PAGE,
-    .inherits = 0,
 };

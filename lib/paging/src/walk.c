@@ -85,7 +85,7 @@ static int walk_read(const struct walk *w, struct gn_paging_walk *r)
 {
     const struct gn_paging_geometry *g = &w->format->geometry;
     const struct gn_paging__rules *rules = w->format->rules;
-    uint32_t inherited = rules->inherits;
+    uint32_t inherited = g->inherited;
     uint64_t table = w->context->root.v;
     struct gn_paging_entry e;
 
@@ -110,7 +110,7 @@ static int walk_read(const struct walk *w, struct gn_paging_walk *r)
             uint64_t offset = w->gva & (((uint64_t)1 << r->shift) - 1);
 
             r->gpa = gn_gpa(e.address | offset);
-            walk_judge_leaf(w, r, step->value, e.permissions & (inherited | ~rules->inherits));
+            walk_judge_leaf(w, r, step->value, e.permissions & (inherited | ~g->inherited));
             return 0;
         }
         if (e.kind != GN_PAGING_ENTRY_TABLE) {

@@ -180,5 +180,4 @@ const struct gn_paging__rules gn_paging__x86 = {
     .table_has_a = 1,
     .ad_faults = 0,
     .noncanonical_kind = GN_PAGING_FAULT_NONCANONICAL,
-    .inherits = GN_PAGING_W | GN_PAGING_X | GN_PAGING_U,
 };

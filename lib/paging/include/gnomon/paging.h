@@ -178,6 +178,7 @@ struct gn_paging_geometry {
     uint32_t index_bits;  /**< bits of the address that index a table */
     uint32_t leaf_levels; /**< bit n: a leaf may stand at level n */
     uint32_t pa_bits;     /**< widest physical address an entry can hold */
+    uint32_t inherited; /**< GN_PAGING_W|X|U bits of table entries that restrict what lies below */
 };
 
 /* What an entry is. */
