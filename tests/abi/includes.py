@@ -1,0 +1,26 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""includes.py FOLDER NAME [NEED...]: a library includes its own headers and those of its needs.
+
+What it wants of any other library is an ops table in its own header.
+"""
+import pathlib
+import re
+import sys
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"](?:.*/)?gnomon/(\w+?)(?:_inline)?\.h[>"]', re.MULTILINE)
+
+
+def main(folder, *allowed):
+    status = 0
+    for part in ("include", "src"):
+        for path in sorted((pathlib.Path(folder) / part).rglob("*.[chS]")):
+            for name in INCLUDE.findall(path.read_text(encoding="utf-8")):
+                if name not in allowed:
+                    print(f"{path}: includes <gnomon/{name}.h>; allowed: {', '.join(allowed)}")
+                    status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
