@@ -50,20 +50,20 @@ extern "C" {
 #define GN_NODISCARD __attribute__((warn_unused_result))
 
 /* Status codes: functions return 0 or one of these, negated. Values are Linux's errno. */
-#define GN_ERR_PERM      1   /**< the object's state forbids the call */
-#define GN_ERR_NOENT     2   /**< no such thing: an unknown key, an address outside every slot */
-#define GN_ERR_IO        5   /**< the embedder's op failed without saying how */
-#define GN_ERR_2BIG      7   /**< a structure is longer than known and its tail is not zero */
-#define GN_ERR_AGAIN     11  /**< the step budget ran out; call again, work done is kept */
-#define GN_ERR_NOMEM     12  /**< the memory given at init, or an op that gives frames, ran out */
-#define GN_ERR_FAULT     14  /**< no memory at this guest address (ops say this, libraries pass it) */
-#define GN_ERR_BUSY      16  /**< in use: a loaded root, a pinned page */
-#define GN_ERR_EXIST     17  /**< it is there already, or overlaps what is there */
-#define GN_ERR_INVAL     22  /**< an argument is out of its documented range */
-#define GN_ERR_NOSPC     28  /**< a table of fixed size is full */
-#define GN_ERR_RANGE     34  /**< an address does not fit the format or the object */
-#define GN_ERR_OVERFLOW  75  /**< records were lost into overflow state, which must be handled */
-#define GN_ERR_NOTSUP    95  /**< the platform or the format cannot do this */
+#define GN_ERR_PERM     1  /**< the object's state forbids the call */
+#define GN_ERR_NOENT    2  /**< no such thing: an unknown key, an address outside every slot */
+#define GN_ERR_IO       5  /**< the embedder's op failed without saying how */
+#define GN_ERR_2BIG     7  /**< a structure is longer than known and its tail is not zero */
+#define GN_ERR_AGAIN    11 /**< the step budget ran out; call again, work done is kept */
+#define GN_ERR_NOMEM    12 /**< the memory given at init, or an op that gives frames, ran out */
+#define GN_ERR_FAULT    14 /**< no memory at this guest address (ops say this, libraries pass it) */
+#define GN_ERR_BUSY     16 /**< in use: a loaded root, a pinned page */
+#define GN_ERR_EXIST    17 /**< it is there already, or overlaps what is there */
+#define GN_ERR_INVAL    22 /**< an argument is out of its documented range */
+#define GN_ERR_NOSPC    28 /**< a table of fixed size is full */
+#define GN_ERR_RANGE    34 /**< an address does not fit the format or the object */
+#define GN_ERR_OVERFLOW 75 /**< records were lost into overflow state, which must be handled */
+#define GN_ERR_NOTSUP   95 /**< the platform or the format cannot do this */
 
 /** Guest virtual address, in bytes. */
 typedef struct {
