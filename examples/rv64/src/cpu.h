@@ -5,7 +5,7 @@
 /*
  * One RV64GC hart: I M A F D C, Zicsr, Zifencei, with M, S and U modes, Sv39 and 16-bit ASIDs.
  * This is the architectural state and the calls that the machine makes on it; the interpreter is
- * in interp.c, CSRs and traps in csr.c, floating point in fpu.c.
+ * in interp.c, CSRs are in csr.c, traps in trap.c, floating point in fpu.c.
  */
 
 #include <stdbool.h>
@@ -26,20 +26,20 @@
 #define RV64_IRQ_MEI 11
 
 /* Exception causes (RISC-V Privileged Architecture, table "mcause"). */
-#define RV64_CAUSE_FETCH_MISALIGNED  0
-#define RV64_CAUSE_FETCH_ACCESS      1
-#define RV64_CAUSE_ILLEGAL           2
-#define RV64_CAUSE_BREAKPOINT        3
-#define RV64_CAUSE_LOAD_MISALIGNED   4
-#define RV64_CAUSE_LOAD_ACCESS       5
-#define RV64_CAUSE_STORE_MISALIGNED  6
-#define RV64_CAUSE_STORE_ACCESS      7
-#define RV64_CAUSE_ECALL_U           8
-#define RV64_CAUSE_ECALL_S           9
-#define RV64_CAUSE_ECALL_M           11
-#define RV64_CAUSE_FETCH_PAGE_FAULT  12
-#define RV64_CAUSE_LOAD_PAGE_FAULT   13
-#define RV64_CAUSE_STORE_PAGE_FAULT  15
+#define RV64_CAUSE_FETCH_MISALIGNED 0
+#define RV64_CAUSE_FETCH_ACCESS     1
+#define RV64_CAUSE_ILLEGAL          2
+#define RV64_CAUSE_BREAKPOINT       3
+#define RV64_CAUSE_LOAD_MISALIGNED  4
+#define RV64_CAUSE_LOAD_ACCESS      5
+#define RV64_CAUSE_STORE_MISALIGNED 6
+#define RV64_CAUSE_STORE_ACCESS     7
+#define RV64_CAUSE_ECALL_U          8
+#define RV64_CAUSE_ECALL_S          9
+#define RV64_CAUSE_ECALL_M          11
+#define RV64_CAUSE_FETCH_PAGE_FAULT 12
+#define RV64_CAUSE_LOAD_PAGE_FAULT  13
+#define RV64_CAUSE_STORE_PAGE_FAULT 15
 
 struct rv64_decode_cache;
 
@@ -56,27 +56,27 @@ struct rv64_cpu_ops {
 
 /** Counters for --stats; all count since reset. */
 struct rv64_cpu_stats {
-    uint64_t instructions;      /**< retired, all modes */
-    uint64_t exceptions;        /**< taken, page faults included */
-    uint64_t page_faults;       /**< of those, causes 12, 13 and 15 */
-    uint64_t interrupts;        /**< taken */
+    uint64_t instructions; /**< retired, all modes */
+    uint64_t exceptions;   /**< taken, page faults included */
+    uint64_t page_faults;  /**< of those, causes 12, 13 and 15 */
+    uint64_t interrupts;   /**< taken */
     uint64_t satp_writes;
     uint64_t sfences;
     uint64_t fence_is;
-    uint64_t decoded;           /**< instructions decoded into the decode cache */
-    uint64_t decode_pages;      /**< code pages entered into the decode cache */
+    uint64_t decoded;      /**< instructions decoded into the decode cache */
+    uint64_t decode_pages; /**< code pages entered into the decode cache */
     uint64_t decode_evictions;
 };
 
 /** The hart. The machine owns it; only the thread that runs it touches it. */
 struct rv64_cpu {
-    uint64_t x[32]; /**< x[0] stays 0 */
+    uint64_t x[33]; /**< x[0] stays 0; x[32] swallows what instructions write to x0 */
     uint64_t f[32]; /**< singles are NaN-boxed */
     uint64_t pc;
-    uint8_t priv;      /**< RV64_PRIV_* */
-    bool wfi;          /**< the last instruction was WFI and no interrupt is pending */
-    bool stop;         /**< set by the machine: rv64_cpu_run() returns soon */
-    bool svade;        /**< A or D clear faults, instead of being set by the MMU */
+    uint8_t priv; /**< RV64_PRIV_* */
+    bool wfi;     /**< the last instruction was WFI and no interrupt is pending */
+    bool stop;    /**< set by the machine: rv64_cpu_run() returns soon */
+    bool svade;   /**< A or D clear faults, instead of being set by the MMU */
     uint64_t fcsr;
 
     uint64_t mstatus, mtvec, medeleg, mideleg, mie, mip, mcounteren, mscratch, mepc, mcause, mtval;
@@ -85,6 +85,15 @@ struct rv64_cpu {
 
     bool reservation_valid; /**< LR/SC */
     uint64_t reservation;   /**< virtual address of the reservation */
+
+    bool attention; /**< leave the block after this instruction: an interrupt or a new mapping */
+    bool seip_line; /**< SEIP as the PLIC drives it; mip has this or what M-mode software set */
+    bool seip_soft;
+    bool context_known;              /**< `context` is what the MMU was last told */
+    struct rv64_mmu_context context; /**< see rv64_cpu_context_update() */
+    uint64_t cycle_offset;           /**< mcycle less instructions retired; mcycle if inhibited */
+    uint64_t instret_offset;         /**< the same for minstret */
+    struct rv64_trap trap;           /**< of the instruction being executed, until it is taken */
 
     struct rv64_mmu *mmu;
     struct rv64_decode_cache *decode;
@@ -132,7 +141,14 @@ void rv64_cpu_irq_set(struct rv64_cpu *cpu, uint32_t irq, bool level);
  */
 void rv64_cpu_code_changed(struct rv64_cpu *cpu, uint64_t gpa, uint64_t length);
 
-/* csr.c: used by the interpreter. */
+/**
+ * Forgets which code is mapped where: a translation that rv64_mmu_fetch_page() gave was withdrawn.
+ * Decoded code stays. May be called at any time, from inside rv64_mmu_load() and _store() too; the
+ * page that is being executed is left at its next jump out of it.
+ */
+void rv64_cpu_fetch_flush(struct rv64_cpu *cpu);
+
+/* csr.c and trap.c: used by the interpreter. */
 
 /** Takes a trap: sets epc, cause, tval and status for the mode it is delegated to, jumps. */
 void rv64_cpu_trap(struct rv64_cpu *cpu, const struct rv64_trap *trap);
@@ -146,7 +162,10 @@ int rv64_csr_read(struct rv64_cpu *cpu, uint32_t csr, uint64_t *ret_value);
 /** Writes a CSR for an instruction. @return 0, or -1: illegal instruction. */
 int rv64_csr_write(struct rv64_cpu *cpu, uint32_t csr, uint64_t value);
 
-/** Tells the MMU of the CSRs and the privilege that select an address space and a view. */
+/**
+ * Tells the MMU of the CSRs and the privilege that select an address space and a view, if they are
+ * not what it was last told; clear cpu->context_known to have it told in any case.
+ */
 void rv64_cpu_context_update(struct rv64_cpu *cpu);
 
 #endif /* RV64_CPU_H */

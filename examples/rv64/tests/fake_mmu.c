@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "fake_mmu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct fake_mmu *fake_of(struct rv64_mmu *mmu)
+{
+    return (struct fake_mmu *)mmu;
+}
+
+static bool in_memory(const struct fake_mmu *m, uint64_t va, uint64_t size)
+{
+    return va >= m->base && va - m->base <= m->size - size;
+}
+
+/* One entry a page, so that every access within the array that stays in its page is a hit. */
+static void fill_tlb(struct fake_mmu *m, uint64_t entries)
+{
+    uint64_t va;
+
+    for (va = m->base; va < m->base + m->size; va += GN_PAGE_SIZE) {
+        struct gn_softmmu_entry *e = &m->tlb[gn_softmmu_index(&m->window, va) % entries];
+
+        e->tag = va | 7;
+        e->data = (uintptr_t)m->memory + (va - m->base) - va;
+    }
+}
+
+bool fake_mmu_init(struct fake_mmu *m, uint64_t base, uint64_t size, bool probe_hits)
+{
+    uint64_t entries = 4096;
+    uint32_t i;
+
+    memset(m, 0, sizeof *m);
+    m->base = base;
+    m->size = size;
+    m->no_fetch = m->no_access = m->alias = 1;
+    m->memory = aligned_alloc(GN_PAGE_SIZE, size);
+    m->tlb = calloc(entries, sizeof *m->tlb);
+    m->window.tlb = m->tlb;
+    m->window.index_mask = entries - 1;
+    for (i = 0; i < GN_ACCESS_KINDS; i++)
+        m->window.need[i] = UINT64_C(1) << i;
+    m->mmu.fetch = &m->window;
+    m->mmu.data = &m->window;
+    if (!m->memory || !m->tlb)
+        return false;
+    memset(m->memory, 0, size);
+    if (probe_hits)
+        fill_tlb(m, entries);
+    return true;
+}
+
+void fake_mmu_fini(struct fake_mmu *m)
+{
+    free(m->memory);
+    free(m->tlb);
+}
+
+uint8_t *fake_mmu_at(struct fake_mmu *m, uint64_t address)
+{
+    return m->memory + (address - m->base);
+}
+
+static int fault(struct rv64_trap *trap, uint64_t cause, uint64_t va)
+{
+    trap->cause = cause;
+    trap->value = va;
+    return -1;
+}
+
+static bool forbidden(const struct fake_mmu *m, uint64_t va)
+{
+    return (va & ~GN_PAGE_MASK) == m->no_access;
+}
+
+int rv64_mmu_load(struct rv64_mmu *mmu, uint64_t va, uint32_t size, uint64_t *ret_value,
+                  struct rv64_trap *ret_trap)
+{
+    struct fake_mmu *m = fake_of(mmu);
+    uint64_t value = 0;
+
+    if (va == FAKE_DEVICE) {
+        *ret_value = ++m->device;
+        return 0;
+    }
+    if (forbidden(m, va))
+        return fault(ret_trap, RV64_CAUSE_LOAD_PAGE_FAULT, va);
+    if (!in_memory(m, va, size))
+        return fault(ret_trap, RV64_CAUSE_LOAD_ACCESS, va);
+    memcpy(&value, fake_mmu_at(m, va), size);
+    *ret_value = value;
+    return 0;
+}
+
+int rv64_mmu_store(struct rv64_mmu *mmu, uint64_t va, uint32_t size, uint64_t value,
+                   struct rv64_trap *ret_trap)
+{
+    struct fake_mmu *m = fake_of(mmu);
+
+    if (va == FAKE_DEVICE) {
+        m->device = value;
+        if (m->cpu)
+            rv64_cpu_irq_set(m->cpu, RV64_IRQ_MSI, value == 1);
+        return 0;
+    }
+    if (forbidden(m, va))
+        return fault(ret_trap, RV64_CAUSE_STORE_PAGE_FAULT, va);
+    if (!in_memory(m, va, size))
+        return fault(ret_trap, RV64_CAUSE_STORE_ACCESS, va);
+    memcpy(fake_mmu_at(m, va), &value, size);
+    return 0;
+}
+
+int rv64_mmu_amo_load(struct rv64_mmu *mmu, uint64_t va, uint32_t size, uint64_t *ret_value,
+                      struct rv64_trap *ret_trap)
+{
+    struct fake_mmu *m = fake_of(mmu);
+    uint64_t value = 0;
+
+    if (forbidden(m, va))
+        return fault(ret_trap, RV64_CAUSE_STORE_PAGE_FAULT, va);
+    if (!in_memory(m, va, size))
+        return fault(ret_trap, RV64_CAUSE_STORE_ACCESS, va);
+    memcpy(&value, fake_mmu_at(m, va), size);
+    *ret_value = value;
+    return 0;
+}
+
+int rv64_mmu_fetch_page(struct rv64_mmu *mmu, uint64_t va, const uint8_t **ret_page,
+                        uint64_t *ret_gpa, struct rv64_trap *ret_trap)
+{
+    struct fake_mmu *m = fake_of(mmu);
+    uint64_t page = va & ~GN_PAGE_MASK;
+
+    m->fetches++;
+    if (page == m->no_fetch)
+        return fault(ret_trap, RV64_CAUSE_FETCH_PAGE_FAULT, va);
+    if (page == m->alias)
+        page = m->alias_to;
+    if (!in_memory(m, page, GN_PAGE_SIZE))
+        return fault(ret_trap, RV64_CAUSE_FETCH_ACCESS, va);
+    *ret_page = fake_mmu_at(m, page);
+    *ret_gpa = page;
+    return 0;
+}
+
+void rv64_mmu_context_set(struct rv64_mmu *mmu, const struct rv64_mmu_context *context)
+{
+    struct fake_mmu *m = fake_of(mmu);
+
+    m->context = *context;
+    m->context_sets++;
+}
+
+void rv64_mmu_sfence_vma(struct rv64_mmu *mmu, const uint64_t *va, const uint64_t *asid)
+{
+    (void)va;
+    (void)asid;
+    fake_of(mmu)->sfences++;
+}
