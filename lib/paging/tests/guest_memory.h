@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef GN_TEST_GUEST_MEMORY_H
+#define GN_TEST_GUEST_MEMORY_H
+
+/* A small guest memory for the tests of paging: what lies outside it is a hole. */
+
+#include <gnomon/paging.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct guest {
+    uint64_t base;  /* guest physical address of words[0] */
+    uint64_t bytes; /* length of the memory */
+    uint64_t *words;
+    uint32_t loads; /* ops called */
+    uint32_t swaps;
+    void (*race)(struct guest *guest, uint64_t gpa); /* called before a swap compares */
+    uint32_t races;                                  /* calls of race that are left */
+    uint64_t odd_gpa;                                /* at this address ... */
+    int odd_load;                                    /* ... a load returns this, */
+    int odd_swap;                                    /* ... and a swap this */
+};
+
+static inline uint64_t *guest_word(struct guest *guest, uint64_t gpa)
+{
+    if (gpa < guest->base || gpa - guest->base >= guest->bytes || gpa & 7)
+        return NULL;
+    return &guest->words[(gpa - guest->base) / 8];
+}
+
+static inline int guest_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
+{
+    struct guest *guest = ctx;
+    uint64_t *word = guest_word(guest, gpa.v);
+
+    guest->loads++;
+    if (guest->odd_load && guest->odd_gpa == gpa.v)
+        return guest->odd_load;
+    if (!word || bytes != 8)
+        return -GN_ERR_FAULT;
+    *ret_value = *word;
+    return 0;
+}
+
+static inline int guest_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected,
+                                uint64_t desired)
+{
+    struct guest *guest = ctx;
+    uint64_t *word = guest_word(guest, gpa.v);
+
+    guest->swaps++;
+    if (guest->odd_swap && guest->odd_gpa == gpa.v)
+        return guest->odd_swap;
+    if (!word || bytes != 8)
+        return -GN_ERR_FAULT;
+    if (guest->races) {
+        guest->races--;
+        guest->race(guest, gpa.v);
+    }
+    if (*word != expected)
+        return -GN_ERR_AGAIN;
+    *word = desired;
+    return 0;
+}
+
+static const struct gn_paging_ops guest_ops = {GN_PAGING_OPS_INIT, .load = guest_load,
+                                               .cmpxchg = guest_cmpxchg};
+
+/* xorshift64*: the same numbers on every machine for a seed. */
+static inline uint64_t guest_random(uint64_t *state)
+{
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return *state * 0x2545f4914f6cdd1dull;
+}
+
+/* The seed of a test: GN_TEST_SEED if set, else a fixed one. It is printed, and never zero. */
+static inline uint64_t guest_seed(void)
+{
+    const char *text = getenv("GN_TEST_SEED");
+    uint64_t seed = text ? strtoull(text, NULL, 0) : 20261122;
+
+    if (!seed)
+        seed = 1;
+    printf("GN_TEST_SEED=%llu\n", (unsigned long long)seed);
+    fflush(stdout);
+    return seed;
+}
+
+#endif /* GN_TEST_GUEST_MEMORY_H */
