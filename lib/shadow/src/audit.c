@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "shadow_internal.h"
+
+/* The checker: every leaf and marker against a fresh walk, every chain against the tables. */
+
+struct audit {
+    struct gn_shadow *sh;
+    uint32_t root;
+    void (*report)(void *ctx, const struct gn_shadow_difference *difference);
+    void *report_ctx;
+    uint64_t differences;
+    uint64_t leaves;
+};
+
+static void differ(struct audit *a, uint32_t kind, uint32_t level, uint64_t gva, uint64_t entry,
+                   uint64_t expected)
+{
+    struct gn_shadow_difference d = {.size = sizeof d,
+                                     .kind = kind,
+                                     .root = a->root,
+                                     .level = level,
+                                     .gva = gn_gva(gva),
+                                     .entry = entry,
+                                     .expected = gn_gpa(expected)};
+
+    a->differences++;
+    if (a->report)
+        a->report(a->report_ctx, &d);
+}
+
+/* What the guest's tables say of an address now, whoever asks. @return 0: nothing is mapped */
+static int guest_view(struct audit *a, uint64_t gva, struct gn_paging_walk *ret_walk)
+{
+    const struct gn_shadow_root_key *key = &a->sh->roots[a->root].key;
+    struct gn_paging_context c =
+        gn_shadow__guest_context(key->format, key->table, key->controls, key->phys_bits);
+
+    if (gn_paging_walk(&c, a->sh->ops.guest, a->sh->params.ops_ctx, gn_gva(gva),
+                       GN_ACCESS_READ | GN_PAGING_NO_UPDATE, ret_walk))
+        return 0;
+    return ret_walk->outcome == GN_PAGING_TRANSLATED ||
+           ret_walk->reason == GN_PAGING_REASON_PERMISSION;
+}
+
+static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t entry)
+{
+    struct gn_shadow *sh = a->sh;
+    struct gn_paging_entry e = {0};
+    struct gn_paging_walk w;
+    const struct gn_shadow__slot *slot;
+    uint32_t allowed;
+
+    a->leaves++;
+    if (gn_paging_entry_decode(&sh->context, level, entry, &e))
+        return;
+    if (!guest_view(a, gva, &w) || w.shift < gn_shadow__shift(level)) {
+        differ(a, GN_SHADOW_AUDIT_MAPPING, level, gva, entry, 0);
+        return;
+    }
+    slot = gn_shadow__slot_find(sh, w.gpa);
+    if (!slot || slot->slot.kind == GN_SHADOW_SLOT_MMIO ||
+        gn_shadow__hpa(slot, w.gpa).v != e.address) {
+        differ(a, GN_SHADOW_AUDIT_MAPPING, level, gva, entry, w.gpa.v);
+        return;
+    }
+    allowed = w.permissions & GN_PAGING_RWXU;
+    if (!(w.permissions & GN_PAGING_D) || slot->slot.kind == GN_SHADOW_SLOT_ROM)
+        allowed &= ~GN_PAGING_W;
+    if (e.permissions & GN_PAGING_RWXU & ~allowed || !(w.permissions & GN_PAGING_A) ||
+        (e.permissions ^ w.permissions) & GN_PAGING_U)
+        differ(a, GN_SHADOW_AUDIT_PERMISSION, level, gva, entry, w.gpa.v);
+    if (e.permissions & GN_PAGING_W && gn_shadow__frame_tables(sh, w.gpa, level) &&
+        (level || sh->params.policy == GN_SHADOW_POLICY_TRAP ||
+         !(e.permissions & GN_SHADOW_TRACED)))
+        differ(a, GN_SHADOW_AUDIT_TRACE, level, gva, entry, w.gpa.v);
+}
+
+/* A marker may stand for an absent entry or for a device, never for memory. */
+static void audit_marker(struct audit *a, uint32_t level, uint64_t gva, uint64_t entry)
+{
+    struct gn_paging_walk w;
+    const struct gn_shadow__slot *slot;
+
+    if (!guest_view(a, gva, &w))
+        return;
+    slot = gn_shadow__slot_find(a->sh, w.gpa);
+    if (slot && slot->slot.kind != GN_SHADOW_SLOT_MMIO)
+        differ(a, GN_SHADOW_AUDIT_ABSENT, level, gva, entry, w.gpa.v);
+}
+
+/* Recursion goes down one level at a time: at most five deep. */
+static void audit_table(struct audit *a, uint32_t table, uint64_t base)
+{
+    struct gn_shadow *sh = a->sh;
+    const struct gn_shadow__table *t = &sh->tables[table];
+    uint32_t level = t->role.level;
+    uint32_t sign = 64 - sh->geometry.va_bits;
+
+    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
+        uint64_t gva = base | (uint64_t)i << gn_shadow__shift(level);
+        uint64_t entry = t->entries[i];
+
+        if (!entry)
+            continue;
+        gva = (uint64_t)((int64_t)(gva << sign) >> sign);
+        switch (gn_shadow__kind(sh, level, entry)) {
+        case GN_PAGING_ENTRY_TABLE: audit_table(a, gn_shadow__link_table(sh, entry), gva); break;
+        case GN_PAGING_ENTRY_LEAF: audit_leaf(a, level, gva, entry); break;
+        default: audit_marker(a, level, gva, entry); break;
+        }
+    }
+}
+
+/* Neighbours in a chain must name each other; the first must be what the head names. */
+static int chain_right(struct gn_shadow *sh, uint32_t id, uint64_t entry, uint32_t kind)
+{
+    const struct gn_shadow__link *l = &sh->links[id];
+
+    if (l->next != GN_SHADOW__NIL && sh->links[l->next].prev != id)
+        return 0;
+    if (l->prev == GN_SHADOW__NIL)
+        return 0;
+    if (!(l->prev & GN_SHADOW__HEAD))
+        return sh->links[l->prev].next == id;
+    if (kind == GN_PAGING_ENTRY_TABLE)
+        return l->prev ==
+                   (GN_SHADOW__HEAD | GN_SHADOW__HEAD_TABLE | gn_shadow__link_table(sh, entry)) &&
+               sh->tables[l->prev & GN_SHADOW__HEAD_INDEX].parents == id;
+    return !(l->prev & GN_SHADOW__HEAD_TABLE) &&
+           *gn_shadow__frame_head(sh, l->prev & GN_SHADOW__HEAD_INDEX) == id;
+}
+
+/* Every present entry is in its chain, and the chains hold nothing else. */
+static void audit_chains(struct audit *a)
+{
+    struct gn_shadow *sh = a->sh;
+    uint64_t present = 0;
+    uint64_t chained = 0;
+
+    for (uint32_t table = 0; table < sh->params.tables; table++) {
+        const struct gn_shadow__table *t = &sh->tables[table];
+        uint32_t here = 0;
+
+        for (uint32_t i = 0; t->live && i < GN_SHADOW__ENTRIES; i++) {
+            uint32_t id = table * GN_SHADOW__ENTRIES + i;
+            uint32_t kind = gn_shadow__kind(sh, t->role.level, t->entries[i]);
+
+            chained += sh->links[id].prev != GN_SHADOW__NIL;
+            if (kind == GN_PAGING_ENTRY_ABSENT)
+                continue;
+            here++;
+            if (!chain_right(sh, id, t->entries[i], kind))
+                differ(a, GN_SHADOW_AUDIT_RMAP, t->role.level, 0, t->entries[i], 0);
+        }
+        if (t->live && here != t->present)
+            differ(a, GN_SHADOW_AUDIT_RMAP, t->role.level, 0, 0, 0);
+        present += here;
+    }
+    if (present != chained)
+        differ(a, GN_SHADOW_AUDIT_RMAP, 0, 0, 0, 0);
+}
+
+int gn_shadow_audit(struct gn_shadow *sh, uint32_t root,
+                    void (*report)(void *ctx, const struct gn_shadow_difference *difference),
+                    void *report_ctx, uint64_t *ret_differences, uint64_t *ret_leaves)
+{
+    struct audit a = {.sh = sh, .report = report, .report_ctx = report_ctx};
+
+    if (!sh || !ret_differences)
+        return -GN_ERR_INVAL;
+    if (root != GN_SHADOW_ROOT_ANY && (root >= sh->params.roots || !sh->roots[root].key.size))
+        return -GN_ERR_NOENT;
+    for (uint32_t i = 0; i < sh->params.roots; i++) {
+        if (!sh->roots[i].key.size || (root != GN_SHADOW_ROOT_ANY && i != root))
+            continue;
+        a.root = i;
+        audit_table(&a, sh->roots[i].table, 0);
+    }
+    if (root == GN_SHADOW_ROOT_ANY) {
+        a.root = GN_SHADOW_ROOT_ANY;
+        audit_chains(&a);
+    }
+    *ret_differences = a.differences;
+    if (ret_leaves)
+        *ret_leaves = a.leaves;
+    return 0;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "shadow_internal.h"
+
+/* Control bits that change what an entry means, and so distinguish roles. The rest belong to an
+ * access: SUM, MXR and AC are judged by the MMU against the same entry. */
+#define ROLE_CONTROLS                                                                 \
+    (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP | \
+     GN_PAGING_X86_1G | GN_PAGING_RISCV_ADUE)
+
+static int is_x86(uint32_t format)
+{
+    return format >= GN_PAGING_X86_4LEVEL && format <= GN_PAGING_X86_5LEVEL;
+}
+
+/* See "Limits of this version" in the header. */
+static int key_check(const struct gn_shadow *sh, const struct gn_shadow_root_key *key)
+{
+    struct gn_paging_geometry g;
+
+    if (key->table.v & GN_PAGE_MASK)
+        return -GN_ERR_INVAL;
+    if (gn_paging_geometry(key->format, &g))
+        return -GN_ERR_NOTSUP;
+    if (key->format == GN_PAGING_BARE)
+        return 0;
+    if (is_x86(key->format) != is_x86(sh->params.format) || g.va_bits != sh->geometry.va_bits)
+        return -GN_ERR_NOTSUP;
+    if (is_x86(key->format) &&
+        (!(key->controls & GN_PAGING_X86_WP) || key->controls & GN_PAGING_X86_PKE))
+        return -GN_ERR_NOTSUP;
+    return 0;
+}
+
+static int key_equal(const struct gn_shadow_root_key *a, const struct gn_shadow_root_key *b)
+{
+    return a->table.v == b->table.v && a->tag == b->tag && a->format == b->format &&
+           a->controls == b->controls && a->phys_bits == b->phys_bits;
+}
+
+uint32_t gn_shadow__root_of(const struct gn_shadow *sh, uint32_t table)
+{
+    const struct gn_shadow__table *t = &sh->tables[table];
+
+    if (t->roots != 1)
+        return GN_SHADOW_ROOT_ANY;
+    if (sh->roots[t->root].key.size && sh->roots[t->root].table == table)
+        return t->root;
+    for (uint32_t i = 0; i < sh->params.roots; i++)
+        if (sh->roots[i].key.size && sh->roots[i].table == table)
+            return i;
+    return GN_SHADOW_ROOT_ANY;
+}
+
+void gn_shadow__root_evict(struct gn_shadow *sh, uint32_t root)
+{
+    struct gn_shadow__root *r = &sh->roots[root];
+    uint32_t table = r->table;
+
+    gn_shadow__check(sh, r->key.size && !r->held, "shadow: evicting a root in use");
+    r->key.size = 0;
+    sh->tables[table].roots--;
+    /* The MMU forgets the root before its tables can be used for anything else. */
+    if (sh->ops.root_gone) {
+        sh->ops.root_gone(sh->params.ops_ctx, root, r->cookie);
+    } else {
+        sh->stats.invalidated_all++;
+        sh->ops.invalidate_all(sh->params.ops_ctx);
+    }
+    gn_shadow__table_release(sh, table);
+}
+
+int gn_shadow__roots_evict_at(struct gn_shadow *sh, uint32_t table)
+{
+    for (uint32_t i = 0; i < sh->params.roots; i++)
+        if (sh->roots[i].key.size && sh->roots[i].table == table && sh->roots[i].held)
+            return -GN_ERR_BUSY;
+    for (uint32_t i = 0; i < sh->params.roots; i++)
+        if (sh->roots[i].key.size && sh->roots[i].table == table)
+            gn_shadow__root_evict(sh, i);
+    return 0;
+}
+
+/* A free place for a root, or that of the root got longest ago and held by nobody. */
+static uint32_t root_place(struct gn_shadow *sh)
+{
+    uint32_t oldest = GN_SHADOW__NIL;
+
+    for (uint32_t i = 0; i < sh->params.roots; i++) {
+        const struct gn_shadow__root *r = &sh->roots[i];
+
+        if (!r->key.size)
+            return i;
+        if (!r->held && (oldest == GN_SHADOW__NIL || r->stamp < sh->roots[oldest].stamp))
+            oldest = i;
+    }
+    return oldest;
+}
+
+static int root_make(struct gn_shadow *sh, const struct gn_shadow_root_key *key, uint32_t *ret)
+{
+    int bare = key->format == GN_PAGING_BARE;
+    struct gn_shadow__role role = {
+        .gpa = bare ? 0 : key->table.v,
+        .format = key->format,
+        .controls = key->controls,
+        .permissions = GN_PAGING_RWXU,
+        .phys_bits = (uint8_t)key->phys_bits,
+        .level = (uint8_t)(sh->geometry.levels - 1),
+        .direct = (uint8_t)bare,
+    };
+    uint32_t place;
+    int rc = gn_shadow__reserve(sh, 1);
+
+    if (rc)
+        return rc;
+    place = root_place(sh);
+    if (place == GN_SHADOW__NIL)
+        return -GN_ERR_NOSPC;
+    if (sh->roots[place].key.size)
+        gn_shadow__root_evict(sh, place);
+    sh->roots[place].key = *key;
+    sh->roots[place].cookie = ++sh->cookie;
+    sh->roots[place].held = 0;
+    sh->roots[place].table = gn_shadow__table_get(sh, &role);
+    sh->tables[sh->roots[place].table].roots++;
+    sh->tables[sh->roots[place].table].root = place;
+    *ret = place;
+    return 0;
+}
+
+int gn_shadow_root_get(struct gn_shadow *sh, const struct gn_shadow_root_key *key,
+                       struct gn_shadow_root *ret_root)
+{
+    struct gn_shadow_root_key k;
+    uint32_t i;
+    int rc;
+
+    if (!sh || !ret_root)
+        return -GN_ERR_INVAL;
+    rc = gn_base_params_copy(&k, sizeof k, key, sizeof k);
+    if (!rc)
+        rc = key_check(sh, &k);
+    if (rc)
+        return rc;
+    k.size = sizeof k;
+    k.controls &= ROLE_CONTROLS;
+    for (i = 0; i < sh->params.roots; i++)
+        if (sh->roots[i].key.size && key_equal(&sh->roots[i].key, &k))
+            break;
+    if (i < sh->params.roots) {
+        sh->stats.root_hits++;
+    } else {
+        rc = root_make(sh, &k, &i);
+        if (rc)
+            return rc;
+        sh->stats.root_misses++;
+    }
+    sh->roots[i].held++;
+    sh->roots[i].stamp = ++sh->clock;
+    *ret_root = (struct gn_shadow_root){
+        .id = i, .hpa = sh->tables[sh->roots[i].table].hpa, .cookie = sh->roots[i].cookie};
+    return 0;
+}
+
+int gn_shadow_root_put(struct gn_shadow *sh, uint32_t root)
+{
+    if (!sh || root >= sh->params.roots || !sh->roots[root].key.size || !sh->roots[root].held)
+        return -GN_ERR_NOENT;
+    sh->roots[root].held--;
+    return 0;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef GN_SHADOW_INTERNAL_H
+#define GN_SHADOW_INTERNAL_H
+
+/*
+ * The parts of a shadow, and who does what:
+ *
+ *   shadow.c  life cycle, counters       table.c  shadow tables: find, make, link, free, reclaim
+ *   slot.c    guest memory, frames       rmap.c   chains: who maps this page, who links this table
+ *   root.c    cached roots               fault.c  resolving an access
+ *   sync.c    coherence, revoke, flush   audit.c  the checker
+ *
+ * An entry of a shadow table is named by one number: table index * 512 + index in the table. Each
+ * entry that is present stands in exactly one chain: a leaf in the chain of the page it maps, a
+ * link in the chain of the table it leads to. The chains are doubly linked through one array of
+ * links parallel to the entries, so adding and removing are O(1) and need no allocation.
+ */
+
+#include <string.h>
+
+#include <gnomon/paging.h>
+#include <gnomon/shadow.h>
+
+#define GN_SHADOW__ENTRIES    512u
+#define GN_SHADOW__INDEX_BITS 9u
+#define GN_SHADOW__NIL        UINT32_MAX
+#define GN_SHADOW__NO_FRAME   UINT32_MAX
+
+/* A chain's first entry points back to its head: a page's or a table's. */
+#define GN_SHADOW__HEAD       0x80000000u
+#define GN_SHADOW__HEAD_TABLE 0x40000000u
+#define GN_SHADOW__HEAD_INDEX 0x3fffffffu
+
+/* Highest level at which a shadow leaf is written: 1 GiB. */
+#define GN_SHADOW__LEAF_LEVELS 3u
+
+/* Tables kept ready with a frame, beyond what a fault needs. */
+#define GN_SHADOW__SPARE 8u
+
+/** What a shadow table stands for. Two tables never have the same role. */
+struct gn_shadow__role {
+    uint64_t gpa;         /**< the guest table; direct: the first guest physical byte mapped */
+    uint32_t format;      /**< of the guest's tables */
+    uint32_t controls;    /**< those that change what entries mean */
+    uint16_t permissions; /**< inherited from above; direct: of the guest's leaf */
+    uint8_t phys_bits;
+    uint8_t level;
+    uint8_t direct; /**< stands for no guest table: part of a larger guest page, or BARE */
+    uint8_t unused[3];
+};
+
+/** Where an entry stands in its chain. */
+struct gn_shadow__link {
+    uint32_t next;
+    uint32_t prev;
+};
+
+/** A shadow table. */
+struct gn_shadow__table {
+    struct gn_shadow__role role;
+    uint64_t *entries; /**< the frame, as the library writes it; NULL: no frame yet */
+    gn_hpa_t hpa;
+    uint32_t hash_next; /**< next in the bucket of its gpa; next free table while unused */
+    uint32_t hpa_next;  /**< next in the bucket of its hpa */
+    uint32_t parents;   /**< chain of the entries that link here */
+    uint32_t roots;     /**< cached roots that begin here */
+    uint32_t root;      /**< one of them, the last that came */
+    uint32_t present;   /**< entries that are present */
+    uint32_t flood;     /**< useless syncs since it last served a fault */
+    uint32_t frame;     /**< frame index of the page that holds the guest table */
+    uint8_t live;
+    uint8_t referenced; /**< second chance */
+    uint8_t unused[2];
+};
+
+/** A cached root. */
+struct gn_shadow__root {
+    struct gn_shadow_root_key key; /**< size 0: this slot is free */
+    uint64_t cookie;
+    uint64_t stamp; /**< when it was last got: least recently used goes first */
+    uint32_t table;
+    uint32_t held;
+};
+
+/** A memory slot with its bookkeeping. */
+struct gn_shadow__slot {
+    struct gn_shadow_slot slot;              /**< size 0: free */
+    uint32_t frame_base;                     /**< frame index of its first page */
+    uint32_t frames[GN_SHADOW__LEAF_LEVELS]; /**< pages, 2 MiB and 1 GiB regions it touches */
+    uint32_t *heads;                         /**< chain heads, level 0 first, then 1, then 2 */
+    uint32_t *tables; /**< of levels 1 and 2: pages inside that hold tables */
+    uint16_t *traced; /**< of level 0: shadow tables that stand for this page */
+};
+
+struct gn_shadow {
+    struct gn_shadow_params params;
+    struct gn_shadow_ops ops;
+    struct gn_paging_geometry geometry;
+    struct gn_paging_context context; /**< of the shadow tables, for decoding them */
+    struct gn_shadow_stats stats;
+
+    struct gn_shadow__table *tables;
+    struct gn_shadow__link *links;
+    uint32_t *by_gpa; /**< buckets */
+    uint32_t *by_hpa;
+    uint32_t bucket_mask;
+    uint32_t free_list; /**< tables not in use, those with a frame first */
+    uint32_t spare;     /**< tables on the free list that have a frame */
+    uint32_t clock_hand;
+    uint32_t freed; /**< counts frees, so that loops over buckets see them */
+
+    struct gn_shadow__root *roots;
+    uint64_t clock;  /**< stamps of roots */
+    uint64_t cookie; /**< last given */
+
+    struct gn_shadow__slot *slots;
+    uint32_t slot_hint;
+};
+
+/* shadow.c */
+
+/** Calls the panic op if a condition that must hold does not. */
+static inline void gn_shadow__check(const struct gn_shadow *sh, int holds, const char *what)
+{
+    if (!holds && sh->ops.panic)
+        sh->ops.panic(sh->params.ops_ctx, what);
+}
+
+/** log2 of what an entry at this level maps. */
+static inline uint32_t gn_shadow__shift(uint32_t level)
+{
+    return GN_PAGE_SHIFT + level * GN_SHADOW__INDEX_BITS;
+}
+
+/** Bytes that an entry at this level maps. */
+static inline uint64_t gn_shadow__span(uint32_t level)
+{
+    return (uint64_t)1 << gn_shadow__shift(level);
+}
+
+/** Index in a table at this level of the entry that translates gva. */
+static inline uint32_t gn_shadow__index(uint64_t gva, uint32_t level)
+{
+    return gva >> gn_shadow__shift(level) & (GN_SHADOW__ENTRIES - 1);
+}
+
+/** The context for walking a guest's tables under a role or a root's key. */
+struct gn_paging_context gn_shadow__guest_context(uint32_t format, gn_gpa_t root, uint32_t controls,
+                                                  uint32_t phys_bits);
+
+/* slot.c */
+
+/** The slot that holds this address, or NULL. */
+struct gn_shadow__slot *gn_shadow__slot_find(struct gn_shadow *sh, gn_gpa_t gpa);
+
+/** Frame index of the page or region at a level that holds gpa; NO_FRAME outside RAM and ROM. */
+uint32_t gn_shadow__frame(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t level);
+
+/** Where the chain of a frame begins. */
+uint32_t *gn_shadow__frame_head(struct gn_shadow *sh, uint32_t frame);
+
+/** How many shadow tables stand for the page at gpa (level 0), or tables lie in the region. */
+uint32_t gn_shadow__frame_tables(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t level);
+
+/** A shadow table begins (+1) or ceases (-1) to stand for the page at gpa. @return the new count */
+uint32_t gn_shadow__frame_count(struct gn_shadow *sh, gn_gpa_t gpa, int delta);
+
+/** Backing of gpa, which lies in slot. */
+static inline gn_hpa_t gn_shadow__hpa(const struct gn_shadow__slot *slot, gn_gpa_t gpa)
+{
+    return gn_hpa(slot->slot.hpa.v + (gpa.v - slot->slot.gpa.v));
+}
+
+/* rmap.c */
+
+/** Puts an entry at the front of the chain of a frame, or of a table (HEAD_TABLE | index). */
+void gn_shadow__chain_add(struct gn_shadow *sh, uint32_t id, uint32_t head);
+
+/** Takes an entry out of its chain. */
+void gn_shadow__chain_remove(struct gn_shadow *sh, uint32_t id);
+
+/* table.c */
+
+/** Bucket of the tables that stand for a guest page. */
+static inline uint32_t *gn_shadow__bucket(const struct gn_shadow *sh, uint32_t *buckets,
+                                          uint64_t address)
+{
+    uint64_t page = address >> GN_PAGE_SHIFT;
+
+    return &buckets[(page ^ page >> 10) & sh->bucket_mask];
+}
+
+/** The table of this role, or NIL. */
+uint32_t gn_shadow__table_find(struct gn_shadow *sh, const struct gn_shadow__role *role);
+
+/** Finds the table of this role or makes it. Needs a spare table: gn_shadow__reserve() before. */
+uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role *role);
+
+/** Makes sure that `count` tables can be made. @return 0 or -GN_ERR_NOMEM */
+int gn_shadow__reserve(struct gn_shadow *sh, uint32_t count);
+
+/** The table that a present link leads to. */
+uint32_t gn_shadow__link_table(struct gn_shadow *sh, uint64_t entry);
+
+/** Kind of a shadow entry: GN_PAGING_ENTRY_ABSENT, _TABLE or _LEAF. */
+uint32_t gn_shadow__kind(struct gn_shadow *sh, uint32_t level, uint64_t entry);
+
+/** Writes an absent entry's marker, or 0. The entry must be absent. */
+void gn_shadow__mark_absent(struct gn_shadow *sh, uint32_t id, uint64_t marker);
+
+/** Makes an absent entry link to a table. */
+void gn_shadow__link_set(struct gn_shadow *sh, uint32_t id, uint32_t child);
+
+/** Makes an absent entry a leaf that maps the frame at gpa. */
+void gn_shadow__leaf_set(struct gn_shadow *sh, uint32_t id, uint64_t entry, uint32_t frame);
+
+/** Changes permissions or marks of a leaf in place; invalidates if it takes something away. */
+void gn_shadow__leaf_update(struct gn_shadow *sh, uint32_t id, uint64_t entry);
+
+/** Makes an entry absent, whatever it was; invalidates; frees a table that nobody links now. */
+void gn_shadow__entry_drop(struct gn_shadow *sh, uint32_t id);
+
+/** Takes a table out: unlinks it from its parents, drops its entries. Not a held root's. */
+void gn_shadow__table_drop(struct gn_shadow *sh, uint32_t table);
+
+/** Drops all entries of a table, which stays. The MMU is not told: the caller did or will. */
+void gn_shadow__table_clear(struct gn_shadow *sh, uint32_t table);
+
+/** Frees a table that nobody links and no root begins at. */
+void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table);
+
+/** Gives frames of spare tables back, but for `keep` of them. */
+void gn_shadow__spare_trim(struct gn_shadow *sh, uint32_t keep);
+
+/** The MMU must forget what this entry translated. */
+void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id);
+
+/* root.c */
+
+/** Evicts a cached root that nobody holds. */
+void gn_shadow__root_evict(struct gn_shadow *sh, uint32_t root);
+
+/** The root that begins at this table, if it is the only one; else ROOT_ANY. */
+uint32_t gn_shadow__root_of(const struct gn_shadow *sh, uint32_t table);
+
+/** Evicts the roots that begin at a table. @return 0, or -GN_ERR_BUSY if one is held */
+int gn_shadow__roots_evict_at(struct gn_shadow *sh, uint32_t table);
+
+/* fault.c */
+
+/**
+ * The leaf that maps gpa at a level with these guest permissions (A, D of the guest's leaf
+ * included), write-protected or marked as the page requires. @return 0: nothing can be mapped
+ */
+uint64_t gn_shadow__leaf(struct gn_shadow *sh, const struct gn_shadow__slot *slot, gn_gpa_t gpa,
+                         uint32_t level, uint32_t permissions);
+
+/** Role of the direct table, one level below `level`, that splinters a guest leaf. */
+struct gn_shadow__role gn_shadow__direct_role(const struct gn_shadow__role *parent, uint32_t level,
+                                              gn_gpa_t gpa, uint32_t permissions);
+
+/** Role of the table that a guest entry of `parent`, decoded, leads to. */
+struct gn_shadow__role gn_shadow__child_role(const struct gn_shadow__role *parent,
+                                             const struct gn_paging_entry *entry,
+                                             uint32_t inherited);
+
+#endif /* GN_SHADOW_INTERNAL_H */

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "shadow_internal.h"
+
+/* Bringing shadow tables up to date with guest memory that was written. */
+
+/* The guest's entry that a shadow entry stands for, decoded. Memory that is gone reads absent. */
+static void guest_entry(struct gn_shadow *sh, const struct gn_shadow__table *t, uint32_t index,
+                        struct gn_paging_entry *ret_entry)
+{
+    struct gn_paging_context c =
+        gn_shadow__guest_context(t->role.format, gn_gpa(0), t->role.controls, t->role.phys_bits);
+    uint64_t value = 0;
+
+    if (sh->ops.guest->load(sh->params.ops_ctx, gn_gpa(t->role.gpa + index * 8), 8, &value))
+        value = 0;
+    sh->stats.sync_entries++;
+    *ret_entry = (struct gn_paging_entry){.kind = GN_PAGING_ENTRY_ABSENT};
+    if (gn_paging_entry_decode(&c, t->role.level, value, ret_entry))
+        ret_entry->kind = GN_PAGING_ENTRY_ABSENT;
+}
+
+/* The leaf that should stand for a guest leaf at its own level, or 0. */
+static uint64_t wanted_leaf(struct gn_shadow *sh, const struct gn_shadow__table *t,
+                            const struct gn_paging_entry *e)
+{
+    uint32_t inherited = sh->geometry.inherited;
+    uint32_t permissions = e->permissions;
+    gn_gpa_t gpa = gn_gpa(e->address);
+
+    /* A clear A bit must be set by a walk before anything is mapped. */
+    if (e->kind != GN_PAGING_ENTRY_LEAF || !(permissions & GN_PAGING_A))
+        return 0;
+    permissions &= t->role.permissions | ~inherited | ~GN_PAGING_RWXU;
+    return gn_shadow__leaf(sh, gn_shadow__slot_find(sh, gpa), gpa, t->role.level, permissions);
+}
+
+/* Does the link lead where the guest's entry says? */
+static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, uint64_t link,
+                      const struct gn_paging_entry *e)
+{
+    const struct gn_shadow__role *is = &sh->tables[gn_shadow__link_table(sh, link)].role;
+    struct gn_shadow__role wanted;
+
+    if (e->kind == GN_PAGING_ENTRY_TABLE) {
+        wanted = gn_shadow__child_role(&t->role, e, sh->geometry.inherited);
+    } else if (e->kind == GN_PAGING_ENTRY_LEAF && e->permissions & GN_PAGING_A) {
+        uint32_t permissions =
+            e->permissions & (t->role.permissions | ~sh->geometry.inherited | ~GN_PAGING_RWXU);
+
+        wanted = gn_shadow__direct_role(&t->role, t->role.level, gn_gpa(e->address), permissions);
+    } else {
+        return 0;
+    }
+    return is->gpa == wanted.gpa && is->permissions == wanted.permissions &&
+           is->direct == wanted.direct;
+}
+
+/* An absent entry: whatever the marker said is over; a leaf that is ready to use is mapped. */
+static int sync_absent(struct gn_shadow *sh, uint32_t id, const struct gn_paging_entry *e)
+{
+    struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
+    uint64_t leaf = t->role.level == 0 ? wanted_leaf(sh, t, e) : 0;
+
+    if (leaf) {
+        gn_shadow__mark_absent(sh, id, 0);
+        gn_shadow__leaf_set(sh, id, leaf, gn_shadow__frame(sh, gn_gpa(e->address), 0));
+        sh->stats.sync_prefills++;
+        return 1;
+    }
+    if (e->kind != GN_PAGING_ENTRY_ABSENT && t->entries[id % GN_SHADOW__ENTRIES]) {
+        gn_shadow__mark_absent(sh, id, 0);
+        return 1;
+    }
+    sh->stats.sync_unchanged++;
+    return 0;
+}
+
+static void drop_counted(struct gn_shadow *sh, uint32_t id)
+{
+    sh->stats.sync_zaps++;
+    gn_shadow__entry_drop(sh, id);
+}
+
+/* Re-reads one guest entry. @return whether the shadow had any use for it */
+static int sync_entry(struct gn_shadow *sh, uint32_t id)
+{
+    uint32_t table = id / GN_SHADOW__ENTRIES;
+    struct gn_shadow__table *t = &sh->tables[table];
+    uint64_t value = t->entries[id % GN_SHADOW__ENTRIES];
+    uint32_t kind = gn_shadow__kind(sh, t->role.level, value);
+    struct gn_paging_entry e;
+    struct gn_paging_entry is;
+    uint64_t leaf;
+
+    guest_entry(sh, t, id % GN_SHADOW__ENTRIES, &e);
+    if (kind == GN_PAGING_ENTRY_ABSENT)
+        return sync_absent(sh, id, &e);
+    if (kind == GN_PAGING_ENTRY_TABLE) {
+        if (link_right(sh, t, value, &e))
+            sh->stats.sync_unchanged++;
+        else
+            drop_counted(sh, id);
+        return 1;
+    }
+    leaf = wanted_leaf(sh, t, &e);
+    if (leaf == value) {
+        sh->stats.sync_unchanged++;
+        return 1;
+    }
+    /* The same page with other permissions is changed in place; another page is a new leaf. */
+    if (leaf && gn_paging_entry_decode(&sh->context, t->role.level, value, &is) == 0 &&
+        gn_paging_entry_decode(&sh->context, t->role.level, leaf, &e) == 0 &&
+        is.address == e.address) {
+        gn_shadow__leaf_update(sh, id, leaf);
+        return 1;
+    }
+    drop_counted(sh, id);
+    return 1;
+}
+
+/* Syncs [first, last] of the entries of a table. The table may be gone when this returns. */
+static void sync_table(struct gn_shadow *sh, uint32_t table, uint32_t first, uint32_t last)
+{
+    uint32_t useful = 0;
+
+    for (uint32_t i = first; i <= last && sh->tables[table].live; i++)
+        useful += (uint32_t)sync_entry(sh, table * GN_SHADOW__ENTRIES + i);
+    if (!sh->tables[table].live)
+        return;
+    if (useful) {
+        sh->tables[table].flood = 0;
+    } else if (++sh->tables[table].flood > sh->params.flood_limit) {
+        uint32_t freed = sh->freed;
+
+        /* Written and written, and never used: the guest has made something else of the page. */
+        sh->tables[table].flood = 0;
+        gn_shadow__table_drop(sh, table);
+        sh->stats.tables_flooded += sh->freed != freed;
+    }
+}
+
+/* The table that comes after `skip` others among those that stand for a page, or NIL. */
+static uint32_t table_of_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t skip)
+{
+    uint32_t table = *gn_shadow__bucket(sh, sh->by_gpa, page.v);
+
+    for (; table != GN_SHADOW__NIL; table = sh->tables[table].hash_next) {
+        const struct gn_shadow__role *role = &sh->tables[table].role;
+
+        if (role->gpa == page.v && !role->direct && skip-- == 0)
+            break;
+    }
+    return table;
+}
+
+/*
+ * Syncs words [first, last] of a page for every table that stands for it. A sync may free tables,
+ * this page's too: then it starts again, and re-reading an entry twice does no harm. It ends since
+ * nothing here makes tables.
+ */
+static void sync_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t first, uint32_t last)
+{
+    uint32_t done = 0;
+    uint32_t table;
+
+    while ((table = table_of_page(sh, page, done)) != GN_SHADOW__NIL) {
+        uint32_t freed = sh->freed;
+
+        sync_table(sh, table, first, last);
+        done = sh->freed == freed ? done + 1 : 0;
+    }
+}
+
+int gn_shadow_sync(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
+{
+    uint64_t at = gpa.v;
+
+    if (!sh)
+        return -GN_ERR_INVAL;
+    if (!length)
+        return 0;
+    if (gpa.v + (length - 1) < gpa.v)
+        return -GN_ERR_RANGE;
+    sh->stats.syncs++;
+    while (length) {
+        uint64_t page = at & ~GN_PAGE_MASK;
+        uint64_t here = GN_PAGE_SIZE - (at & GN_PAGE_MASK);
+
+        here = here < length ? here : length;
+        if (gn_shadow__frame_tables(sh, gn_gpa(page), 0))
+            sync_page(sh, gn_gpa(page), (uint32_t)((at & GN_PAGE_MASK) >> 3),
+                      (uint32_t)(((at & GN_PAGE_MASK) + here - 1) >> 3));
+        at += here;
+        length -= here;
+    }
+    return 0;
+}
+
+int gn_shadow_flush(struct gn_shadow *sh, uint32_t root)
+{
+    if (!sh ||
+        (root != GN_SHADOW_ROOT_ANY && (root >= sh->params.roots || !sh->roots[root].key.size)))
+        return -GN_ERR_NOENT;
+    for (uint32_t i = 0; i < sh->params.roots; i++) {
+        struct gn_shadow__root *r = &sh->roots[i];
+
+        if (!r->key.size || (root != GN_SHADOW_ROOT_ANY && i != root))
+            continue;
+        if (r->held)
+            gn_shadow__table_clear(sh, r->table);
+        else
+            gn_shadow__root_evict(sh, i);
+    }
+    sh->stats.invalidated_all++;
+    sh->ops.invalidate_all(sh->params.ops_ctx);
+    return 0;
+}
+
+int gn_shadow_revoke(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
+{
+    if (!sh || (gpa.v | length) & GN_PAGE_MASK)
+        return -GN_ERR_INVAL;
+    if (length && gpa.v + (length - 1) < gpa.v)
+        return -GN_ERR_RANGE;
+    for (uint64_t at = gpa.v; at - gpa.v < length; at += GN_PAGE_SIZE) {
+        for (uint32_t level = 0; level < GN_SHADOW__LEAF_LEVELS; level++) {
+            uint32_t frame = gn_shadow__frame(sh, gn_gpa(at), level);
+            uint32_t *head;
+
+            if (frame == GN_SHADOW__NO_FRAME)
+                break;
+            head = gn_shadow__frame_head(sh, frame);
+            while (*head != GN_SHADOW__NIL)
+                gn_shadow__entry_drop(sh, *head);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "shadow_internal.h"
+
+/* ---- Entries ---------------------------------------------------------------------------- */
+
+static uint64_t *entry_at(struct gn_shadow *sh, uint32_t id)
+{
+    return &sh->tables[id / GN_SHADOW__ENTRIES].entries[id % GN_SHADOW__ENTRIES];
+}
+
+/*
+ * The MMU may walk the table while it is written: one store an entry, and ordered after whatever
+ * was written to a table that it links.
+ */
+static void entry_write(uint64_t *entry, uint64_t value)
+{
+    __atomic_store_n(entry, value, __ATOMIC_RELEASE);
+}
+
+uint32_t gn_shadow__kind(struct gn_shadow *sh, uint32_t level, uint64_t entry)
+{
+    struct gn_paging_entry e;
+
+    /* Bit 0 is the present bit of every format that we write. */
+    if (!(entry & 1))
+        return GN_PAGING_ENTRY_ABSENT;
+    if (level == 0)
+        return GN_PAGING_ENTRY_LEAF;
+    if (gn_paging_entry_decode(&sh->context, level, entry, &e))
+        return GN_PAGING_ENTRY_ABSENT;
+    return e.kind;
+}
+
+void gn_shadow__mark_absent(struct gn_shadow *sh, uint32_t id, uint64_t marker)
+{
+    uint64_t *entry = entry_at(sh, id);
+
+    gn_shadow__check(sh, !(*entry & 1) && !(marker & 1), "shadow: a marker over a present entry");
+    entry_write(entry, marker);
+}
+
+void gn_shadow__link_set(struct gn_shadow *sh, uint32_t id, uint32_t child)
+{
+    struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
+    struct gn_paging_entry e = {.kind = GN_PAGING_ENTRY_TABLE,
+                                .permissions = GN_PAGING_RWXU | GN_PAGING_A,
+                                .address = sh->tables[child].hpa.v};
+    uint64_t value = 0;
+    int rc = gn_paging_entry_encode(sh->params.format, t->role.level, &e, &value);
+
+    gn_shadow__check(sh, rc == 0 && !(*entry_at(sh, id) & 1), "shadow: cannot link a table");
+    gn_shadow__chain_add(sh, id, GN_SHADOW__HEAD_TABLE | child);
+    t->present++;
+    entry_write(entry_at(sh, id), value);
+}
+
+void gn_shadow__leaf_set(struct gn_shadow *sh, uint32_t id, uint64_t entry, uint32_t frame)
+{
+    struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
+
+    gn_shadow__check(sh, !(*entry_at(sh, id) & 1), "shadow: a leaf over a present entry");
+    gn_shadow__chain_add(sh, id, frame);
+    t->present++;
+    sh->stats.large_leaves += t->role.level > 0;
+    entry_write(entry_at(sh, id), entry);
+}
+
+void gn_shadow__leaf_update(struct gn_shadow *sh, uint32_t id, uint64_t entry)
+{
+    uint32_t level = sh->tables[id / GN_SHADOW__ENTRIES].role.level;
+    uint64_t *at = entry_at(sh, id);
+    struct gn_paging_entry was;
+    struct gn_paging_entry is;
+
+    if (gn_paging_entry_decode(&sh->context, level, *at, &was) ||
+        gn_paging_entry_decode(&sh->context, level, entry, &is))
+        return;
+    entry_write(at, entry);
+    /* Less allowed, or a mark that the MMU must heed; a mere upgrade it may learn later. */
+    if (was.permissions & ~is.permissions || is.permissions & ~was.permissions & GN_SHADOW_TRACED ||
+        (was.permissions ^ is.permissions) & GN_PAGING_U || was.address != is.address)
+        gn_shadow__invalidate(sh, id);
+}
+
+/* ---- Forgetting translations ------------------------------------------------------------ */
+
+/* What an entry translates: the address, and the root if there is but one. */
+struct reach {
+    uint64_t gva;
+    uint32_t root;
+    int everywhere; /**< at more than one address: only a full invalidation covers it */
+    int nowhere;    /**< no root leads here */
+};
+
+/*
+ * All parents of a table must link it at one index for its entries to have one address, and a
+ * table of several parents is followed no further than to roots: tables in common below a common
+ * table are rare enough to pay the full invalidation.
+ */
+static int parents_agree(struct gn_shadow *sh, uint32_t first)
+{
+    for (uint32_t id = first; id != GN_SHADOW__NIL; id = sh->links[id].next) {
+        const struct gn_shadow__table *p = &sh->tables[id / GN_SHADOW__ENTRIES];
+
+        if (id % GN_SHADOW__ENTRIES != first % GN_SHADOW__ENTRIES || p->parents != GN_SHADOW__NIL)
+            return 0;
+    }
+    return 1;
+}
+
+static struct reach entry_reach(struct gn_shadow *sh, uint32_t id)
+{
+    struct reach r = {0};
+    int shared = 0;
+    uint32_t sign = 64 - sh->geometry.va_bits;
+
+    for (;;) {
+        uint32_t table = id / GN_SHADOW__ENTRIES;
+        const struct gn_shadow__table *t = &sh->tables[table];
+
+        r.gva |= (uint64_t)(id % GN_SHADOW__ENTRIES) << gn_shadow__shift(t->role.level);
+        if (t->parents == GN_SHADOW__NIL) {
+            r.nowhere = t->roots == 0;
+            r.root = shared ? GN_SHADOW_ROOT_ANY : gn_shadow__root_of(sh, table);
+            break;
+        }
+        if (t->roots) {
+            r.everywhere = 1;
+            break;
+        }
+        id = t->parents;
+        if (sh->links[id].next != GN_SHADOW__NIL) {
+            shared = 1;
+            r.everywhere = !parents_agree(sh, id);
+            if (r.everywhere)
+                break;
+        }
+    }
+    r.gva = (uint64_t)((int64_t)(r.gva << sign) >> sign);
+    return r;
+}
+
+void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id)
+{
+    struct reach r = entry_reach(sh, id);
+
+    if (r.everywhere) {
+        sh->stats.invalidated_all++;
+        sh->ops.invalidate_all(sh->params.ops_ctx);
+    } else if (!r.nowhere) {
+        sh->stats.invalidated_ranges++;
+        sh->ops.invalidate_range(sh->params.ops_ctx, r.root, gn_gva(r.gva),
+                                 gn_shadow__span(sh->tables[id / GN_SHADOW__ENTRIES].role.level));
+    }
+}
+
+/* ---- Finding and making tables ---------------------------------------------------------- */
+
+static int role_equal(const struct gn_shadow__role *a, const struct gn_shadow__role *b)
+{
+    return a->gpa == b->gpa && a->level == b->level && a->direct == b->direct &&
+           a->permissions == b->permissions && a->format == b->format &&
+           a->controls == b->controls && a->phys_bits == b->phys_bits;
+}
+
+uint32_t gn_shadow__table_find(struct gn_shadow *sh, const struct gn_shadow__role *role)
+{
+    uint32_t i = *gn_shadow__bucket(sh, sh->by_gpa, role->gpa);
+
+    while (i != GN_SHADOW__NIL && !role_equal(&sh->tables[i].role, role))
+        i = sh->tables[i].hash_next;
+    return i;
+}
+
+uint32_t gn_shadow__link_table(struct gn_shadow *sh, uint64_t entry)
+{
+    struct gn_paging_entry e = {0};
+    uint32_t i;
+    /* Any level above 0 decodes a link. */
+    int rc = gn_paging_entry_decode(&sh->context, 1, entry, &e);
+
+    gn_shadow__check(sh, rc == 0, "shadow: a link does not decode");
+    i = *gn_shadow__bucket(sh, sh->by_hpa, e.address);
+    while (i != GN_SHADOW__NIL && sh->tables[i].hpa.v != e.address)
+        i = sh->tables[i].hpa_next;
+    gn_shadow__check(sh, i != GN_SHADOW__NIL, "shadow: a link leads to no table");
+    return i;
+}
+
+static void bucket_remove(uint32_t *bucket, struct gn_shadow__table *tables, uint32_t table,
+                          int by_hpa)
+{
+    while (*bucket != table)
+        bucket = by_hpa ? &tables[*bucket].hpa_next : &tables[*bucket].hash_next;
+    *bucket = by_hpa ? tables[table].hpa_next : tables[table].hash_next;
+}
+
+/*
+ * A page begins to hold a table: from here on its writes must be known. Writable leaves that map
+ * it are write-protected or marked; larger leaves over it cannot be either, and go.
+ */
+static void page_becomes_table(struct gn_shadow *sh, gn_gpa_t page)
+{
+    for (uint32_t level = GN_SHADOW__LEAF_LEVELS; level-- > 1;) {
+        uint32_t *head = gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, level));
+
+        while (*head != GN_SHADOW__NIL)
+            gn_shadow__entry_drop(sh, *head);
+    }
+    for (uint32_t id = *gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, 0));
+         id != GN_SHADOW__NIL; id = sh->links[id].next) {
+        struct gn_paging_entry e;
+        uint64_t value;
+
+        if (gn_paging_entry_decode(&sh->context, 0, *entry_at(sh, id), &e) ||
+            !(e.permissions & GN_PAGING_W))
+            continue;
+        if (sh->params.policy == GN_SHADOW_POLICY_TRAP)
+            e.permissions &= ~(GN_PAGING_W | GN_PAGING_D);
+        else
+            e.permissions |= GN_SHADOW_TRACED;
+        if (gn_paging_entry_encode(sh->params.format, 0, &e, &value) == 0)
+            gn_shadow__leaf_update(sh, id, value);
+    }
+    if (sh->ops.table_page)
+        sh->ops.table_page(sh->params.ops_ctx, page, 1);
+}
+
+static void table_track(struct gn_shadow *sh, struct gn_shadow__table *t)
+{
+    gn_gpa_t page = gn_gpa(t->role.gpa);
+
+    t->frame = t->role.direct ? GN_SHADOW__NO_FRAME : gn_shadow__frame(sh, page, 0);
+    if (t->frame != GN_SHADOW__NO_FRAME && gn_shadow__frame_count(sh, page, 1) == 1)
+        page_becomes_table(sh, page);
+}
+
+/*
+ * Marks on leaves of the page stay until they are filled anew or the page becomes a table again:
+ * a record too many is harmless.
+ */
+static void table_untrack(struct gn_shadow *sh, struct gn_shadow__table *t)
+{
+    gn_gpa_t page = gn_gpa(t->role.gpa);
+
+    if (t->frame != GN_SHADOW__NO_FRAME && gn_shadow__frame_count(sh, page, -1) == 0 &&
+        sh->ops.table_page)
+        sh->ops.table_page(sh->params.ops_ctx, page, 0);
+}
+
+uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role *role)
+{
+    uint32_t table = gn_shadow__table_find(sh, role);
+    struct gn_shadow__table *t;
+    uint32_t *bucket;
+
+    if (table != GN_SHADOW__NIL)
+        return table;
+    table = sh->free_list;
+    gn_shadow__check(sh, table != GN_SHADOW__NIL && sh->tables[table].entries,
+                     "shadow: a table was not reserved");
+    t = &sh->tables[table];
+    sh->free_list = t->hash_next;
+    sh->spare--;
+    t->role = *role;
+    t->parents = GN_SHADOW__NIL;
+    t->roots = 0;
+    t->present = 0;
+    t->flood = 0;
+    t->live = 1;
+    t->referenced = 1;
+    memset(t->entries, 0, GN_PAGE_SIZE);
+    memset(&sh->links[table * GN_SHADOW__ENTRIES], 0xff,
+           GN_SHADOW__ENTRIES * sizeof(struct gn_shadow__link));
+    bucket = gn_shadow__bucket(sh, sh->by_gpa, role->gpa);
+    t->hash_next = *bucket;
+    *bucket = table;
+    bucket = gn_shadow__bucket(sh, sh->by_hpa, t->hpa.v);
+    t->hpa_next = *bucket;
+    *bucket = table;
+    sh->stats.tables_created++;
+    if (sh->stats.tables_created - sh->stats.tables_freed > sh->stats.tables_peak)
+        sh->stats.tables_peak = sh->stats.tables_created - sh->stats.tables_freed;
+    table_track(sh, t);
+    return table;
+}
+
+/* ---- Taking tables apart ---------------------------------------------------------------- */
+
+/* An entry has been made absent and the MMU knows: unchains it, and frees what it alone led to. */
+static void entry_detach(struct gn_shadow *sh, uint32_t id, uint64_t value, uint32_t kind)
+{
+    if (kind == GN_PAGING_ENTRY_ABSENT)
+        return;
+    sh->tables[id / GN_SHADOW__ENTRIES].present--;
+    gn_shadow__chain_remove(sh, id);
+    if (kind == GN_PAGING_ENTRY_TABLE)
+        gn_shadow__table_release(sh, gn_shadow__link_table(sh, value));
+}
+
+void gn_shadow__entry_drop(struct gn_shadow *sh, uint32_t id)
+{
+    uint64_t value = *entry_at(sh, id);
+    uint32_t kind = gn_shadow__kind(sh, sh->tables[id / GN_SHADOW__ENTRIES].role.level, value);
+
+    /* The entry goes first, then what the MMU cached of it, and only then the table behind it. */
+    entry_write(entry_at(sh, id), 0);
+    if (kind == GN_PAGING_ENTRY_LEAF ||
+        (kind == GN_PAGING_ENTRY_TABLE && sh->tables[gn_shadow__link_table(sh, value)].present))
+        gn_shadow__invalidate(sh, id);
+    entry_detach(sh, id, value, kind);
+}
+
+void gn_shadow__table_clear(struct gn_shadow *sh, uint32_t table)
+{
+    struct gn_shadow__table *t = &sh->tables[table];
+
+    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
+        uint64_t value = t->entries[i];
+
+        if (!value)
+            continue;
+        entry_write(&t->entries[i], 0);
+        entry_detach(sh, table * GN_SHADOW__ENTRIES + i, value,
+                     gn_shadow__kind(sh, t->role.level, value));
+    }
+}
+
+void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table)
+{
+    struct gn_shadow__table *t = &sh->tables[table];
+
+    if (t->parents != GN_SHADOW__NIL || t->roots)
+        return;
+    /* Depth is bounded: each step down is a level lower. */
+    gn_shadow__table_clear(sh, table);
+    table_untrack(sh, t);
+    bucket_remove(gn_shadow__bucket(sh, sh->by_gpa, t->role.gpa), sh->tables, table, 0);
+    bucket_remove(gn_shadow__bucket(sh, sh->by_hpa, t->hpa.v), sh->tables, table, 1);
+    t->live = 0;
+    t->hash_next = sh->free_list;
+    sh->free_list = table;
+    sh->spare++;
+    sh->freed++;
+    sh->stats.tables_freed++;
+}
+
+void gn_shadow__table_drop(struct gn_shadow *sh, uint32_t table)
+{
+    struct gn_shadow__table *t = &sh->tables[table];
+    uint32_t freed = sh->freed;
+
+    if (t->roots && gn_shadow__roots_evict_at(sh, table))
+        return;
+    /* The eviction frees it already if nothing else leads here; so does dropping the last link. */
+    while (sh->freed == freed && t->parents != GN_SHADOW__NIL)
+        gn_shadow__entry_drop(sh, t->parents);
+    if (sh->freed == freed)
+        gn_shadow__table_release(sh, table);
+}
+
+/* ---- Memory ----------------------------------------------------------------------------- */
+
+void gn_shadow__spare_trim(struct gn_shadow *sh, uint32_t keep)
+{
+    /* Tables with a frame stand first on the free list. */
+    uint32_t table = sh->free_list;
+    uint32_t kept = 0;
+
+    for (; table != GN_SHADOW__NIL; table = sh->tables[table].hash_next) {
+        struct gn_shadow__table *t = &sh->tables[table];
+
+        if (!t->entries)
+            break;
+        if (kept++ < keep)
+            continue;
+        sh->ops.frame_free(sh->params.ops_ctx, t->hpa, t->entries);
+        t->entries = NULL;
+        sh->spare--;
+    }
+}
+
+/* Gives the first table of the free list that has no frame a frame, and puts it in front. */
+static int spare_add(struct gn_shadow *sh)
+{
+    uint32_t *at = &sh->free_list;
+    uint32_t table;
+    gn_hpa_t hpa;
+    void *frame;
+
+    while (*at != GN_SHADOW__NIL && sh->tables[*at].entries)
+        at = &sh->tables[*at].hash_next;
+    table = *at;
+    if (table == GN_SHADOW__NIL || sh->ops.frame_alloc(sh->params.ops_ctx, &hpa, &frame))
+        return -GN_ERR_NOMEM;
+    gn_shadow__check(sh, !((hpa.v | (uintptr_t)frame) & GN_PAGE_MASK),
+                     "shadow: an unaligned frame was given");
+    *at = sh->tables[table].hash_next;
+    sh->tables[table].hash_next = sh->free_list;
+    sh->free_list = table;
+    sh->tables[table].hpa = hpa;
+    sh->tables[table].entries = frame;
+    sh->spare++;
+    return 0;
+}
+
+/* Second chance: two rounds at most, since the first clears every reference. */
+static int reclaim_one(struct gn_shadow *sh)
+{
+    for (uint32_t i = 0; i < 2 * sh->params.tables; i++) {
+        uint32_t table = sh->clock_hand;
+        struct gn_shadow__table *t = &sh->tables[table];
+        uint32_t freed = sh->freed;
+
+        sh->clock_hand = table + 1 < sh->params.tables ? table + 1 : 0;
+        if (!t->live)
+            continue;
+        if (t->referenced) {
+            t->referenced = 0;
+            continue;
+        }
+        gn_shadow__table_drop(sh, table);
+        if (sh->freed != freed) {
+            sh->stats.tables_reclaimed += sh->freed - freed;
+            return 0;
+        }
+    }
+    return -GN_ERR_NOMEM;
+}
+
+int gn_shadow__reserve(struct gn_shadow *sh, uint32_t count)
+{
+    while (sh->spare < count)
+        if (spare_add(sh) && reclaim_one(sh))
+            return -GN_ERR_NOMEM;
+    if (sh->spare > count + GN_SHADOW__SPARE)
+        gn_shadow__spare_trim(sh, count + GN_SHADOW__SPARE);
+    return 0;
+}
