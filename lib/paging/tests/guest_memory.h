@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* An odd swap of this kind says that it replaced the entry, and did not: read-only memory. */
+#define GUEST_IGNORES 1
+
 struct guest {
     uint64_t base;  /* guest physical address of words[0] */
     uint64_t bytes; /* length of the memory */
@@ -52,7 +55,7 @@ static inline int guest_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_
 
     guest->swaps++;
     if (guest->odd_swap && guest->odd_gpa == gpa.v)
-        return guest->odd_swap;
+        return guest->odd_swap == GUEST_IGNORES ? 0 : guest->odd_swap;
     if (!word || bytes != 8)
         return -GN_ERR_FAULT;
     if (guest->races) {
