@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""exports.py SHARED MAP NAME VERSION: what the library exports is what its map says.
+"""exports.py SHARED ARCHIVE MAP NAME VERSION: what the library exports is what its map says.
 
-Each symbol under the node that names it, and the newest node is the header's version.
+Each symbol stands under the node that names it, the newest node is the header's version, and what
+was compiled as GN_API (visible in the archive) is what the map names.
 """
 import pathlib
 import re
@@ -31,7 +32,19 @@ def exported(shared):
     return {row[2] for row in rows if len(row) == 3 and row[1] != "A"}
 
 
-def main(shared, map_file, name, version):
+def visible(archive):
+    command = ["readelf", "--symbols", "--wide", archive]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # number, value, size, type, binding, visibility, section, name
+    rows = [line.split() for line in said.splitlines()]
+    return {
+        row[7]
+        for row in rows
+        if len(row) == 8 and row[4:6] == ["GLOBAL", "DEFAULT"] and row[6] != "UND"
+    }
+
+
+def main(shared, archive, map_file, name, version):
     status = 0
     nodes, want = promised(pathlib.Path(map_file).read_text(encoding="utf-8"))
     have = exported(shared)
@@ -40,6 +53,10 @@ def main(shared, map_file, name, version):
         status = 1
     for symbol in sorted(have - want):
         print(f"exported, not in the map: {symbol}")
+        status = 1
+    named = {symbol.split("@@")[0] for symbol in want}
+    for symbol in sorted(visible(archive) - named):
+        print(f"GN_API, not in the map: {symbol}")
         status = 1
     newest = f"GN_{name.upper()}_{version}"
     if not nodes or nodes[-1] != newest:
