@@ -188,7 +188,7 @@ GN_API void gn_tracelog_fini(struct gn_tracelog *log);
  * Records a write that has completed. <gnomon/tracelog_inline.h> has it inline.
  *
  * @param log    the log
- * @param vcpu   who wrote, below params.vcpus (else the everything flag is set)
+ * @param vcpu   who wrote, below params.vcpus (else the page is recorded, as by append_page)
  * @param gpa    first byte written
  * @param bytes  1 to 4096; 0 records nothing; more records whole pages, as append_range does
  *

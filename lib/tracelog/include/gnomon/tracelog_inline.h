@@ -56,10 +56,6 @@ struct gn_tracelog_ring {
     uint64_t pad2;
 };
 
-/* gn_tracelog.overflow */
-#define GN_TRACELOG_OVERFLOW_PAGES 0x1u /**< the summary may have a bit set */
-#define GN_TRACELOG_OVERFLOW_ALL   0x2u /**< a page outside the range was written */
-
 /* gn_tracelog.hand: the PAGE or ALL item being dealt with, 0 for none. */
 #define GN_TRACELOG_HAND_ALL  0x1u /**< all pages are pending */
 #define GN_TRACELOG_HAND_PAGE 0x2u /**< or-ed to the page's address */
@@ -71,24 +67,29 @@ struct gn_tracelog {
     uint64_t *summary;              /**< a bit a word of `words` */
     uint64_t page_first;            /**< number of the first page with a bit */
     uint64_t page_count;            /**< how many have one */
-    uint64_t summary_words;         /**< length of summary */
+    uint64_t word_count;            /**< length of `words` */
     uint32_t vcpus;                 /**< length of rings */
     uint32_t flags;                 /**< GN_TRACELOG_SERIAL, ... */
     uint64_t pad0;
-    uint32_t overflow;       /**< GN_TRACELOG_OVERFLOW_*; any thread, RMW */
-    uint32_t pad1;           /**< zero */
+    uint64_t marks;          /**< any thread, RMW: counts bits set in `words`, once set */
     uint64_t pages_appended; /**< any thread: counter */
     uint64_t all_set;        /**< any thread: counter */
-    uint64_t pad2[5];
-    uint64_t hand;      /**< consumer: GN_TRACELOG_HAND_*; release */
-    uint64_t serial;    /**< consumer alone, as the rest: number of the current drain */
-    uint32_t hand_ring; /**< vCPU whose record is in hand, plus 1 */
-    uint32_t open;      /**< the current drain has not ended */
-    uint64_t drains;    /**< counters */
+    uint32_t all;            /**< any thread, RMW: the everything flag */
+    uint32_t pad1;
+    uint64_t pad2[4];
+    uint64_t hand;       /**< consumer: GN_TRACELOG_HAND_*; release */
+    uint64_t marks_seen; /**< consumer: bits of so many marks are acknowledged; release */
+    uint64_t marks_now;  /**< consumer alone, as the rest: marks when the scan began */
+    uint64_t serial;     /**< number of the current drain */
+    uint32_t hand_ring;  /**< vCPU whose record is in hand, plus 1 */
+    uint32_t open;       /**< the current drain has not ended */
+    uint64_t pad3[3];
+    uint64_t drains; /**< counters */
     uint64_t entries;
     uint64_t pages;
     uint64_t alls;
     uint64_t again;
+    uint64_t pad4[3];
 };
 
 /** The part of gn_tracelog_append that is not hot; exported for the inline one alone. */
@@ -126,14 +127,32 @@ static inline int gn_tracelog_is_duplicate(const struct gn_tracelog *log,
     return at >= __atomic_fetch_or(&ring->taken, 0, __ATOMIC_ACQ_REL);
 }
 
+/** Makes a page pending until the record at `head` is acknowledged. Comes before the record. */
+static inline void gn_tracelog_pending_mark(struct gn_tracelog_ring *ring, uint64_t page,
+                                            uint64_t head)
+{
+    __atomic_store_n(&ring->pending[gn_tracelog_pending_slot(ring, page)], head, __ATOMIC_RELEASE);
+}
+
+/** Puts a record at `head`, where there is room, and publishes it. */
+static inline void gn_tracelog_put(struct gn_tracelog_ring *ring, uint64_t head, uint32_t vcpu,
+                                   gn_gpa_t gpa, uint32_t bytes)
+{
+    struct gn_tracelog_record *record = &ring->records[head & ring->mask];
+
+    record->gpa = gpa;
+    record->bytes = bytes;
+    record->vcpu = vcpu;
+    ring->filter[gn_tracelog_filter_slot(ring, gpa)] = head | ring->filter_void;
+    __atomic_store_n(&ring->head, head + 1, __ATOMIC_RELEASE);
+}
+
 /** gn_tracelog_append, inline. */
 static inline void gn_tracelog_append_inline(struct gn_tracelog *log, uint32_t vcpu, gn_gpa_t gpa,
                                              uint32_t bytes)
 {
-    const uint64_t page = gpa.v >> GN_PAGE_SHIFT;
     const uint64_t in_page = gpa.v & GN_PAGE_MASK;
     struct gn_tracelog_ring *ring;
-    struct gn_tracelog_record *record;
     uint64_t head;
 
     /* One test for 0, for more than a page and for crossing into the next one. */
@@ -151,13 +170,8 @@ static inline void gn_tracelog_append_inline(struct gn_tracelog *log, uint32_t v
         gn_tracelog_append_slow(log, vcpu, gpa, bytes);
         return;
     }
-    record = &ring->records[head & ring->mask];
-    record->gpa = gpa;
-    record->bytes = bytes;
-    record->vcpu = vcpu;
-    ring->filter[gn_tracelog_filter_slot(ring, gpa)] = head | ring->filter_void;
-    __atomic_store_n(&ring->pending[gn_tracelog_pending_slot(ring, page)], head, __ATOMIC_RELEASE);
-    __atomic_store_n(&ring->head, head + 1, __ATOMIC_RELEASE);
+    gn_tracelog_pending_mark(ring, gpa.v >> GN_PAGE_SHIFT, head);
+    gn_tracelog_put(ring, head, vcpu, gpa, bytes);
 }
 
 /** gn_tracelog_empty, inline. */
@@ -165,8 +179,10 @@ static inline int gn_tracelog_empty_inline(const struct gn_tracelog *log)
 {
     uint32_t i;
 
-    /* overflow before hand: the consumer fills the hand before it clears the bit. */
-    if (__atomic_load_n(&log->overflow, __ATOMIC_ACQUIRE) ||
+    /* The hand last: the consumer fills it before it clears the flag. */
+    if (__atomic_load_n(&log->marks, __ATOMIC_ACQUIRE) !=
+            __atomic_load_n(&log->marks_seen, __ATOMIC_ACQUIRE) ||
+        __atomic_load_n(&log->all, __ATOMIC_ACQUIRE) ||
         __atomic_load_n(&log->hand, __ATOMIC_ACQUIRE))
         return 0;
     for (i = 0; i < log->vcpus; i++) {
@@ -183,14 +199,14 @@ static inline int gn_tracelog_empty_inline(const struct gn_tracelog *log)
 static inline int gn_tracelog_pending_overflow(const struct gn_tracelog *log, uint64_t page)
 {
     const uint64_t bit = page - log->page_first;
-    const uint32_t overflow = __atomic_load_n(&log->overflow, __ATOMIC_ACQUIRE);
     uint64_t hand;
 
-    if (overflow & GN_TRACELOG_OVERFLOW_ALL)
+    if (__atomic_load_n(&log->all, __ATOMIC_ACQUIRE))
         return 1;
     if (bit < log->page_count &&
         (__atomic_load_n(&log->words[bit / 64], __ATOMIC_ACQUIRE) >> (bit % 64) & 1))
         return 1;
+    /* The hand last: the consumer fills it before it clears a bit. */
     hand = __atomic_load_n(&log->hand, __ATOMIC_ACQUIRE);
     return hand == GN_TRACELOG_HAND_ALL || hand == (page << GN_PAGE_SHIFT | GN_TRACELOG_HAND_PAGE);
 }
