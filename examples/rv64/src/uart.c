@@ -31,6 +31,12 @@ enum { RBR_THR, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
 
 #define LCR_DLAB 0x80
 
+/*
+ * Reading LSR this often without anything in between is polling for input: before a write, one
+ * look is enough here.
+ */
+#define LOOKS_OF_A_POLLER 16
+
 #define MCR_DTR  0x01
 #define MCR_RTS  0x02
 #define MCR_OUT1 0x04
@@ -182,6 +188,8 @@ static uint8_t read_lsr(struct rv64_uart *uart)
     if (uart->rx_count)
         value |= LSR_DR;
     uart->line_errors = 0;
+    if (uart->looks < LOOKS_OF_A_POLLER)
+        uart->looks++;
     return value;
 }
 
@@ -229,6 +237,7 @@ static int uart_write(void *state, uint64_t offset, uint32_t size, uint64_t valu
     uint8_t byte = (uint8_t)value;
 
     (void)size;
+    uart->looks = 0;
     if (uart->lcr & LCR_DLAB && offset <= IER) {
         write_divisor(uart, offset, byte);
         return 0;
@@ -272,6 +281,8 @@ size_t rv64_uart_room(const struct rv64_uart *uart)
 {
     /* In loopback the receiver is cut off from the wire; what waits there is not lost. */
     if (uart->mcr & MCR_LOOP || uart->rx_count >= fifo_size(uart))
+        return 0;
+    if (!(uart->ier & IER_RDA) && uart->looks < LOOKS_OF_A_POLLER)
         return 0;
     return fifo_size(uart) - uart->rx_count;
 }

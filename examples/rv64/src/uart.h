@@ -25,6 +25,7 @@ struct rv64_uart {
     bool thre_pending;    /**< the transmitter-empty interrupt was not yet acknowledged */
     uint8_t rx[RV64_UART_FIFO];
     uint32_t rx_head, rx_count;
+    uint32_t looks;                 /**< LSR was read so many times in a row */
     uint64_t received, transmitted; /**< bytes, for --stats */
 };
 
@@ -35,7 +36,11 @@ void rv64_uart_init(struct rv64_uart *uart, const struct rv64_line *irq,
 /** Puts the UART on the bus. @return 0, or -1 as rv64_bus_add(). */
 int rv64_uart_attach(struct rv64_uart *uart, struct rv64_bus *bus, uint64_t base);
 
-/** How many bytes can be received now without an overrun. */
+/**
+ * How many bytes can be received now without an overrun, by a guest that listens: it has enabled
+ * the interrupt, or it polls. Others reset the FIFO when they begin, and what was piped into the
+ * machine would be lost.
+ */
 size_t rv64_uart_room(const struct rv64_uart *uart);
 
 /** A byte arrives on the wire. */

@@ -268,10 +268,10 @@ static void uart_overrun_keeps_the_old_bytes_and_says_so_once(void **state)
 
     (void)state;
     new_uart(&bus, &uart);
+    put(&bus, UART + 1, 1, 4 | 1);
     assert_int_equal(rv64_uart_room(&uart), 1);
     put(&bus, UART + 2, 1, 0x01);
     assert_int_equal(rv64_uart_room(&uart), 16);
-    put(&bus, UART + 1, 1, 4);
     for (i = 0; i < 17; i++)
         rv64_uart_receive(&uart, (uint8_t)i);
     assert_int_equal(rv64_uart_room(&uart), 0);
@@ -279,10 +279,33 @@ static void uart_overrun_keeps_the_old_bytes_and_says_so_once(void **state)
     assert_int_equal(get(&bus, UART + 2, 1), 0xc6);
     assert_int_equal(get(&bus, UART + 5, 1) & 3, 3);
     assert_int_equal(get(&bus, UART + 5, 1) & 3, 1);
-    assert_false(lines[1]);
+    assert_int_equal(get(&bus, UART + 2, 1), 0xc4); /* what remains is data */
     assert_int_equal(get(&bus, UART, 1), 0);
     put(&bus, UART + 2, 1, 0x03);
     assert_int_equal(get(&bus, UART + 5, 1) & 1, 0);
+}
+
+static void uart_has_room_only_for_a_guest_that_listens(void **state)
+{
+    struct rv64_bus bus;
+    struct rv64_uart uart;
+    int i;
+
+    (void)state;
+    new_uart(&bus, &uart);
+    assert_int_equal(rv64_uart_room(&uart), 0);
+    put(&bus, UART + 1, 1, 1);
+    assert_int_equal(rv64_uart_room(&uart), 1);
+    put(&bus, UART + 1, 1, 0);
+    assert_int_equal(rv64_uart_room(&uart), 0);
+    for (i = 0; i < 20; i++) { /* a guest that writes looks once a byte */
+        get(&bus, UART + 5, 1);
+        put(&bus, UART, 1, 'w');
+    }
+    assert_int_equal(rv64_uart_room(&uart), 0);
+    for (i = 0; i < 20; i++)
+        get(&bus, UART + 5, 1);
+    assert_int_equal(rv64_uart_room(&uart), 1);
 }
 
 static void uart_transmitter_interrupt_is_acknowledged_by_reading_iir(void **state)
@@ -566,6 +589,7 @@ int main(void)
         cmocka_unit_test(uart_interrupts_when_a_byte_arrives_and_not_after_it_is_read),
         cmocka_unit_test(uart_fifo_below_its_trigger_times_out),
         cmocka_unit_test(uart_overrun_keeps_the_old_bytes_and_says_so_once),
+        cmocka_unit_test(uart_has_room_only_for_a_guest_that_listens),
         cmocka_unit_test(uart_transmitter_interrupt_is_acknowledged_by_reading_iir),
         cmocka_unit_test(uart_is_found_by_the_probe_of_linux),
         cmocka_unit_test(clint_timer_rises_when_mtime_reaches_mtimecmp),
