@@ -16,6 +16,9 @@
 /* The device tree stays below this distance from the beginning of RAM: early maps are small. */
 #define DTB_REACH (UINT64_C(1) << 30)
 
+/* Firmware edits the tree where it lies (OpenSBI's fixups add nodes): room behind it. */
+#define DTB_GROWTH UINT64_C(0x10000)
+
 /* Linux Documentation/riscv/boot-image-header.rst. */
 struct image_header {
     uint32_t code[2];
@@ -305,10 +308,10 @@ int rv64_place_dtb(struct rv64_layout *layout, const struct rv64_bus *bus, size_
 {
     uint64_t reach = bus->ram_size < DTB_REACH ? bus->ram_size : DTB_REACH;
 
-    if (size > reach)
+    if (size > reach - DTB_GROWTH)
         return rv64_error_set(error, "device tree: larger than RAM");
-    layout->dtb = (bus->ram_base + reach - size) & ~(PAGE - 1);
-    return rv64_layout_reserve(layout, bus, "device tree", layout->dtb, size, error);
+    layout->dtb = (bus->ram_base + reach - DTB_GROWTH - size) & ~(PAGE - 1);
+    return rv64_layout_reserve(layout, bus, "device tree", layout->dtb, size + DTB_GROWTH, error);
 }
 
 int rv64_load_initrd(struct rv64_layout *layout, struct rv64_bus *bus, const uint8_t *data,
