@@ -18,8 +18,10 @@
  *
  * "What is allowed" has a bit for each pair of access kind and privilege view, so that a change of
  * privilege, SUM or MXR selects other bits and flushes nothing. The ASID sits in the entry, so
- * that a switch of address spaces selects another number and flushes nothing. A page marked traced
- * never has a write bit here: its writes leave the fast path, are completed, and are logged.
+ * that a switch of address spaces selects another number and flushes nothing.
+ *
+ * A page marked traced has the traced bit and no write bit: its writes leave the fast path, are
+ * completed, and are recorded.
  */
 
 #include <gnomon/base.h>
@@ -29,10 +31,20 @@ extern "C" {
 #endif
 
 /** Privilege views: which of an entry's permission bits an access is held against. */
-#define GN_SOFTMMU_VIEW_USER       0 /**< user mode */
-#define GN_SOFTMMU_VIEW_SUPERVISOR 1 /**< supervisor, user pages forbidden (SUM=0; SMAP with AC=0) */
-#define GN_SOFTMMU_VIEW_SUM        2 /**< supervisor, data access to user pages allowed */
-#define GN_SOFTMMU_VIEWS           3
+#define GN_SOFTMMU_VIEW_USER 0 /**< user mode */
+#define GN_SOFTMMU_VIEW_SUPERVISOR \
+    1                         /**< supervisor, user pages forbidden (SUM=0; SMAP with AC=0) */
+#define GN_SOFTMMU_VIEW_SUM 2 /**< supervisor, data access to user pages allowed */
+#define GN_SOFTMMU_VIEWS    3
+
+/** The permission bit of an access kind under a view; a fetch under SUM is a supervisor's. */
+#define GN_SOFTMMU_ALLOW(view, access) ((uint64_t)1 << ((view)*4 + (access)))
+
+/** The permission bit of a read under a view with MXR: what is executable is readable. */
+#define GN_SOFTMMU_ALLOW_MXR(view) ((uint64_t)1 << ((view)*4 + 3))
+
+/** The entry's page is traced. (The place of a fetch under SUM, which has no bit of its own.) */
+#define GN_SOFTMMU_TRACED GN_SOFTMMU_ALLOW(GN_SOFTMMU_VIEW_SUM, GN_ACCESS_EXEC)
 
 /** Width of a shadow ASID in a TLB entry, in bits. */
 #define GN_SOFTMMU_ASID_BITS 12
@@ -51,9 +63,9 @@ struct gn_softmmu_entry {
 struct gn_softmmu_window {
     struct gn_softmmu_entry *tlb; /**< entries; index_mask + 1 of them */
     uint64_t index_mask;
-    uint64_t asid;                   /**< shadow ASID in force */
-    uint64_t asid_hash;              /**< what the ASID adds to the index */
-    uint64_t need[GN_ACCESS_KINDS];  /**< permission bit, by GN_ACCESS_* */
+    uint64_t asid;                  /**< shadow ASID in force */
+    uint64_t asid_hash;             /**< what the ASID adds to the index */
+    uint64_t need[GN_ACCESS_KINDS]; /**< permission bit, by GN_ACCESS_* */
 };
 
 /** Index of the TLB entry that may hold a page: neighbours do not collide, strides are folded. */
@@ -87,7 +99,8 @@ static inline void *gn_softmmu_probe(const struct gn_softmmu_window *w, gn_gva_t
 
     if ((va.v & GN_PAGE_MASK) + size > GN_PAGE_SIZE)
         return NULL;
-    /* The low bits of data are the entry's ASID; they cancel exactly when it is the one in force. */
+    /* The low bits of data are the entry's ASID; they cancel exactly when it is the one in force.
+     */
     if ((e->tag & (~GN_PAGE_MASK | need)) != (page | need) ||
         ((e->data ^ w->asid) & GN_SOFTMMU_ASID_MASK))
         return NULL;

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef GN_SOFTMMU_H
+#define GN_SOFTMMU_H
+
+/*
+ * gnomon/softmmu.h - an MMU in software, with the extensions that shadow paging wishes for.
+ *
+ * It does what a hardware MMU does: walks tables from a root, caches what it finds in a TLB tagged
+ * by ASID, and refuses what an entry does not permit. And three things that hardware does not:
+ *
+ *  - A leaf may carry the *traced* mark. A write through it is completed and recorded, and does
+ *    not trap. The mark is kept in the TLB entry.
+ *  - An absent entry may say why it is absent. The MMU asks, and gives the guest's fault without
+ *    an exit.
+ *  - The TLB is tagged so that neither a switch of address spaces nor one of privilege flushes
+ *    anything.
+ *
+ *        gva, access
+ *           |
+ *           v          hit                     <gnomon/softmmu_inline.h>, inlined
+ *       [ window ] -----------> host address
+ *           | miss
+ *           v                      leaf                    traced?
+ *   gn_softmmu_access(): walk SPT -------> fill TLB, done ----------> write, then ops->traced_write
+ *           |
+ *           +-- absent: ops->absent says why: guest's fault, device, or unknown: a shadow fault
+ *
+ * The machine's memory is one array; a host physical address is an offset in it. Shadow tables lie
+ * there beside guest RAM, and an entry that points outside of it is refused.
+ *
+ * A virtual CPU has a TLB and two windows on it, one for data and one for instruction fetches,
+ * since they may be made with different privileges and address spaces (RISC-V MPRV).
+ *
+ * A and D bits of the tables it walks are neither looked at nor set: the shadow sets them in the
+ * guest's tables, and maps clean pages read-only.
+ *
+ * Sources: US 8,060,722, 8,219,779 and 8,838,914 (traced writes); US 8,015,388 (absent entries
+ * that say why).
+ */
+
+#include <gnomon/base.h>
+#include <gnomon/mmu.h>
+#include <gnomon/softmmu_inline.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of this platform's interface; the soname carries MAJOR. */
+#define GN_SOFTMMU_VERSION_MAJOR 0
+#define GN_SOFTMMU_VERSION_MINOR 1
+
+/** The version in use: MAJOR << 16 | MINOR. Context: any. Thread-safety: reentrant. */
+GN_API uint32_t gn_softmmu_version(void);
+
+/** An MMU. */
+struct gn_softmmu;
+
+/** What the MMU asks of the embedder. */
+struct gn_softmmu_ops {
+    uint32_t size;     /**< GN_SOFTMMU_OPS_INIT sets it */
+    uint32_t reserved; /**< zero */
+    /**
+     * Optional. An absent entry stopped an access: does it say why? Fills outcome with
+     * GN_MMU_GUEST_FAULT and code, or GN_MMU_MMIO and gpa (of the page: the offset is added), and
+     * returns 1; or returns 0: unknown. May be called at every access that the TLB does not hold.
+     */
+    int (*absent)(void *ctx, uint32_t vcpu, uint64_t entry, uint32_t access,
+                  struct gn_mmu_answer *ret_answer);
+    /** Required if leaves carry the traced mark. A write of this many bytes at hpa has completed.
+     */
+    void (*traced_write)(void *ctx, uint32_t vcpu, gn_hpa_t hpa, uint32_t bytes);
+};
+
+/** First initializer of a gn_softmmu_ops. */
+#define GN_SOFTMMU_OPS_INIT .size = sizeof(struct gn_softmmu_ops)
+
+/** Parameters. */
+struct gn_softmmu_params {
+    uint32_t size;                    /**< GN_SOFTMMU_PARAMS_INIT sets it */
+    uint32_t format;                  /**< GN_PAGING_... of the tables it walks; not BARE */
+    uint32_t vcpus;                   /**< 1 to 256; 0 means 1 */
+    uint32_t tlb_entries;             /**< a vCPU; power of two, 64 to 2^20; 0 means 8,192 */
+    void *memory;                     /**< the machine's memory, 4 KiB aligned */
+    uint64_t memory_size;             /**< bytes, a multiple of 4 KiB */
+    const struct gn_softmmu_ops *ops; /**< copied */
+    void *ops_ctx;                    /**< passed to ops */
+};
+
+/** First initializer of a gn_softmmu_params. */
+#define GN_SOFTMMU_PARAMS_INIT .size = sizeof(struct gn_softmmu_params)
+
+/** The two windows of a virtual CPU. */
+#define GN_SOFTMMU_PORT_DATA  0 /**< reads and writes */
+#define GN_SOFTMMU_PORT_FETCH 1 /**< instruction fetches */
+
+/** What a port runs on. */
+struct gn_softmmu_context {
+    uint32_t size;     /**< GN_SOFTMMU_CONTEXT_INIT sets it */
+    uint32_t asid;     /**< shadow ASID, below 2^GN_SOFTMMU_ASID_BITS */
+    gn_hpa_t root;     /**< root table, 4 KiB aligned */
+    uint32_t view;     /**< GN_SOFTMMU_VIEW_... */
+    uint32_t mxr;      /**< 1: executable pages are readable (RISC-V MXR) */
+    uint32_t controls; /**< x86 formats: GN_PAGING_X86_WP, _NXE, _SMEP, _SMAP; a change flushes the
+                            vCPU's TLB */
+    uint32_t reserved; /**< zero */
+};
+
+/** First initializer of a gn_softmmu_context. */
+#define GN_SOFTMMU_CONTEXT_INIT .size = sizeof(struct gn_softmmu_context)
+
+/** A translation, or why there is none. */
+struct gn_softmmu_answer {
+    struct gn_mmu_answer mmu; /**< GN_MMU_DONE here means: translated, nothing transferred yet */
+    void *host;               /**< DONE: where the first byte lies */
+    gn_hpa_t hpa;             /**< DONE: the same as an offset in the machine's memory */
+    uint32_t traced;          /**< DONE, write: once written, call gn_softmmu_written() */
+    uint32_t reserved;
+};
+
+/** Counters since init. */
+struct gn_softmmu_stats {
+    uint32_t size;          /**< set by the caller; at most that many bytes are written */
+    uint32_t reserved;      /**< zero */
+    uint64_t walks;         /**< walks of shadow tables: TLB misses */
+    uint64_t fills;         /**< TLB entries written */
+    uint64_t exits;         /**< ABSENT, DENIED and BAD_TABLE answers: shadow faults */
+    uint64_t marker_faults; /**< guest faults given without an exit */
+    uint64_t marker_mmio;   /**< device accesses found without an exit */
+    uint64_t traced_writes; /**< writes completed and recorded */
+    uint64_t invalidations; /**< ranges invalidated */
+    uint64_t asid_flushes;  /**< ASIDs invalidated */
+    uint64_t full_flushes;  /**< whole TLBs invalidated */
+    uint64_t context_sets;
+};
+
+/** First initializer of a gn_softmmu_stats. */
+#define GN_SOFTMMU_STATS_INIT .size = sizeof(struct gn_softmmu_stats)
+
+/** Bytes that gn_softmmu_init() needs, or 0 if the parameters are invalid. Context: any. */
+GN_API size_t gn_softmmu_size(const struct gn_softmmu_params *params);
+
+/** Alignment, in bytes, of the memory for init. Context: any. Thread-safety: reentrant. */
+GN_API size_t gn_softmmu_align(void);
+
+/**
+ * Builds an MMU in the caller's memory.
+ *
+ * @param mem      memory of at least gn_softmmu_size(params) bytes, aligned to gn_softmmu_align()
+ * @param len      its length, in bytes
+ * @param params   see there
+ * @param ret_mmu  the object, within mem
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: a NULL argument, something unaligned, a value out of range
+ *  - -GN_ERR_2BIG: params or ops are longer than known and not zero there
+ *  - -GN_ERR_NOMEM: len is too small
+ *  - -GN_ERR_NOTSUP: the format is unknown, BARE, or not one of 8-byte entries
+ *
+ * Context: any; O(size). Thread-safety: one thread. Ownership: mem and params->memory stay the
+ * caller's, and must stay where they are until gn_softmmu_fini().
+ */
+GN_API GN_NODISCARD int gn_softmmu_init(void *mem, size_t len,
+                                        const struct gn_softmmu_params *params,
+                                        struct gn_softmmu **ret_mmu);
+
+/** Forgets the object; NULL is accepted. Context: any. Thread-safety: the last call. */
+GN_API void gn_softmmu_fini(struct gn_softmmu *mmu);
+
+/**
+ * The window that a port's probe reads: see <gnomon/softmmu_inline.h>. NULL if there is no such
+ * vCPU or port. It stays at one address until fini. Context: any; O(1).
+ */
+GN_API const struct gn_softmmu_window *gn_softmmu_window(const struct gn_softmmu *mmu,
+                                                         uint32_t vcpu, uint32_t port);
+
+/**
+ * Loads an address space and a view of it. The TLB keeps everything.
+ *
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: a NULL argument, no such vCPU, port, view or ASID, an unaligned root
+ *  - -GN_ERR_2BIG: the structure is longer than known and not zero there
+ *
+ * Context: any; O(1), or O(TLB) when controls change. Thread-safety: the vCPU's thread.
+ */
+GN_API GN_NODISCARD int gn_softmmu_context_set(struct gn_softmmu *mmu, uint32_t vcpu, uint32_t port,
+                                               const struct gn_softmmu_context *context);
+
+/**
+ * Translates an access that the probe missed, and caches what it finds. EXEC uses the fetch port.
+ *
+ * @param gva         first byte
+ * @param access      GN_ACCESS_*; privilege is the port's view
+ * @param bytes       1 to 4096, within one page
+ * @param ret_answer  filled on success, for all outcomes
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: a NULL argument, no such vCPU, unknown access, an access that leaves its page
+ *
+ * Context: where ops->absent may be called; O(levels). Thread-safety: the vCPU's thread; tables
+ * may be written meanwhile, an entry at a time.
+ */
+GN_API GN_NODISCARD int gn_softmmu_access(struct gn_softmmu *mmu, uint32_t vcpu, gn_gva_t gva,
+                                          uint32_t access, uint32_t bytes,
+                                          struct gn_softmmu_answer *ret_answer);
+
+/**
+ * A write through a traced translation has completed: records it. Calls ops->traced_write.
+ * Context: where that op may be called; O(1). Thread-safety: the vCPU's thread.
+ */
+GN_API void gn_softmmu_written(struct gn_softmmu *mmu, uint32_t vcpu, gn_hpa_t hpa, uint32_t bytes);
+
+/**
+ * Forgets cached translations of [gva, gva + length), of one ASID or GN_MMU_ASID_ANY, in the TLBs
+ * of all vCPUs.
+ * Context: any; O(pages), at most O(TLB). Thread-safety: no vCPU runs, or it is the caller's.
+ */
+GN_API void gn_softmmu_invalidate_range(struct gn_softmmu *mmu, uint32_t asid, gn_gva_t gva,
+                                        uint64_t length);
+
+/** Forgets all of an ASID. Context: any; O(TLB). Thread-safety: as gn_softmmu_invalidate_range. */
+GN_API void gn_softmmu_invalidate_asid(struct gn_softmmu *mmu, uint32_t asid);
+
+/** Forgets everything. Context: any; O(TLB). Thread-safety: as gn_softmmu_invalidate_range. */
+GN_API void gn_softmmu_invalidate_all(struct gn_softmmu *mmu);
+
+/** The platform as a table of operations; `mmu` in them is a struct gn_softmmu. Context: any. */
+GN_API const struct gn_mmu_ops *gn_softmmu_mmu_ops(void);
+
+/**
+ * Copies the counters.
+ *
+ * @param ret_stats  its size member says how much of it the caller knows
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: a NULL argument, or size below 4
+ *
+ * Context: any; O(1). Thread-safety: as gn_softmmu_invalidate_range.
+ */
+GN_API GN_NODISCARD int gn_softmmu_stats_get(const struct gn_softmmu *mmu,
+                                             struct gn_softmmu_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* GN_SOFTMMU_H */
