@@ -25,6 +25,22 @@
 /* No instruction is in it: page_va while one that straddles two pages is executed. */
 #define NO_PAGE UINT64_C(1)
 
+/* As functions, these two are not mistaken for declarations of pointers by clang-format. */
+static inline uint64_t bits_of(uint64_t a, uint64_t mask)
+{
+    return a & mask;
+}
+
+static inline uint64_t product(uint64_t a, uint64_t b)
+{
+    return a * b;
+}
+
+static uint64_t mulhu(uint64_t a, uint64_t b)
+{
+    return (uint64_t)((unsigned __int128)a * b >> 64);
+}
+
 static uint64_t mulh(int64_t a, int64_t b)
 {
     return (uint64_t)((__int128)a * b >> 64);
