@@ -564,6 +564,8 @@ static void model_drain(struct model *m, uint64_t *rng)
         assert_true(steps <= 3 * 16 + MODEL_PAGES + 1);
         if (random_next(rng) % 4 == 0)
             model_write(m, rng);
+        if (random_next(rng) % 32 == 0)
+            model_check(m, 0, 0); /* with an item in hand that the shadow does not show */
         if (manner == 0 && steps == 5)
             return; /* abandoned, the item not applied */
         model_apply(m, &item);
@@ -690,7 +692,7 @@ static uint64_t race_bursts(void)
 {
     const char *given = getenv("GN_TEST_BURSTS");
 
-    return given ? strtoull(given, NULL, 0) : 40000;
+    return given ? strtoull(given, NULL, 0) : 150000;
 }
 
 static void no_write_is_lost_while_a_drain_runs_beside_the_producer(void **state)
