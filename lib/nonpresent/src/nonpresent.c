@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A marker has 58 bits of content:
+ *
+ *      57        47 46    42 41                      2 1  0
+ *      [generation | allow  | guest page number       | MMIO ]
+ *      57 56 55       45 44 42
+ *      [ 0  | generation | level | page of the entry  | ABSENT ]
+ *
+ * Encodings differ in where these stand in the entry: from bit 1 up where software owns all of an
+ * invalid entry, around the five ones of the L1TF rule on x86-64.
+ */
+#include <gnomon/nonpresent.h>
+
+/* A freestanding compiler may call it anyway; there is no <string.h> for it. */
+void *memset(void *to, int byte, size_t n);
+
+#define KIND_MASK         3u
+#define GFN_SHIFT         2
+#define GFN_MASK          (((uint64_t)1 << GN_NONPRESENT_GFN_BITS) - 1)
+#define LEVEL_SHIFT       42
+#define LEVEL_MASK        7u
+#define ABSENT_GEN_SHIFT  45
+#define ABSENT_ZERO_SHIFT 56
+#define ALLOW_SHIFT       42
+#define MMIO_GEN_SHIFT    47
+#define GEN_MASK          ((1u << GN_NONPRESENT_GENERATION_BITS) - 1)
+#define CONTENT_BITS      58
+
+#define X86_BITS_MIN  36
+#define X86_BITS_MAX  52
+#define X86_ONES      5
+#define X86_ONES_MASK ((uint64_t)31)
+
+/* x86 page-fault error code (SDM vol. 3A §4.7); P and RSVD stay clear for an absent entry. */
+#define X86_PF_W 0x02u
+#define X86_PF_U 0x04u
+#define X86_PF_I 0x10u
+
+/** Where an encoding keeps the content. */
+struct coder {
+    uint64_t low_mask;   /* content bits that stand from entry bit 1 up */
+    uint64_t high_mask;  /* content bits above these, moved down */
+    uint64_t fixed_mask; /* entry bits that are the same in every marker */
+    uint64_t fixed;      /* and their value */
+    uint32_t low_bits;
+    uint32_t high_at; /* entry bit where the high part begins */
+};
+
+struct gn_nonpresent {
+    struct coder coder;
+    int (*pending)(void *ctx, gn_gpa_t table); /* NULL: the fenced rule */
+    void *ctx;
+    uint32_t guest;
+    uint32_t generation[GN_NONPRESENT_MMIO + 1]; /* by kind; atomic */
+    struct gn_nonpresent_stats stats;            /* atomic, relaxed */
+};
+
+/* Causes of the Privileged Architecture, table 3.6; and error code bits, by access kind. */
+static const uint32_t riscv_cause[GN_ACCESS_KINDS] = {13, 15, 12};
+static const uint32_t x86_code[GN_ACCESS_KINDS] = {0, X86_PF_W, 0};
+
+uint32_t gn_nonpresent_version(void)
+{
+    return GN_NONPRESENT_VERSION_MAJOR << 16 | GN_NONPRESENT_VERSION_MINOR;
+}
+
+/* Not locked: a lost count is cheaper than a locked instruction in every guest page fault. */
+static void count(uint64_t *counter)
+{
+    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+}
+
+static int coder_make(uint32_t encoding, struct coder *c)
+{
+    const uint32_t family = encoding & 0xff, bits = encoding >> 8;
+
+    if (family == GN_NONPRESENT_X86_64_ID) {
+        if (bits < X86_BITS_MIN || bits > X86_BITS_MAX)
+            return -GN_ERR_INVAL;
+        c->low_bits = bits - X86_ONES - 1;
+        c->high_at = bits;
+        c->fixed = X86_ONES_MASK << (bits - X86_ONES);
+        c->fixed_mask = c->fixed | 1;
+    } else if (encoding == GN_NONPRESENT_RISCV || encoding == GN_NONPRESENT_AARCH64) {
+        c->low_bits = CONTENT_BITS;
+        c->high_at = CONTENT_BITS + 1;
+        c->fixed = 0;
+        c->fixed_mask = ~(uint64_t)0 << c->high_at | 1;
+    } else {
+        return -GN_ERR_NOTSUP;
+    }
+    c->low_mask = ((uint64_t)1 << c->low_bits) - 1;
+    c->high_mask = ((uint64_t)1 << (CONTENT_BITS - c->low_bits)) - 1;
+    return 0;
+}
+
+static uint64_t coder_put(const struct coder *c, uint64_t content)
+{
+    return c->fixed | (content & c->low_mask) << 1 |
+           (content >> c->low_bits & c->high_mask) << c->high_at;
+}
+
+/** The content of an entry, or 0, which is no marker's, if the fixed bits are not as they must be.
+ */
+static uint64_t coder_get(const struct coder *c, uint64_t entry)
+{
+    if ((entry & c->fixed_mask) != c->fixed)
+        return 0;
+    return (entry >> 1 & c->low_mask) | (entry >> c->high_at & c->high_mask) << c->low_bits;
+}
+
+static uint64_t content_absent(uint32_t level, uint64_t gfn, uint32_t generation)
+{
+    return (uint64_t)generation << ABSENT_GEN_SHIFT | (uint64_t)level << LEVEL_SHIFT |
+           gfn << GFN_SHIFT | GN_NONPRESENT_GUEST_ABSENT;
+}
+
+static uint64_t content_mmio(uint32_t allow, uint64_t gfn, uint32_t generation)
+{
+    return (uint64_t)generation << MMIO_GEN_SHIFT | (uint64_t)allow << ALLOW_SHIFT |
+           gfn << GFN_SHIFT | GN_NONPRESENT_MMIO;
+}
+
+/** Reads a content; what no encoder makes, is unknown. */
+static void content_read(uint64_t content, struct gn_nonpresent_marker *m)
+{
+    const uint32_t kind = (uint32_t)content & KIND_MASK;
+
+    *m = (struct gn_nonpresent_marker){0};
+    if (kind == GN_NONPRESENT_GUEST_ABSENT) {
+        m->level = (uint32_t)(content >> LEVEL_SHIFT) & LEVEL_MASK;
+        if (m->level > GN_NONPRESENT_LEVEL_MAX || content >> ABSENT_ZERO_SHIFT) {
+            m->level = 0;
+            return;
+        }
+        m->generation = (uint32_t)(content >> ABSENT_GEN_SHIFT) & GEN_MASK;
+    } else if (kind == GN_NONPRESENT_MMIO) {
+        m->allow = (uint32_t)(content >> ALLOW_SHIFT) & GN_NONPRESENT_ALLOW_ALL;
+        m->generation = (uint32_t)(content >> MMIO_GEN_SHIFT) & GEN_MASK;
+    } else {
+        return;
+    }
+    m->kind = kind;
+    m->gpa = gn_gpa((content >> GFN_SHIFT & GFN_MASK) << GN_PAGE_SHIFT);
+}
+
+/** Copies and completes the parameters. */
+static int params_take(const struct gn_nonpresent_params *params, struct gn_nonpresent_params *p,
+                       struct gn_nonpresent_ops *ops, struct coder *coder)
+{
+    int r = gn_base_params_copy(p, sizeof *p, params, sizeof *p);
+
+    *ops = (struct gn_nonpresent_ops){GN_NONPRESENT_OPS_INIT};
+    if (r == 0 && p->ops)
+        r = gn_base_params_copy(ops, sizeof *ops, p->ops, sizeof *ops);
+    if (r)
+        return r;
+    p->encoding = p->encoding ? p->encoding : GN_NONPRESENT_RISCV;
+    p->guest = p->guest ? p->guest : GN_NONPRESENT_GUEST_RISCV;
+    if (!p->rule)
+        p->rule = p->guest == GN_NONPRESENT_GUEST_X86 ? GN_NONPRESENT_RULE_IMMEDIATE
+                                                      : GN_NONPRESENT_RULE_FENCED;
+    r = coder_make(p->encoding, coder);
+    if (r)
+        return r;
+    if (p->guest > GN_NONPRESENT_GUEST_X86 || p->rule > GN_NONPRESENT_RULE_FENCED)
+        return -GN_ERR_INVAL;
+    /* An x86 guest need not flush when it makes an entry present (SDM vol. 3A §4.10.2.3). */
+    if (p->rule == GN_NONPRESENT_RULE_FENCED)
+        return p->guest == GN_NONPRESENT_GUEST_X86 ? -GN_ERR_INVAL : 0;
+    return ops->pending ? 0 : -GN_ERR_INVAL;
+}
+
+size_t gn_nonpresent_size(const struct gn_nonpresent_params *params)
+{
+    struct gn_nonpresent_params p;
+    struct gn_nonpresent_ops ops;
+    struct coder coder;
+
+    return params_take(params, &p, &ops, &coder) ? 0 : sizeof(struct gn_nonpresent);
+}
+
+size_t gn_nonpresent_align(void)
+{
+    return _Alignof(struct gn_nonpresent);
+}
+
+int gn_nonpresent_init(void *mem, size_t len, const struct gn_nonpresent_params *params,
+                       struct gn_nonpresent **ret_np)
+{
+    struct gn_nonpresent *np = mem;
+    struct gn_nonpresent_params p;
+    struct gn_nonpresent_ops ops;
+    struct coder coder;
+    int r;
+
+    if (!mem || !ret_np || (uintptr_t)mem % gn_nonpresent_align())
+        return -GN_ERR_INVAL;
+    r = params_take(params, &p, &ops, &coder);
+    if (r)
+        return r;
+    if (len < sizeof *np)
+        return -GN_ERR_NOMEM;
+    memset(np, 0, sizeof *np);
+    np->coder = coder;
+    np->pending = p.rule == GN_NONPRESENT_RULE_IMMEDIATE ? ops.pending : NULL;
+    np->ctx = p.ctx;
+    np->guest = p.guest;
+    *ret_np = np;
+    return 0;
+}
+
+void gn_nonpresent_fini(struct gn_nonpresent *np)
+{
+    if (np)
+        memset(np, 0, sizeof *np);
+}
+
+/** The page number of an address, if a marker can hold it. */
+static int gfn_of(gn_gpa_t gpa, uint64_t *ret_gfn)
+{
+    if (gpa.v >> GN_PAGE_SHIFT > GFN_MASK)
+        return -GN_ERR_RANGE;
+    *ret_gfn = gpa.v >> GN_PAGE_SHIFT;
+    return 0;
+}
+
+int gn_nonpresent_encode_absent(struct gn_nonpresent *np, uint32_t level, gn_gpa_t entry,
+                                uint64_t *ret_value)
+{
+    uint64_t gfn;
+    int r;
+
+    if (!np || !ret_value || level > GN_NONPRESENT_LEVEL_MAX)
+        return -GN_ERR_INVAL;
+    r = gfn_of(entry, &gfn);
+    count(r ? &np->stats.refused : &np->stats.encoded_absent);
+    if (r)
+        return r;
+    *ret_value = coder_put(
+        &np->coder, content_absent(level, gfn,
+                                   __atomic_load_n(&np->generation[GN_NONPRESENT_GUEST_ABSENT],
+                                                   __ATOMIC_ACQUIRE)));
+    return 0;
+}
+
+int gn_nonpresent_encode_mmio(struct gn_nonpresent *np, gn_gpa_t page, uint32_t allow,
+                              uint64_t *ret_value)
+{
+    uint64_t gfn;
+    int r;
+
+    if (!np || !ret_value || allow & ~GN_NONPRESENT_ALLOW_ALL)
+        return -GN_ERR_INVAL;
+    r = gfn_of(page, &gfn);
+    count(r ? &np->stats.refused : &np->stats.encoded_mmio);
+    if (r)
+        return r;
+    *ret_value = coder_put(
+        &np->coder,
+        content_mmio(allow, gfn,
+                     __atomic_load_n(&np->generation[GN_NONPRESENT_MMIO], __ATOMIC_ACQUIRE)));
+    return 0;
+}
+
+int gn_nonpresent_decode(uint32_t encoding, uint64_t entry, struct gn_nonpresent_marker *ret_marker)
+{
+    struct coder coder;
+    int r;
+
+    if (!ret_marker)
+        return -GN_ERR_INVAL;
+    r = coder_make(encoding, &coder);
+    if (r)
+        return r;
+    content_read(coder_get(&coder, entry), ret_marker);
+    return 0;
+}
+
+int gn_nonpresent_encode(uint32_t encoding, const struct gn_nonpresent_marker *marker,
+                         uint64_t *ret_value)
+{
+    struct coder coder;
+    uint64_t gfn, content;
+    int r;
+
+    if (!marker || !ret_value)
+        return -GN_ERR_INVAL;
+    r = coder_make(encoding, &coder);
+    if (r)
+        return r;
+    if (marker->kind > GN_NONPRESENT_MMIO || marker->generation > GEN_MASK ||
+        marker->level > GN_NONPRESENT_LEVEL_MAX || marker->allow & ~GN_NONPRESENT_ALLOW_ALL)
+        return -GN_ERR_INVAL;
+    if (marker->kind == GN_NONPRESENT_UNKNOWN) {
+        *ret_value = 0;
+        return 0;
+    }
+    r = gfn_of(marker->gpa, &gfn);
+    if (r)
+        return r;
+    content = marker->kind == GN_NONPRESENT_MMIO
+                  ? content_mmio(marker->allow, gfn, marker->generation)
+                  : content_absent(marker->level, gfn, marker->generation);
+    *ret_value = coder_put(&coder, content);
+    return 0;
+}
+
+/** Is the marker to be believed for this access? Counts the reason if not. */
+static int believe(struct gn_nonpresent *np, const struct gn_nonpresent_marker *m, uint32_t access)
+{
+    const uint32_t need = (1u << (access & GN_NONPRESENT_ACCESS_KIND)) |
+                          (access & GN_NONPRESENT_AS_USER ? GN_NONPRESENT_ALLOW_USER
+                                                          : GN_NONPRESENT_ALLOW_SUPERVISOR);
+    const int mmio = m->kind == GN_NONPRESENT_MMIO;
+
+    if (m->kind == GN_NONPRESENT_UNKNOWN) {
+        count(&np->stats.unknown);
+        return 0;
+    }
+    if (m->generation != __atomic_load_n(&np->generation[m->kind], __ATOMIC_ACQUIRE)) {
+        count(mmio ? &np->stats.mmio_stale : &np->stats.absent_stale);
+        return 0;
+    }
+    if (mmio && (m->allow & need) != need) {
+        count(&np->stats.mmio_disallowed);
+        return 0;
+    }
+    /* MMIO is not asked: it is a present translation, which a TLB keeps until the guest flushes. */
+    if (!mmio && np->pending && np->pending(np->ctx, m->gpa)) {
+        count(&np->stats.disbelieved);
+        return 0;
+    }
+    count(mmio ? &np->stats.mmio_hits : &np->stats.hits);
+    return 1;
+}
+
+static uint32_t fault_code(uint32_t guest, uint32_t access)
+{
+    const uint32_t kind = access & GN_NONPRESENT_ACCESS_KIND;
+    uint32_t code;
+
+    if (guest == GN_NONPRESENT_GUEST_RISCV)
+        return riscv_cause[kind];
+    code = x86_code[kind];
+    if (access & GN_NONPRESENT_AS_USER)
+        code |= X86_PF_U;
+    if (kind == GN_ACCESS_EXEC && access & GN_NONPRESENT_X86_FETCH_BIT)
+        code |= X86_PF_I;
+    return code;
+}
+
+int gn_nonpresent_lookup(struct gn_nonpresent *np, uint64_t entry, uint32_t access,
+                         struct gn_nonpresent_answer *ret_answer)
+{
+    struct gn_nonpresent_marker m;
+
+    if (!np || !ret_answer || (access & GN_NONPRESENT_ACCESS_KIND) >= GN_ACCESS_KINDS)
+        return -GN_ERR_INVAL;
+    content_read(coder_get(&np->coder, entry), &m);
+    *ret_answer = (struct gn_nonpresent_answer){0};
+    if (!believe(np, &m, access))
+        return 0;
+    ret_answer->kind = m.kind;
+    ret_answer->level = m.level;
+    ret_answer->allow = m.allow;
+    ret_answer->gpa = m.gpa;
+    if (m.kind == GN_NONPRESENT_GUEST_ABSENT)
+        ret_answer->code = fault_code(np->guest, access);
+    return 0;
+}
+
+int gn_nonpresent_bump(struct gn_nonpresent *np, uint32_t kind)
+{
+    uint32_t next;
+
+    if (!np || (kind != GN_NONPRESENT_GUEST_ABSENT && kind != GN_NONPRESENT_MMIO))
+        return -GN_ERR_INVAL;
+    next = (np->generation[kind] + 1) & GEN_MASK;
+    /* Release: who sees the new generation sees the slots, or the tracing, that it stands for. */
+    __atomic_store_n(&np->generation[kind], next, __ATOMIC_RELEASE);
+    count(kind == GN_NONPRESENT_MMIO ? &np->stats.mmio_generation : &np->stats.absent_generation);
+    return next == 0;
+}
+
+int gn_nonpresent_stats_get(const struct gn_nonpresent *np, struct gn_nonpresent_stats *stats)
+{
+    const uint32_t size = stats ? stats->size : 0;
+    uint64_t *to = stats ? &stats->encoded_absent : NULL;
+    const uint64_t *from;
+    size_t i;
+
+    if (!np || size < sizeof *stats)
+        return -GN_ERR_INVAL;
+    memset(stats, 0, size);
+    from = &np->stats.encoded_absent;
+    for (i = 0; i < (sizeof *stats - offsetof(struct gn_nonpresent_stats, encoded_absent)) / 8; i++)
+        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+    stats->size = size;
+    return 0;
+}

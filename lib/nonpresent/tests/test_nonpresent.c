@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <gnomon/nonpresent.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+/* Layout: sizes and offsets are ABI. */
+#define AT(type, member, offset) \
+    _Static_assert(offsetof(struct type, member) == (offset), #type "." #member)
+#define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
+SIZE(gn_nonpresent_ops, 16);
+AT(gn_nonpresent_ops, pending, 8);
+SIZE(gn_nonpresent_params, 32);
+AT(gn_nonpresent_params, encoding, 4);
+AT(gn_nonpresent_params, guest, 8);
+AT(gn_nonpresent_params, rule, 12);
+AT(gn_nonpresent_params, ops, 16);
+AT(gn_nonpresent_params, ctx, 24);
+SIZE(gn_nonpresent_marker, 24);
+AT(gn_nonpresent_marker, level, 4);
+AT(gn_nonpresent_marker, allow, 8);
+AT(gn_nonpresent_marker, generation, 12);
+AT(gn_nonpresent_marker, gpa, 16);
+SIZE(gn_nonpresent_answer, 24);
+AT(gn_nonpresent_answer, code, 4);
+AT(gn_nonpresent_answer, level, 8);
+AT(gn_nonpresent_answer, allow, 12);
+AT(gn_nonpresent_answer, gpa, 16);
+SIZE(gn_nonpresent_stats, 104);
+AT(gn_nonpresent_stats, encoded_absent, 8);
+AT(gn_nonpresent_stats, mmio_generation, 96);
+
+#define LAST_PAGE ((((uint64_t)1 << GN_NONPRESENT_GFN_BITS) - 1) << GN_PAGE_SHIFT)
+
+static int pending_answer;
+static uint64_t pending_asked;
+
+static int pending_op(void *ctx, gn_gpa_t table)
+{
+    assert_ptr_equal(ctx, &pending_answer);
+    pending_asked = table.v;
+    return pending_answer;
+}
+
+static const struct gn_nonpresent_ops ops = {GN_NONPRESENT_OPS_INIT, .pending = pending_op};
+
+static struct gn_nonpresent *make(uint32_t encoding, uint32_t guest, uint32_t rule)
+{
+    struct gn_nonpresent_params params = {
+        GN_NONPRESENT_PARAMS_INIT, encoding, guest, rule, &ops, &pending_answer};
+    const size_t size = gn_nonpresent_size(&params);
+    struct gn_nonpresent *np = NULL;
+    void *mem = malloc(size);
+
+    assert_int_not_equal(size, 0);
+    assert_non_null(mem);
+    memset(mem, 0xa5, size);
+    assert_int_equal(gn_nonpresent_init(mem, size, &params, &np), 0);
+    pending_answer = 0;
+    return np;
+}
+
+static void destroy(struct gn_nonpresent *np)
+{
+    gn_nonpresent_fini(np);
+    free(np);
+}
+
+static struct gn_nonpresent_stats stats_of(const struct gn_nonpresent *np)
+{
+    struct gn_nonpresent_stats stats = {GN_NONPRESENT_STATS_INIT};
+
+    assert_int_equal(gn_nonpresent_stats_get(np, &stats), 0);
+    return stats;
+}
+
+static struct gn_nonpresent_answer look(struct gn_nonpresent *np, uint64_t entry, uint32_t access)
+{
+    struct gn_nonpresent_answer answer;
+
+    assert_int_equal(gn_nonpresent_lookup(np, entry, access, &answer), 0);
+    return answer;
+}
+
+static int init_result(struct gn_nonpresent_params params)
+{
+    static uint64_t mem[64];
+    struct gn_nonpresent *np;
+    const int r = gn_nonpresent_init(mem, sizeof mem, &params, &np);
+
+    assert_int_equal(r == 0, gn_nonpresent_size(&params) != 0);
+    return r;
+}
+
+static void init_refuses_what_is_out_of_range(void **state)
+{
+    struct gn_nonpresent_params p = {GN_NONPRESENT_PARAMS_INIT};
+    struct gn_nonpresent_ops none = {GN_NONPRESENT_OPS_INIT};
+    struct gn_nonpresent *np = NULL;
+    uint64_t mem[2];
+
+    (void)state;
+    assert_int_equal(init_result(p), 0);
+    assert_int_equal(gn_nonpresent_init(NULL, 8, &p, &np), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_init(mem, 8, NULL, &np), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_init(mem, 8, &p, NULL), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_init((uint8_t *)mem + 1, 8, &p, &np), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_init(mem, 8, &p, &np), -GN_ERR_NOMEM);
+    assert_null(np);
+    p.encoding = 4;
+    assert_int_equal(init_result(p), -GN_ERR_NOTSUP);
+    p.encoding = GN_NONPRESENT_X86_64_ID;
+    assert_int_equal(init_result(p), -GN_ERR_INVAL);
+    p.encoding = GN_NONPRESENT_X86_64(35);
+    assert_int_equal(init_result(p), -GN_ERR_INVAL);
+    p.encoding = GN_NONPRESENT_X86_64(53);
+    assert_int_equal(init_result(p), -GN_ERR_INVAL);
+    p.encoding = GN_NONPRESENT_X86_64(52);
+    assert_int_equal(init_result(p), 0);
+    p.guest = 3;
+    assert_int_equal(init_result(p), -GN_ERR_INVAL);
+    p.guest = 0;
+    p.rule = 3;
+    assert_int_equal(init_result(p), -GN_ERR_INVAL);
+    p.rule = 0;
+    none.size = sizeof none + 1; /* the byte beyond is not zero */
+    p.ops = (struct gn_nonpresent_ops *)(uint64_t[]){none.size, 0, 1};
+    assert_int_equal(init_result(p), -GN_ERR_2BIG);
+}
+
+static void the_rule_follows_from_the_guest(void **state)
+{
+    struct gn_nonpresent_params p = {GN_NONPRESENT_PARAMS_INIT};
+
+    (void)state;
+    p.guest = GN_NONPRESENT_GUEST_X86;
+    assert_int_equal(init_result(p), -GN_ERR_INVAL); /* immediate, and nobody to ask */
+    p.ops = &ops;
+    assert_int_equal(init_result(p), 0);
+    p.rule = GN_NONPRESENT_RULE_FENCED;
+    assert_int_equal(init_result(p), -GN_ERR_INVAL);
+    p.guest = GN_NONPRESENT_GUEST_RISCV;
+    assert_int_equal(init_result(p), 0);
+    p.rule = GN_NONPRESENT_RULE_IMMEDIATE; /* stricter than RISC-V asks, as for Svvptc */
+    assert_int_equal(init_result(p), 0);
+    p.ops = NULL;
+    assert_int_equal(init_result(p), -GN_ERR_INVAL);
+}
+
+static void fini_accepts_null_and_version_is_the_headers(void **state)
+{
+    (void)state;
+    gn_nonpresent_fini(NULL);
+    assert_int_equal(gn_nonpresent_version(),
+                     GN_NONPRESENT_VERSION_MAJOR << 16 | GN_NONPRESENT_VERSION_MINOR);
+}
+
+static void arguments_are_checked(void **state)
+{
+    struct gn_nonpresent *np = make(0, 0, 0);
+    struct gn_nonpresent_marker m = {.kind = 3};
+    struct gn_nonpresent_answer answer;
+    struct gn_nonpresent_stats stats = {.size = 16};
+    uint64_t value = 5;
+
+    (void)state;
+    assert_int_equal(gn_nonpresent_encode_absent(np, 5, gn_gpa(0), &value), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_encode_absent(np, 0, gn_gpa(0), NULL), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_encode_absent(NULL, 0, gn_gpa(0), &value), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_encode_absent(np, 0, gn_gpa(LAST_PAGE + 4096), &value),
+                     -GN_ERR_RANGE);
+    assert_int_equal(gn_nonpresent_encode_mmio(np, gn_gpa(0), 0x20, &value), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_encode_mmio(np, gn_gpa(~(uint64_t)0), 0, &value), -GN_ERR_RANGE);
+    assert_int_equal(stats_of(np).refused, 2);
+    assert_int_equal(gn_nonpresent_encode(GN_NONPRESENT_RISCV, &m, &value), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_encode(0, &m, &value), -GN_ERR_NOTSUP);
+    m = (struct gn_nonpresent_marker){.kind = 1, .gpa = gn_gpa(LAST_PAGE + 4096)};
+    assert_int_equal(gn_nonpresent_encode(GN_NONPRESENT_RISCV, &m, &value), -GN_ERR_RANGE);
+    assert_int_equal(value, 5);
+    m.kind = GN_NONPRESENT_UNKNOWN;
+    assert_int_equal(gn_nonpresent_encode(GN_NONPRESENT_RISCV, &m, &value), 0);
+    assert_int_equal(value, 0);
+    assert_int_equal(gn_nonpresent_decode(GN_NONPRESENT_RISCV, 0, NULL), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_decode(99, 0, &m), -GN_ERR_NOTSUP);
+    assert_int_equal(gn_nonpresent_lookup(np, 0, 3, &answer), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_lookup(np, 0, 0, NULL), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_bump(np, GN_NONPRESENT_UNKNOWN), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_bump(np, 3), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_bump(NULL, 1), -GN_ERR_INVAL);
+    assert_int_equal(gn_nonpresent_stats_get(np, &stats), -GN_ERR_INVAL);
+    destroy(np);
+}
+
+/* ---- encodings --------------------------------------------------------------------------- */
+
+static uint64_t random_next(uint64_t *s)
+{
+    *s ^= *s << 13;
+    *s ^= *s >> 7;
+    *s ^= *s << 17;
+    return *s;
+}
+
+static uint64_t seed_get(void)
+{
+    const char *given = getenv("GN_TEST_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 2654435761u;
+
+    print_message("GN_TEST_SEED=%llu\n", (unsigned long long)seed);
+    return seed | 1;
+}
+
+static uint32_t encoding_number(uint32_t i)
+{
+    return i == 0   ? GN_NONPRESENT_RISCV
+           : i == 1 ? GN_NONPRESENT_AARCH64
+                    : GN_NONPRESENT_X86_64(34 + i);
+}
+#define ENCODINGS 19
+
+static struct gn_nonpresent_marker random_marker(uint64_t *rng)
+{
+    const uint64_t r = random_next(rng);
+    struct gn_nonpresent_marker m = {.kind = 1 + (r & 1), .generation = r >> 1 & 0x7ff};
+
+    if (m.kind == GN_NONPRESENT_GUEST_ABSENT)
+        m.level = (r >> 12 & 0xff) % 5;
+    else
+        m.allow = r >> 12 & 0x1f;
+    m.gpa = gn_gpa(random_next(rng) & LAST_PAGE);
+    if ((r >> 20 & 7) == 0)
+        m.gpa = gn_gpa(r >> 23 & 1 ? LAST_PAGE : 0);
+    return m;
+}
+
+static void every_marker_comes_back_as_it_was_in_every_encoding(void **state)
+{
+    uint64_t rng = seed_get(), value;
+    uint32_t i, k;
+
+    (void)state;
+    for (i = 0; i < ENCODINGS; i++)
+        for (k = 0; k < 20000; k++) {
+            const struct gn_nonpresent_marker m = random_marker(&rng);
+            struct gn_nonpresent_marker back;
+
+            assert_int_equal(gn_nonpresent_encode(encoding_number(i), &m, &value), 0);
+            assert_int_equal(gn_nonpresent_decode(encoding_number(i), value, &back), 0);
+            assert_memory_equal(&m, &back, sizeof m);
+            assert_int_equal(value & 1, 0);
+            assert_int_not_equal(value, 0);
+        }
+}
+
+static void no_x86_marker_names_memory_that_a_cache_could_hold(void **state)
+{
+    uint64_t rng = seed_get(), value;
+    uint32_t bits, k;
+
+    (void)state;
+    for (bits = 36; bits <= 52; bits++)
+        for (k = 0; k < 20000; k++) {
+            const struct gn_nonpresent_marker m = random_marker(&rng);
+            uint64_t address;
+
+            assert_int_equal(gn_nonpresent_encode(GN_NONPRESENT_X86_64(bits), &m, &value), 0);
+            address = value & (((uint64_t)1 << bits) - 1) & ~GN_PAGE_MASK;
+            assert_true(address >= (((uint64_t)1 << bits) - ((uint64_t)1 << (bits - 5))));
+        }
+}
+
+static void a_value_that_no_encoder_makes_is_unknown(void **state)
+{
+    const struct gn_nonpresent_marker nothing = {0};
+    uint64_t rng = seed_get(), again;
+    uint32_t i, k, known = 0;
+
+    (void)state;
+    for (i = 0; i < ENCODINGS; i++) {
+        for (k = 0; k < 50000; k++) {
+            struct gn_nonpresent_marker m;
+            uint64_t value = random_next(&rng);
+
+            if (k & 1) /* close to a marker: one bit of it flipped */
+            {
+                struct gn_nonpresent_marker near = random_marker(&rng);
+
+                assert_int_equal(gn_nonpresent_encode(encoding_number(i), &near, &value), 0);
+                value ^= (uint64_t)1 << (random_next(&rng) % 64);
+            }
+            assert_int_equal(gn_nonpresent_decode(encoding_number(i), value, &m), 0);
+            if (m.kind == GN_NONPRESENT_UNKNOWN) {
+                assert_memory_equal(&m, &nothing, sizeof m);
+                continue;
+            }
+            known++;
+            assert_int_equal(gn_nonpresent_encode(encoding_number(i), &m, &again), 0);
+            assert_true(again == value);
+            assert_int_equal(value & 1, 0);
+        }
+    }
+    assert_true(known > 0);
+}
+
+static void a_present_entry_and_zero_say_nothing(void **state)
+{
+    struct gn_nonpresent *np = make(GN_NONPRESENT_X86_64(46), GN_NONPRESENT_GUEST_X86, 0);
+    uint64_t value;
+
+    (void)state;
+    assert_int_equal(gn_nonpresent_encode_absent(np, 0, gn_gpa(0x1000), &value), 0);
+    assert_int_equal(look(np, value, GN_ACCESS_READ).kind, GN_NONPRESENT_GUEST_ABSENT);
+    assert_int_equal(look(np, value | 1, GN_ACCESS_READ).kind, GN_NONPRESENT_UNKNOWN);
+    assert_int_equal(look(np, 0, GN_ACCESS_READ).kind, GN_NONPRESENT_UNKNOWN);
+    assert_int_equal(look(np, ~(uint64_t)0, GN_ACCESS_READ).kind, GN_NONPRESENT_UNKNOWN);
+    assert_int_equal(stats_of(np).unknown, 3);
+    assert_int_equal(stats_of(np).hits, 1);
+    destroy(np);
+}
+
+/* ---- answers ----------------------------------------------------------------------------- */
+
+static void the_fault_code_is_that_of_the_access_at_hand(void **state)
+{
+    static const struct {
+        uint32_t access, riscv, x86;
+    } rows[] = {
+        {GN_ACCESS_READ, 13, 0x00},
+        {GN_ACCESS_WRITE, 15, 0x02},
+        {GN_ACCESS_EXEC, 12, 0x00},
+        {GN_ACCESS_READ | GN_NONPRESENT_AS_USER, 13, 0x04},
+        {GN_ACCESS_WRITE | GN_NONPRESENT_AS_USER, 15, 0x06},
+        {GN_ACCESS_EXEC | GN_NONPRESENT_AS_USER, 12, 0x04},
+        {GN_ACCESS_READ | GN_NONPRESENT_X86_FETCH_BIT, 13, 0x00},
+        {GN_ACCESS_EXEC | GN_NONPRESENT_X86_FETCH_BIT, 12, 0x10},
+        {GN_ACCESS_EXEC | GN_NONPRESENT_X86_FETCH_BIT | GN_NONPRESENT_AS_USER, 12, 0x14},
+    };
+    struct gn_nonpresent *r = make(0, GN_NONPRESENT_GUEST_RISCV, 0);
+    struct gn_nonpresent *x = make(0, GN_NONPRESENT_GUEST_X86, 0);
+    uint64_t value;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct gn_nonpresent_answer a;
+
+        assert_int_equal(gn_nonpresent_encode_absent(r, 2, gn_gpa(0x5678), &value), 0);
+        a = look(r, value, rows[i].access);
+        assert_int_equal(a.kind, GN_NONPRESENT_GUEST_ABSENT);
+        assert_int_equal(a.code, rows[i].riscv);
+        assert_int_equal(a.level, 2);
+        assert_int_equal(a.gpa.v, 0x5000);
+        assert_int_equal(look(x, value, rows[i].access).code, rows[i].x86);
+    }
+    destroy(r);
+    destroy(x);
+}
+
+static void the_immediate_rule_asks_for_the_page_of_the_guest_entry(void **state)
+{
+    struct gn_nonpresent *np = make(0, GN_NONPRESENT_GUEST_X86, 0);
+    uint64_t value;
+
+    (void)state;
+    assert_int_equal(gn_nonpresent_encode_absent(np, 1, gn_gpa(LAST_PAGE + 8), &value), 0);
+    pending_answer = 1;
+    assert_int_equal(look(np, value, GN_ACCESS_READ).kind, GN_NONPRESENT_UNKNOWN);
+    assert_true(pending_asked == LAST_PAGE);
+    pending_answer = 0;
+    assert_int_equal(look(np, value, GN_ACCESS_READ).kind, GN_NONPRESENT_GUEST_ABSENT);
+    assert_int_equal(stats_of(np).disbelieved, 1);
+    destroy(np);
+}
+
+static void the_fenced_rule_does_not_ask(void **state)
+{
+    struct gn_nonpresent *np = make(0, GN_NONPRESENT_GUEST_RISCV, 0);
+    uint64_t value;
+
+    (void)state;
+    assert_int_equal(gn_nonpresent_encode_absent(np, 1, gn_gpa(0x1000), &value), 0);
+    pending_answer = 1;
+    assert_int_equal(look(np, value, GN_ACCESS_READ).kind, GN_NONPRESENT_GUEST_ABSENT);
+    destroy(np);
+}
+
+static void an_mmio_marker_answers_only_what_it_allows(void **state)
+{
+    struct gn_nonpresent *np = make(0, 0, 0);
+    uint32_t allow, kind, user;
+    uint64_t value;
+
+    (void)state;
+    for (allow = 0; allow <= GN_NONPRESENT_ALLOW_ALL; allow++)
+        for (kind = 0; kind < GN_ACCESS_KINDS; kind++)
+            for (user = 0; user < 2; user++) {
+                const int allowed = allow >> kind & 1 && allow >> (3 + user) & 1;
+                struct gn_nonpresent_answer a;
+
+                assert_int_equal(gn_nonpresent_encode_mmio(np, gn_gpa(0xfe001234), allow, &value),
+                                 0);
+                a = look(np, value, kind | (user ? GN_NONPRESENT_AS_USER : 0));
+                assert_int_equal(a.kind, allowed ? GN_NONPRESENT_MMIO : GN_NONPRESENT_UNKNOWN);
+                assert_int_equal(a.gpa.v, allowed ? 0xfe001000 : 0);
+                assert_int_equal(a.code, 0);
+            }
+    destroy(np);
+}
+
+static void a_bump_ends_the_markers_of_its_kind_and_tells_when_it_wraps(void **state)
+{
+    struct gn_nonpresent *np = make(GN_NONPRESENT_X86_64(39), 0, 0);
+    uint64_t mmio, absent;
+    uint32_t kind, i;
+
+    (void)state;
+    for (kind = GN_NONPRESENT_GUEST_ABSENT; kind <= GN_NONPRESENT_MMIO; kind++) {
+        const uint32_t other = 3 - kind;
+
+        assert_int_equal(
+            gn_nonpresent_encode_mmio(np, gn_gpa(0x1000), GN_NONPRESENT_ALLOW_ALL, &mmio), 0);
+        assert_int_equal(gn_nonpresent_encode_absent(np, 0, gn_gpa(0x1000), &absent), 0);
+        for (i = 1; i < 1u << GN_NONPRESENT_GENERATION_BITS; i++) {
+            assert_int_equal(gn_nonpresent_bump(np, kind), 0);
+            assert_int_equal(look(np, kind == 1 ? absent : mmio, 0).kind, GN_NONPRESENT_UNKNOWN);
+            assert_int_equal(look(np, kind == 1 ? mmio : absent, 0).kind, other);
+        }
+        assert_int_equal(gn_nonpresent_bump(np, kind), 1);
+        /* Why the embedder must have zapped it by now. */
+        assert_int_equal(look(np, kind == 1 ? absent : mmio, 0).kind, kind);
+    }
+    assert_int_equal(stats_of(np).mmio_generation, 2048);
+    assert_int_equal(stats_of(np).absent_stale, 2047);
+    assert_int_equal(stats_of(np).mmio_stale, 2047);
+    destroy(np);
+}
+
+/* ---- never a page fault that the bare machine could not have delivered --------------------- */
+
+#define TABLES  4
+#define ENTRIES 4
+#define PAGES   (TABLES * ENTRIES)
+#define ROOT    0x100000
+
+/* A guest with two levels of tables, a log of its writes, and the shadow of its leaf entries. */
+struct guest {
+    uint8_t upper[TABLES]; /* present? */
+    uint8_t lower[TABLES][ENTRIES];
+    uint8_t absent_since[PAGES];  /* was the page absent at some moment since the last fence? */
+    uint8_t logged_upper[TABLES]; /* written, not drained */
+    uint8_t logged_lower[TABLES][ENTRIES];
+    uint64_t shadow[PAGES]; /* 1: mapped; else a marker or 0 */
+    uint64_t faults;
+};
+
+static int guest_present(const struct guest *g, uint32_t page)
+{
+    return g->upper[page / ENTRIES] && g->lower[page / ENTRIES][page % ENTRIES];
+}
+
+static uint64_t table_gpa(uint32_t table)
+{
+    return ROOT + (table + 1) * GN_PAGE_SIZE;
+}
+
+static int guest_pending(void *ctx, gn_gpa_t table)
+{
+    const struct guest *g = ctx;
+    uint32_t i, t;
+
+    if (table.v == ROOT) {
+        for (i = 0; i < TABLES; i++)
+            if (g->logged_upper[i])
+                return 1;
+        return 0;
+    }
+    t = (uint32_t)((table.v - ROOT) / GN_PAGE_SIZE) - 1;
+    assert_true(t < TABLES);
+    for (i = 0; i < ENTRIES; i++)
+        if (g->logged_lower[t][i])
+            return 1;
+    return 0;
+}
+
+static void guest_write(struct guest *g, uint64_t r)
+{
+    const uint32_t page = r % PAGES, t = page / ENTRIES;
+    const uint8_t value = r >> 8 & 1;
+    uint32_t i;
+
+    if (r >> 9 & 3) {
+        g->lower[t][page % ENTRIES] = value;
+        g->logged_lower[t][page % ENTRIES] = 1;
+    } else {
+        g->upper[t] = value;
+        g->logged_upper[t] = 1;
+    }
+    for (i = 0; i < PAGES; i++)
+        g->absent_since[i] |= !guest_present(g, i);
+}
+
+/* The consumer: forgets what it had derived from entries that were written. */
+static void guest_drain(struct guest *g)
+{
+    uint32_t i;
+
+    for (i = 0; i < PAGES; i++)
+        if (g->logged_upper[i / ENTRIES] || g->logged_lower[i / ENTRIES][i % ENTRIES])
+            g->shadow[i] = 0;
+    memset(g->logged_upper, 0, sizeof g->logged_upper);
+    memset(g->logged_lower, 0, sizeof g->logged_lower);
+}
+
+static void guest_fence(struct guest *g)
+{
+    uint32_t i;
+
+    guest_drain(g);
+    for (i = 0; i < PAGES; i++)
+        g->absent_since[i] = !guest_present(g, i);
+}
+
+static void guest_walk(struct gn_nonpresent *np, struct guest *g, uint32_t page)
+{
+    const uint32_t t = page / ENTRIES;
+
+    if (guest_present(g, page))
+        g->shadow[page] = 1;
+    else if (!g->upper[t])
+        assert_int_equal(gn_nonpresent_encode_absent(np, 1, gn_gpa(ROOT + t * 8), &g->shadow[page]),
+                         0);
+    else
+        assert_int_equal(gn_nonpresent_encode_absent(
+                             np, 0, gn_gpa(table_gpa(t) + page % ENTRIES * 8), &g->shadow[page]),
+                         0);
+}
+
+static void guest_access(struct gn_nonpresent *np, struct guest *g, uint32_t page, int immediate)
+{
+    if (g->shadow[page] & 1)
+        return;
+    if (look(np, g->shadow[page], GN_ACCESS_READ).kind != GN_NONPRESENT_GUEST_ABSENT) {
+        guest_walk(np, g, page);
+        return;
+    }
+    g->faults++;
+    if (immediate)
+        assert_false(guest_present(g, page));
+    else
+        assert_true(g->absent_since[page]);
+}
+
+static void run_guest(uint32_t encoding, uint32_t guest, uint32_t rule)
+{
+    static struct guest g;
+    struct gn_nonpresent_ops mine = {GN_NONPRESENT_OPS_INIT, .pending = guest_pending};
+    struct gn_nonpresent_params params = {
+        GN_NONPRESENT_PARAMS_INIT, encoding, guest, rule, &mine, &g};
+    uint64_t mem[64], rng = seed_get();
+    struct gn_nonpresent *np;
+    int i;
+
+    memset(&g, 0, sizeof g);
+    memset(g.absent_since, 1, sizeof g.absent_since);
+    assert_int_equal(gn_nonpresent_init(mem, sizeof mem, &params, &np), 0);
+    for (i = 0; i < 400000; i++) {
+        const uint64_t r = random_next(&rng);
+
+        if (r % 8 == 0)
+            guest_write(&g, r >> 8);
+        else if (r % 64 == 1)
+            guest_drain(&g);
+        else if (r % 64 == 2)
+            guest_fence(&g);
+        else
+            guest_access(np, &g, (uint32_t)(r >> 8) % PAGES, rule == GN_NONPRESENT_RULE_IMMEDIATE);
+    }
+    assert_true(g.faults > 1000);
+    assert_int_equal(stats_of(np).hits, g.faults);
+    gn_nonpresent_fini(np);
+}
+
+static void never_a_page_fault_that_the_bare_machine_could_not_have_delivered_x86(void **state)
+{
+    (void)state;
+    run_guest(GN_NONPRESENT_X86_64(46), GN_NONPRESENT_GUEST_X86, GN_NONPRESENT_RULE_IMMEDIATE);
+}
+
+static void never_a_page_fault_that_the_bare_machine_could_not_have_delivered_riscv(void **state)
+{
+    (void)state;
+    run_guest(GN_NONPRESENT_RISCV, GN_NONPRESENT_GUEST_RISCV, GN_NONPRESENT_RULE_FENCED);
+}
+
+static void never_a_page_fault_too_many_for_a_riscv_guest_under_the_immediate_rule(void **state)
+{
+    (void)state;
+    run_guest(GN_NONPRESENT_RISCV, GN_NONPRESENT_GUEST_RISCV, GN_NONPRESENT_RULE_IMMEDIATE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(init_refuses_what_is_out_of_range),
+        cmocka_unit_test(the_rule_follows_from_the_guest),
+        cmocka_unit_test(fini_accepts_null_and_version_is_the_headers),
+        cmocka_unit_test(arguments_are_checked),
+        cmocka_unit_test(every_marker_comes_back_as_it_was_in_every_encoding),
+        cmocka_unit_test(no_x86_marker_names_memory_that_a_cache_could_hold),
+        cmocka_unit_test(a_value_that_no_encoder_makes_is_unknown),
+        cmocka_unit_test(a_present_entry_and_zero_say_nothing),
+        cmocka_unit_test(the_fault_code_is_that_of_the_access_at_hand),
+        cmocka_unit_test(the_immediate_rule_asks_for_the_page_of_the_guest_entry),
+        cmocka_unit_test(the_fenced_rule_does_not_ask),
+        cmocka_unit_test(an_mmio_marker_answers_only_what_it_allows),
+        cmocka_unit_test(a_bump_ends_the_markers_of_its_kind_and_tells_when_it_wraps),
+        cmocka_unit_test(never_a_page_fault_that_the_bare_machine_could_not_have_delivered_x86),
+        cmocka_unit_test(never_a_page_fault_that_the_bare_machine_could_not_have_delivered_riscv),
+        cmocka_unit_test(never_a_page_fault_too_many_for_a_riscv_guest_under_the_immediate_rule),
+    };
+
+    return cmocka_run_group_tests_name("nonpresent", tests, NULL, NULL);
+}
