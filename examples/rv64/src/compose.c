@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "compose_internal.h"
+
+/*
+ *                      +---------- coherence point: SFENCE.VMA ----------+
+ *                      v                                                 |
+ *    CPU --probe--> softmmu --traced write--> tracelog --drain--> shadow.sync
+ *                    |  ^ \                                              |
+ *            absent? |  |  \--absent, denied--> shadow.fault ---fills--> SPT
+ *                    v  |                            |                   |
+ *               nonpresent <---absent_encode---------+       invalidate: softmmu,
+ *                       |                                    by the ASID of the root
+ *                     asid <--- activate: satp written; release: root gone
+ */
+
+#define RAM_BASE   UINT64_C(0x80000000)
+#define TABLES_MIN 256u
+
+/* SATP: mode in 63..60, ASID in 59..44, root page number below. */
+#define SATP_MODE(satp) ((satp) >> 60)
+#define SATP_ASID(satp) ((satp) >> 44 & 0xffff)
+#define SATP_ROOT(satp) (((satp) & ((UINT64_C(1) << 44) - 1)) << GN_PAGE_SHIFT)
+#define SATP_SV39       8u
+
+uint32_t rv64_compose_controls(const struct rv64_compose *c)
+{
+    return (c->cpu->svade ? 0 : GN_PAGING_RISCV_ADUE) | (c->context.sum ? GN_PAGING_RISCV_SUM : 0) |
+           (c->context.mxr ? GN_PAGING_RISCV_MXR : 0);
+}
+
+/* ---- Guest memory, as the walker sees it -------------------------------------------------- */
+
+static int guest_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
+{
+    struct rv64_compose *c = ctx;
+    const uint64_t *entry = rv64_bus_ram(c->bus, gpa.v, bytes);
+
+    if (!entry)
+        return -GN_ERR_FAULT;
+    *ret_value = __atomic_load_n(entry, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static int guest_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected,
+                         uint64_t desired)
+{
+    struct rv64_compose *c = ctx;
+    uint64_t *entry = rv64_bus_ram(c->bus, gpa.v, bytes);
+
+    if (!entry)
+        return -GN_ERR_FAULT;
+    return __atomic_compare_exchange_n(entry, &expected, desired, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_RELAXED)
+               ? 0
+               : -GN_ERR_AGAIN;
+}
+
+/* ---- What shadow asks for ----------------------------------------------------------------- */
+
+static int on_frame_alloc(void *ctx, gn_hpa_t *ret_hpa, void **ret_frame)
+{
+    struct rv64_compose *c = ctx;
+
+    if (!c->frame_count)
+        return -GN_ERR_NOMEM;
+    *ret_hpa = gn_hpa(c->frames[--c->frame_count]);
+    *ret_frame = c->memory + ret_hpa->v;
+    return 0;
+}
+
+static void on_frame_free(void *ctx, gn_hpa_t hpa, void *frame)
+{
+    struct rv64_compose *c = ctx;
+
+    (void)frame;
+    c->frames[c->frame_count++] = hpa.v;
+}
+
+/* The ASID under which the MMU may hold translations of a root. @return false: under none */
+static bool root_asid(struct rv64_compose *c, uint32_t root, uint32_t *ret_asid)
+{
+    *ret_asid = RV64_ASID_ALONE;
+    if (root == c->bare.id)
+        *ret_asid = RV64_ASID_BARE;
+    else if (root == GN_SHADOW_ROOT_ANY)
+        *ret_asid = GN_MMU_ASID_ANY;
+    else if (c->asid)
+        return rv64_asid_lookup(c->asid, c->cookies[root], ret_asid);
+    else
+        return c->guest_held && root == c->guest.id; /* the others were flushed at the switch */
+    return true;
+}
+
+/* The CPU keeps fetch translations of its own; it has none before it is made and after it ended. */
+static void fetches_forget(struct rv64_compose *c)
+{
+    if (c->cpu->decode)
+        rv64_cpu_fetch_flush(c->cpu);
+}
+
+static void on_invalidate_range(void *ctx, uint32_t root, gn_gva_t gva, uint64_t length)
+{
+    struct rv64_compose *c = ctx;
+    uint32_t asid;
+
+    if (!root_asid(c, root, &asid))
+        return;
+    gn_softmmu_invalidate_range(c->softmmu, asid, gva, length);
+    fetches_forget(c);
+}
+
+static void on_invalidate_all(void *ctx)
+{
+    struct rv64_compose *c = ctx;
+
+    gn_softmmu_invalidate_all(c->softmmu);
+    fetches_forget(c);
+}
+
+static void on_root_gone(void *ctx, uint32_t root, uint64_t cookie)
+{
+    struct rv64_compose *c = ctx;
+
+    c->cookies[root] = 0;
+    if (c->asid)
+        rv64_asid_release(c->asid, cookie); /* purged before the ID is used again */
+}
+
+static uint64_t on_absent_encode(void *ctx, const struct gn_shadow_absent *absent)
+{
+    struct rv64_compose *c = ctx;
+
+    return rv64_nonpresent_encode(c->nonpresent, absent);
+}
+
+static void on_panic(void *ctx, const char *what)
+{
+    (void)ctx;
+    fprintf(stderr, "rv64: %s\n", what);
+    abort();
+}
+
+/* ---- What softmmu and asid ask for -------------------------------------------------------- */
+
+static int on_absent(void *ctx, uint32_t vcpu, uint64_t entry, uint32_t access,
+                     struct gn_mmu_answer *ret_answer)
+{
+    struct rv64_compose *c = ctx;
+
+    (void)vcpu;
+    return rv64_nonpresent_explain(c->nonpresent, entry, access, ret_answer);
+}
+
+static void on_traced_write(void *ctx, uint32_t vcpu, gn_hpa_t hpa, uint32_t bytes)
+{
+    struct rv64_compose *c = ctx;
+
+    (void)vcpu;
+    /* Guest RAM lies at the start of the machine's memory. */
+    rv64_tracelog_append(c->tracelog, gn_gpa(hpa.v + c->bus->ram_base), bytes);
+}
+
+static void on_purge(void *ctx, uint32_t id)
+{
+    struct rv64_compose *c = ctx;
+
+    gn_softmmu_invalidate_asid(c->softmmu, id);
+}
+
+/* ---- Coherence ---------------------------------------------------------------------------- */
+
+static void sync_range(void *ctx, gn_gpa_t gpa, uint64_t length)
+{
+    struct rv64_compose *c = ctx;
+    int rc = length == UINT64_MAX ? gn_shadow_flush(c->shadow, GN_SHADOW_ROOT_ANY)
+                                  : gn_shadow_sync(c->shadow, gpa, length);
+
+    if (rc)
+        on_panic(c, "a sync of guest tables failed");
+}
+
+static void on_dma_wrote(void *ctx, uint64_t gpa, uint64_t length)
+{
+    sync_range(ctx, gn_gpa(gpa), length);
+}
+
+static void on_difference(void *ctx, const struct gn_shadow_difference *d)
+{
+    static const char *const kinds[] = {"", "mapping", "permission", "absent", "rmap", "trace"};
+    struct rv64_compose *c = ctx;
+
+    if (c->audit_differences++ < 10)
+        fprintf(stderr,
+                "rv64: audit: %s, root %" PRIu32 " level %" PRIu32 " gva %#" PRIx64
+                " entry %#" PRIx64 " expected gpa %#" PRIx64 "\n",
+                kinds[d->kind], d->root, d->level, d->gva.v, d->entry, d->expected.v);
+}
+
+static void audit(struct rv64_compose *c)
+{
+    uint64_t differences;
+    uint64_t leaves = 0;
+    /* Mostly the address space in force; now and then all of them, and the reverse map. */
+    uint32_t root = c->audits++ % 64 && c->guest_held ? c->guest.id : GN_SHADOW_ROOT_ANY;
+
+    if (gn_shadow_audit(c->shadow, root, on_difference, c, &differences, &leaves))
+        on_panic(c, "an audit failed");
+    c->audit_leaves += leaves;
+}
+
+void rv64_mmu_sfence_vma(struct rv64_mmu *mmu, const uint64_t *va, const uint64_t *asid)
+{
+    struct rv64_compose *c = (struct rv64_compose *)mmu;
+
+    /*
+     * The log says exactly which entries were written, so the fence costs what changed, whatever
+     * it names; without the log, writes trapped and the shadow is up to date already.
+     */
+    (void)va;
+    (void)asid;
+    if (c->tracelog)
+        rv64_tracelog_drain(c->tracelog, sync_range, c);
+    if (c->audit)
+        audit(c);
+}
+
+/* ---- Address spaces ----------------------------------------------------------------------- */
+
+/* Makes the root of satp the guest's current one. */
+static void guest_root_load(struct rv64_compose *c, uint64_t satp)
+{
+    struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT, .format = GN_PAGING_SV39,
+                                     .table = gn_gpa(SATP_ROOT(satp)),
+                                     .controls = rv64_compose_controls(c), .tag = SATP_ASID(satp)};
+    struct gn_shadow_root root;
+
+    if (c->guest_held && satp == c->guest_satp)
+        return;
+    if (gn_shadow_root_get(c->shadow, &key, &root))
+        on_panic(c, "no shadow root can be had");
+    c->cookies[root.id] = root.cookie;
+    if (c->asid) {
+        c->guest_asid = rv64_asid_activate(c->asid, root.cookie);
+    } else {
+        c->guest_asid = RV64_ASID_ALONE;
+        if (!c->guest_held || root.cookie != c->guest.cookie) {
+            gn_softmmu_invalidate_all(c->softmmu);
+            c->switch_flushes++;
+        }
+    }
+    if (c->guest_held && gn_shadow_root_put(c->shadow, c->guest.id))
+        on_panic(c, "the root in force was not held");
+    c->guest = root;
+    c->guest_satp = satp;
+    c->guest_held = true;
+}
+
+static void port_load(struct rv64_compose *c, uint32_t port, uint8_t priv)
+{
+    const struct rv64_mmu_context *x = &c->context;
+    struct gn_softmmu_context s = {GN_SOFTMMU_CONTEXT_INIT};
+    struct rv64_port *p = &c->port[port];
+
+    p->bare = priv == RV64_PRIV_M || SATP_MODE(x->satp) != SATP_SV39;
+    if (p->bare) {
+        /* Untranslated pages are user pages, for every privilege to use. */
+        p->root = c->bare.id;
+        p->user = true;
+        s.asid = RV64_ASID_BARE;
+        s.root = c->bare.hpa;
+        s.view = GN_SOFTMMU_VIEW_USER;
+    } else {
+        guest_root_load(c, x->satp);
+        p->root = c->guest.id;
+        p->user = priv == RV64_PRIV_U;
+        s.asid = c->guest_asid;
+        s.root = c->guest.hpa;
+        s.view = p->user  ? GN_SOFTMMU_VIEW_USER
+                 : x->sum ? GN_SOFTMMU_VIEW_SUM
+                          : GN_SOFTMMU_VIEW_SUPERVISOR;
+        s.mxr = x->mxr;
+    }
+    if (gn_softmmu_context_set(c->softmmu, 0, port, &s))
+        on_panic(c, "a context was refused");
+}
+
+void rv64_mmu_context_set(struct rv64_mmu *mmu, const struct rv64_mmu_context *context)
+{
+    struct rv64_compose *c = (struct rv64_compose *)mmu;
+
+    c->context = *context;
+    port_load(c, GN_SOFTMMU_PORT_DATA, context->data_priv);
+    port_load(c, GN_SOFTMMU_PORT_FETCH, context->fetch_priv);
+}
+
+/* ---- Life --------------------------------------------------------------------------------- */
+
+static void *aligned(size_t align, size_t size)
+{
+    return size ? aligned_alloc(align, (size + align - 1) & ~(align - 1)) : NULL;
+}
+
+/* A fiftieth of guest RAM for shadow tables, bookkeeping included: about 8.3 KiB each. */
+static uint32_t table_budget(uint64_t ram_size)
+{
+    uint64_t tables = ram_size / 50 / 8500;
+
+    return tables < TABLES_MIN ? TABLES_MIN : tables > (1u << 20) ? 1u << 20 : (uint32_t)tables;
+}
+
+static int memory_create(struct rv64_compose *c, uint64_t ram_size, uint32_t tables)
+{
+    void *memory;
+
+    c->memory_size = ram_size + (uint64_t)tables * GN_PAGE_SIZE;
+    memory = mmap(NULL, c->memory_size, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return -1;
+    c->memory = memory;
+    c->frames = calloc(tables, sizeof *c->frames);
+    if (!c->frames)
+        return -1;
+    for (uint32_t i = tables; i-- > 0;)
+        c->frames[c->frame_count++] = ram_size + (uint64_t)i * GN_PAGE_SIZE;
+    c->bus->ram = c->memory;
+    c->bus->ram_base = RAM_BASE;
+    c->bus->ram_size = ram_size;
+    c->bus->dma_wrote = on_dma_wrote;
+    c->bus->dma_ctx = c;
+    return 0;
+}
+
+static int slots_create(struct rv64_compose *c)
+{
+    const struct gn_shadow_slot ram = {GN_SHADOW_SLOT_INIT, .kind = GN_SHADOW_SLOT_RAM,
+                                       .gpa = gn_gpa(RAM_BASE), .length = c->bus->ram_size,
+                                       .hpa = gn_hpa(0)};
+    const struct gn_shadow_slot devices = {GN_SHADOW_SLOT_INIT, .kind = GN_SHADOW_SLOT_MMIO,
+                                           .gpa = gn_gpa(0), .length = RAM_BASE};
+    size_t size = gn_shadow_slot_size(ram.length);
+    uint32_t slot;
+
+    c->slot_memory = aligned(64, size);
+    if (!c->slot_memory)
+        return -1;
+    return gn_shadow_slot_add(c->shadow, &ram, c->slot_memory, size, &slot) ||
+                   gn_shadow_slot_add(c->shadow, &devices, NULL, 0, &slot)
+               ? -1
+               : 0;
+}
+
+static int shadow_create(struct rv64_compose *c, uint32_t tables)
+{
+    static const struct gn_paging_ops guest = {GN_PAGING_OPS_INIT, .load = guest_load,
+                                               .cmpxchg = guest_cmpxchg};
+    const struct gn_shadow_ops ops = {
+        GN_SHADOW_OPS_INIT,
+        .guest = &guest,
+        .frame_alloc = on_frame_alloc,
+        .frame_free = on_frame_free,
+        .invalidate_range = on_invalidate_range,
+        .invalidate_all = on_invalidate_all,
+        .root_gone = on_root_gone,
+        .absent_encode = c->nonpresent ? on_absent_encode : NULL,
+        .panic = on_panic,
+    };
+    const struct gn_shadow_params params = {
+        GN_SHADOW_PARAMS_INIT,
+        .format = GN_PAGING_SV39,
+        .policy = c->tracelog ? GN_SHADOW_POLICY_TRACED : GN_SHADOW_POLICY_TRAP,
+        .tables = tables,
+        .roots = RV64_ROOTS,
+        .ops = &ops,
+        .ops_ctx = c,
+    };
+    const struct gn_shadow_root_key bare = {GN_SHADOW_ROOT_KEY_INIT, .format = GN_PAGING_BARE};
+
+    c->shadow_memory = aligned(gn_shadow_align(), gn_shadow_size(&params));
+    if (!c->shadow_memory ||
+        gn_shadow_init(c->shadow_memory, gn_shadow_size(&params), &params, &c->shadow))
+        return -1;
+    if (slots_create(c) || gn_shadow_root_get(c->shadow, &bare, &c->bare))
+        return -1;
+    return 0;
+}
+
+static int softmmu_create(struct rv64_compose *c)
+{
+    const struct gn_softmmu_ops ops = {GN_SOFTMMU_OPS_INIT,
+                                       .absent = c->nonpresent ? on_absent : NULL,
+                                       .traced_write = c->tracelog ? on_traced_write : NULL};
+    const struct gn_softmmu_params params = {GN_SOFTMMU_PARAMS_INIT,
+                                             .format = GN_PAGING_SV39,
+                                             .memory = c->memory,
+                                             .memory_size = c->memory_size,
+                                             .ops = &ops,
+                                             .ops_ctx = c};
+
+    c->softmmu_memory = aligned(gn_softmmu_align(), gn_softmmu_size(&params));
+    if (!c->softmmu_memory ||
+        gn_softmmu_init(c->softmmu_memory, gn_softmmu_size(&params), &params, &c->softmmu))
+        return -1;
+    c->mmu.data = gn_softmmu_window(c->softmmu, 0, GN_SOFTMMU_PORT_DATA);
+    c->mmu.fetch = gn_softmmu_window(c->softmmu, 0, GN_SOFTMMU_PORT_FETCH);
+    return 0;
+}
+
+static int parts_create(struct rv64_compose *c, uint32_t without)
+{
+    if (!(without & RV64_WITHOUT_TRACELOG) && rv64_tracelog_built()) {
+        c->tracelog = rv64_tracelog_create(RAM_BASE, c->bus->ram_size);
+        if (!c->tracelog)
+            return -1;
+    }
+    if (!(without & RV64_WITHOUT_NONPRESENT) && rv64_nonpresent_built()) {
+        c->nonpresent = rv64_nonpresent_create();
+        if (!c->nonpresent)
+            return -1;
+    }
+    if (!(without & RV64_WITHOUT_ASID) && rv64_asid_built()) {
+        c->asid = rv64_asid_create(RV64_ASID_FIRST, RV64_ASID_COUNT, on_purge, c);
+        if (!c->asid)
+            return -1;
+    }
+    return 0;
+}
+
+int rv64_compose_create(const struct rv64_compose_params *params, struct rv64_compose **ret_compose,
+                        const char **ret_error)
+{
+    uint32_t tables = table_budget(params->ram_size);
+    struct rv64_compose *c = calloc(1, sizeof *c);
+
+    *ret_error = "not enough memory for the guest";
+    if (!c)
+        return -1;
+    c->bus = params->bus;
+    c->cpu = params->cpu;
+    c->audit = params->audit;
+    if (memory_create(c, params->ram_size, tables) || parts_create(c, params->without) ||
+        softmmu_create(c) || shadow_create(c, tables)) {
+        rv64_compose_destroy(c);
+        return -1;
+    }
+    *ret_compose = c;
+    return 0;
+}
+
+struct rv64_mmu *rv64_compose_mmu(struct rv64_compose *c)
+{
+    return &c->mmu;
+}
+
+void rv64_compose_destroy(struct rv64_compose *c)
+{
+    if (!c)
+        return;
+    if (c->softmmu)
+        gn_shadow_fini(c->shadow);
+    gn_softmmu_fini(c->softmmu);
+    rv64_tracelog_destroy(c->tracelog);
+    rv64_nonpresent_destroy(c->nonpresent);
+    rv64_asid_destroy(c->asid);
+    free(c->shadow_memory);
+    free(c->slot_memory);
+    free(c->softmmu_memory);
+    free(c->frames);
+    if (c->memory)
+        munmap(c->memory, c->memory_size);
+    free(c);
+}
+
+uint64_t rv64_compose_audit_differences(const struct rv64_compose *c)
+{
+    return c->audit_differences;
+}

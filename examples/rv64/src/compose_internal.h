@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RV64_COMPOSE_INTERNAL_H
+#define RV64_COMPOSE_INTERNAL_H
+
+/* compose.c wires the libraries together; access.c completes guest accesses over them. */
+
+#include <gnomon/shadow.h>
+#include <gnomon/softmmu.h>
+
+#include "compose.h"
+#include "compose_parts.h"
+
+/* Shadow ASIDs: one for each kind of address space that is always there, then the pool. */
+#define RV64_ASID_BARE  0u /**< no translation */
+#define RV64_ASID_ALONE 1u /**< without asid: whichever address space runs */
+#define RV64_ASID_FIRST 2u
+#define RV64_ASID_COUNT 254u
+
+#define RV64_ROOTS 64u
+
+/** The address space that a port runs on. */
+struct rv64_port {
+    uint32_t root; /**< id of the shadow root */
+    bool bare;
+    bool user; /**< accesses are made with user privilege */
+};
+
+struct rv64_compose {
+    struct rv64_mmu mmu; /**< first: what the CPU holds a pointer to */
+    struct rv64_bus *bus;
+    struct rv64_cpu *cpu;
+    uint8_t *memory; /**< the machine's memory: guest RAM, then frames of shadow tables */
+    uint64_t memory_size;
+    uint64_t *frames; /**< machine addresses of free frames: a stack */
+    uint32_t frame_count;
+    void *shadow_memory;
+    void *slot_memory;
+    void *softmmu_memory;
+
+    struct gn_shadow *shadow;
+    struct gn_softmmu *softmmu;
+    struct rv64_tracelog *tracelog;     /**< NULL: left out */
+    struct rv64_nonpresent *nonpresent; /**< NULL: left out */
+    struct rv64_asid *asid;             /**< NULL: left out */
+
+    struct gn_shadow_root bare;
+    struct gn_shadow_root guest; /**< the guest's current address space; held while guest_held */
+    uint64_t guest_satp;
+    bool guest_held;
+    uint32_t guest_asid;
+    uint64_t cookies[RV64_ROOTS]; /**< of each cached root, by id; 0: none */
+    struct rv64_port port[2];     /**< by GN_SOFTMMU_PORT_... */
+    struct rv64_mmu_context context;
+
+    uint64_t switch_flushes; /**< full flushes made for want of ASIDs */
+    bool audit;
+    uint64_t audits;
+    uint64_t audit_leaves;
+    uint64_t audit_differences;
+};
+
+/** The controls that the guest's tables are walked under now. */
+uint32_t rv64_compose_controls(const struct rv64_compose *c);
+
+#endif /* RV64_COMPOSE_INTERNAL_H */

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RV64_COMPOSE_PARTS_H
+#define RV64_COMPOSE_PARTS_H
+
+/*
+ * The parts of the composition that can be left out. Each has two files: compose_X.c with the
+ * library, compose_no_X.c without it; the build takes one of them. A part that a run does without
+ * (--without) is not created, and its functions are not called.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <gnomon/mmu.h>
+#include <gnomon/shadow.h>
+
+typedef void (*rv64_counter)(void *ctx, const char *group, const char *name, uint64_t value);
+
+/* ---- tracelog: writes to guest tables are recorded; without it they trap ----------------- */
+
+struct rv64_tracelog;
+
+/** Is the library in this build? */
+bool rv64_tracelog_built(void);
+
+/** A log for one vCPU and guest memory [base, base + size). @return NULL: no memory */
+struct rv64_tracelog *rv64_tracelog_create(uint64_t base, uint64_t size);
+void rv64_tracelog_destroy(struct rv64_tracelog *log);
+
+/** A write has completed. */
+void rv64_tracelog_append(struct rv64_tracelog *log, gn_gpa_t gpa, uint32_t bytes);
+
+/** Hands every pending write to `sync`; a length of UINT64_MAX: anything may have been written. */
+void rv64_tracelog_drain(struct rv64_tracelog *log,
+                         void (*sync)(void *ctx, gn_gpa_t gpa, uint64_t length), void *ctx);
+void rv64_tracelog_stats(const struct rv64_tracelog *log, rv64_counter each, void *ctx);
+
+/* ---- nonpresent: absent entries say why; without it every guest fault walks --------------- */
+
+struct rv64_nonpresent;
+
+bool rv64_nonpresent_built(void);
+struct rv64_nonpresent *rv64_nonpresent_create(void);
+void rv64_nonpresent_destroy(struct rv64_nonpresent *np);
+
+/** The marker for an entry that stays absent, or 0. */
+uint64_t rv64_nonpresent_encode(struct rv64_nonpresent *np, const struct gn_shadow_absent *absent);
+
+/** What a marker says about an access. @return whether it says anything */
+bool rv64_nonpresent_explain(struct rv64_nonpresent *np, uint64_t entry, uint32_t access,
+                             struct gn_mmu_answer *ret_answer);
+void rv64_nonpresent_stats(const struct rv64_nonpresent *np, rv64_counter each, void *ctx);
+
+/* ---- asid: address spaces keep their translations; without it every switch flushes -------- */
+
+struct rv64_asid;
+
+bool rv64_asid_built(void);
+
+/** A pool of IDs `first` to `first + count - 1`, whose translations `purge` drops. */
+struct rv64_asid *rv64_asid_create(uint32_t first, uint32_t count,
+                                   void (*purge)(void *ctx, uint32_t id), void *ctx);
+void rv64_asid_destroy(struct rv64_asid *asid);
+
+/** The ID for an address space, which begins to run. */
+uint32_t rv64_asid_activate(struct rv64_asid *asid, uint64_t space);
+
+/** The ID that an address space has, if any. */
+bool rv64_asid_lookup(struct rv64_asid *asid, uint64_t space, uint32_t *ret_id);
+
+/** An address space is gone. */
+void rv64_asid_release(struct rv64_asid *asid, uint64_t space);
+void rv64_asid_stats(const struct rv64_asid *asid, rv64_counter each, void *ctx);
+
+#endif /* RV64_COMPOSE_PARTS_H */
