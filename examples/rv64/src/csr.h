@@ -73,9 +73,10 @@
 #define RV64_MSTATUS_TW   (UINT64_C(1) << 21)
 #define RV64_MSTATUS_TSR  (UINT64_C(1) << 22)
 #define RV64_MSTATUS_UXL  (UINT64_C(3) << 32)
-#define RV64_MSTATUS_XLEN (UINT64_C(2) << 32 | UINT64_C(2) << 34) /* UXL and SXL: 64 bits, fixed \
-                                                                   */
-#define RV64_MSTATUS_SD (UINT64_C(1) << 63)
+#define RV64_MSTATUS_SD   (UINT64_C(1) << 63)
+
+/* UXL and SXL, fixed: 64 bits. */
+#define RV64_MSTATUS_XLEN (UINT64_C(2) << 32 | UINT64_C(2) << 34)
 
 #define RV64_MSTATUS_MPP_SHIFT 11
 

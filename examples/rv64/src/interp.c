@@ -81,11 +81,14 @@ static uint64_t sign_extend(uint64_t value, uint32_t size)
 static int load_reserved(struct rv64_cpu *cpu, const struct rv64_insn *e, uint32_t size)
 {
     uint64_t va = cpu->x[e->rs1];
-    uint64_t value;
+    const void *host = rv64_mmu_probe(cpu->mmu, va, size, GN_ACCESS_READ);
+    uint64_t value = 0;
 
     if (va & (size - 1))
         return misaligned(cpu, RV64_CAUSE_LOAD_MISALIGNED, va);
-    if (rv64_mmu_load(cpu->mmu, va, size, &value, &cpu->trap))
+    if (host)
+        memcpy(&value, host, size);
+    else if (rv64_mmu_load(cpu->mmu, va, size, &value, &cpu->trap))
         return -1;
     cpu->reservation_valid = true;
     cpu->reservation = va;
@@ -96,11 +99,15 @@ static int load_reserved(struct rv64_cpu *cpu, const struct rv64_insn *e, uint32
 static int store_conditional(struct rv64_cpu *cpu, const struct rv64_insn *e, uint32_t size)
 {
     uint64_t va = cpu->x[e->rs1];
+    uint64_t value = cpu->x[e->rs2];
     bool reserved = cpu->reservation_valid && cpu->reservation == va;
+    void *host = reserved ? rv64_mmu_probe(cpu->mmu, va, size, GN_ACCESS_WRITE) : NULL;
 
     if (va & (size - 1))
         return misaligned(cpu, RV64_CAUSE_STORE_MISALIGNED, va);
-    if (reserved && rv64_mmu_store(cpu->mmu, va, size, cpu->x[e->rs2], &cpu->trap))
+    if (host)
+        memcpy(host, &value, size);
+    else if (reserved && rv64_mmu_store(cpu->mmu, va, size, value, &cpu->trap))
         return -1;
     cpu->reservation_valid = false;
     cpu->x[e->rd] = !reserved;

@@ -103,7 +103,7 @@ static void integer_op(struct gen *g)
     case 0:
         if (funct3 == 1 || funct3 == 5)
             i_type(g, 0x13, funct3, destination(g), any(g),
-                   below(g, 64) | (alternate && funct3 == 5) << 10);
+                   below(g, 64) | (alternate && funct3 == 5 ? 0x400u : 0));
         else
             i_type(g, 0x13, funct3, destination(g), any(g), below(g, 4096));
         break;

@@ -10,6 +10,8 @@
  * Exit status 77, skipped, if there is no qemu-riscv64.
  */
 
+#define _POSIX_C_SOURCE 200809L /* mkdtemp, fork */
+
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
