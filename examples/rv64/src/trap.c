@@ -200,12 +200,17 @@ static void start(struct rv64_cpu *cpu, uint8_t priv, uint64_t pc, uint64_t dtb)
     rv64_cpu_context_update(cpu);
 }
 
-/* Everything is delegated but the ECALL that asks firmware, which is answered by ops->sbi_call. */
+/*
+ * Everything is delegated but the ECALL that asks firmware, which is answered by ops->sbi_call.
+ * Counters are open to U-mode too: OpenSBI leaves scounteren so, and Linux without a PMU driver,
+ * whose vDSO reads the time CSR, relies on it.
+ */
 void rv64_cpu_start_supervisor(struct rv64_cpu *cpu, uint64_t pc, uint64_t dtb)
 {
     cpu->medeleg = RV64_MEDELEG_MASK & ~(UINT64_C(1) << RV64_CAUSE_ECALL_S);
     cpu->mideleg = RV64_IRQS_S;
     cpu->mcounteren = 7;
+    cpu->scounteren = 7;
     start(cpu, RV64_PRIV_S, pc, dtb);
 }
 
