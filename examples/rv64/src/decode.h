@@ -23,31 +23,31 @@
 
 /*
  * What an entry can be. A name that begins with C_ is two bytes long, all others are four. _FAR
- * jumps leave the page, or may; the others have the distance in entries precomputed.
+ * jumps leave the page, or may; the others have the distance in entries precomputed. A row is what
+ * belongs together.
  */
-/* clang-format off: rows of what belongs together */
-#define RV64_OPS(X)                                                                               \
-    X(UNDECODED)                                                                                  \
-    X(PAGE_END)                                                                                   \
-    X(STRADDLE)                                                                                   \
-    X(ILLEGAL) X(NOP) X(C_NOP) X(LUI) X(C_LUI) X(AUIPC) X(J) X(J_FAR) X(JAL) X(JAL_FAR) X(JR)     \
-        X(JALR) X(C_JALR) X(BEQ) X(BNE) X(BLT) X(BGE) X(BLTU) X(BGEU) X(C_BEQZ) X(C_BNEZ)         \
-            X(BEQ_FAR) X(BNE_FAR) X(BLT_FAR) X(BGE_FAR) X(BLTU_FAR) X(BGEU_FAR) X(C_BEQZ_FAR)     \
-                X(C_BNEZ_FAR) X(LB) X(LH) X(LW) X(LD) X(LBU) X(LHU) X(LWU) X(C_LW) X(C_LD) X(SB)  \
-                    X(SH) X(SW) X(SD) X(C_SW) X(C_SD) X(FLW) X(FLD) X(FSW) X(FSD) X(C_FLD)        \
-                        X(C_FSD) X(ADDI) X(SLTI) X(SLTIU) X(XORI) X(ORI) X(ANDI) X(SLLI) X(SRLI)  \
-                            X(SRAI) X(C_ADDI) X(C_ANDI) X(C_SLLI) X(C_SRLI) X(C_SRAI) X(ADDIW)    \
-                                X(SLLIW) X(SRLIW) X(SRAIW) X(C_ADDIW) X(ADD) X(SUB) X(SLL) X(SLT) \
-                                    X(SLTU) X(XOR) X(SRL) X(SRA) X(OR) X(AND) X(C_ADD) X(C_SUB)   \
-                                        X(C_XOR) X(C_OR) X(C_AND) X(C_MV) X(ADDW) X(SUBW) X(SLLW) \
-                                            X(SRLW) X(SRAW) X(C_ADDW) X(C_SUBW) X(MUL) X(MULH)    \
-                                                X(MULHSU) X(MULHU) X(DIV) X(DIVU) X(REM) X(REMU)  \
-                                                    X(MULW) X(DIVW) X(DIVUW) X(REMW) X(REMUW)     \
-                                                        X(LR_W) X(LR_D) X(SC_W) X(SC_D) X(AMO_W)  \
-                                                            X(AMO_D) X(CSR) X(FP) X(FENCE_I)      \
-                                                                X(SFENCE_VMA) X(ECALL) X(EBREAK)  \
-                                                                    X(C_EBREAK) X(SRET) X(MRET)   \
-                                                                        X(WFI)
+/* clang-format off */
+#define RV64_OPS(X)                                                                                \
+    X(UNDECODED) X(PAGE_END) X(STRADDLE) X(ILLEGAL)                                                \
+    X(NOP) X(C_NOP) X(LUI) X(C_LUI) X(AUIPC)                                                       \
+    X(J) X(J_FAR) X(JAL) X(JAL_FAR) X(JR) X(JALR) X(C_JALR)                                        \
+    X(BEQ) X(BNE) X(BLT) X(BGE) X(BLTU) X(BGEU) X(C_BEQZ) X(C_BNEZ)                                \
+    X(BEQ_FAR) X(BNE_FAR) X(BLT_FAR) X(BGE_FAR) X(BLTU_FAR) X(BGEU_FAR)                            \
+    X(C_BEQZ_FAR) X(C_BNEZ_FAR)                                                                    \
+    X(LB) X(LH) X(LW) X(LD) X(LBU) X(LHU) X(LWU) X(C_LW) X(C_LD)                                   \
+    X(SB) X(SH) X(SW) X(SD) X(C_SW) X(C_SD)                                                        \
+    X(FLW) X(FLD) X(FSW) X(FSD) X(C_FLD) X(C_FSD)                                                  \
+    X(ADDI) X(SLTI) X(SLTIU) X(XORI) X(ORI) X(ANDI) X(SLLI) X(SRLI) X(SRAI)                        \
+    X(C_ADDI) X(C_ANDI) X(C_SLLI) X(C_SRLI) X(C_SRAI)                                              \
+    X(ADDIW) X(SLLIW) X(SRLIW) X(SRAIW) X(C_ADDIW)                                                 \
+    X(ADD) X(SUB) X(SLL) X(SLT) X(SLTU) X(XOR) X(SRL) X(SRA) X(OR) X(AND)                          \
+    X(C_ADD) X(C_SUB) X(C_XOR) X(C_OR) X(C_AND) X(C_MV)                                            \
+    X(ADDW) X(SUBW) X(SLLW) X(SRLW) X(SRAW) X(C_ADDW) X(C_SUBW)                                    \
+    X(MUL) X(MULH) X(MULHSU) X(MULHU) X(DIV) X(DIVU) X(REM) X(REMU)                                \
+    X(MULW) X(DIVW) X(DIVUW) X(REMW) X(REMUW)                                                      \
+    X(LR_W) X(LR_D) X(SC_W) X(SC_D) X(AMO_W) X(AMO_D)                                              \
+    X(CSR) X(FP)                                                                                   \
+    X(FENCE_I) X(SFENCE_VMA) X(ECALL) X(EBREAK) X(C_EBREAK) X(SRET) X(MRET) X(WFI)
 /* clang-format on */
 
 #define RV64_OP_ENUM(name) RV64_OP_##name,
