@@ -37,6 +37,10 @@
  *  - The ID that gn_asid_activate returns is loaded into the MMU before the next guest access, and
  *    stays valid on that CPU until its next activate or deactivate, or a flush that it makes itself
  *    and that returns 1.
+ *  - Hardware walks ahead of the program: until the new ID is loaded, a CPU may fill its TLB under
+ *    the one that it ran before the call. No purge for that CPU may complete in between. Purges
+ *    that come as an interrupt keep this by themselves while the CPU calls with interrupts off and
+ *    loads before it lets them in; where purges are broadcast, load a reserved ID before the call.
  *  - To change what a pair's translations should be: first change the tables, then flush.
  *  - There are more IDs than CPUs: then one can always be found. init and reserve see to it.
  *
