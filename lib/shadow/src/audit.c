@@ -67,7 +67,8 @@ static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t e
     if (!(w.permissions & GN_PAGING_D) || slot->slot.kind == GN_SHADOW_SLOT_ROM)
         allowed &= ~GN_PAGING_W;
     if (e.permissions & GN_PAGING_RWXU & ~allowed || !(w.permissions & GN_PAGING_A) ||
-        (e.permissions ^ w.permissions) & GN_PAGING_U)
+        ((e.permissions ^ w.permissions) & GN_PAGING_U &&
+         sh->roots[a->root].key.format != GN_PAGING_BARE))
         differ(a, GN_SHADOW_AUDIT_PERMISSION, level, gva, entry, w.gpa.v);
     if (e.permissions & GN_PAGING_W && gn_shadow__frame_tables(sh, w.gpa, level) &&
         (level || sh->params.policy == GN_SHADOW_POLICY_TRAP ||
@@ -111,23 +112,59 @@ static void audit_table(struct audit *a, uint32_t table, uint64_t base)
     }
 }
 
-/* Neighbours in a chain must name each other; the first must be what the head names. */
-static int chain_right(struct gn_shadow *sh, uint32_t id, uint64_t entry, uint32_t kind)
+/*
+ * Follows a chain: every member is a present entry of a live table, is of the kind, level and
+ * address that the head stands for, and names its predecessor. @return how many belong there
+ */
+static uint64_t audit_chain(struct audit *a, uint32_t head, uint32_t first,
+                            const struct gn_paging_entry *expected, uint32_t level)
 {
-    const struct gn_shadow__link *l = &sh->links[id];
+    struct gn_shadow *sh = a->sh;
+    uint32_t prev = GN_SHADOW__HEAD | head;
+    uint64_t members = 0;
 
-    if (l->next != GN_SHADOW__NIL && sh->links[l->next].prev != id)
-        return 0;
-    if (l->prev == GN_SHADOW__NIL)
-        return 0;
-    if (!(l->prev & GN_SHADOW__HEAD))
-        return sh->links[l->prev].next == id;
-    if (kind == GN_PAGING_ENTRY_TABLE)
-        return l->prev ==
-                   (GN_SHADOW__HEAD | GN_SHADOW__HEAD_TABLE | gn_shadow__link_table(sh, entry)) &&
-               sh->tables[l->prev & GN_SHADOW__HEAD_INDEX].parents == id;
-    return !(l->prev & GN_SHADOW__HEAD_TABLE) &&
-           *gn_shadow__frame_head(sh, l->prev & GN_SHADOW__HEAD_INDEX) == id;
+    for (uint32_t id = first; id != GN_SHADOW__NIL; id = sh->links[id].next) {
+        const struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
+        uint64_t entry = t->live ? t->entries[id % GN_SHADOW__ENTRIES] : 0;
+        struct gn_paging_entry e = {0};
+
+        if (gn_shadow__kind(sh, t->role.level, entry) != expected->kind ||
+            sh->links[id].prev != prev ||
+            (expected->kind == GN_PAGING_ENTRY_LEAF && t->role.level != level) ||
+            gn_paging_entry_decode(&sh->context, t->role.level, entry, &e) ||
+            e.address != expected->address) {
+            /* What follows cannot be trusted: a ring would never end. */
+            differ(a, GN_SHADOW_AUDIT_RMAP, t->role.level, 0, entry, expected->address);
+            break;
+        }
+        prev = id;
+        members++;
+    }
+    return members;
+}
+
+/* The chains of all frames of a slot. */
+static uint64_t audit_slot(struct audit *a, const struct gn_shadow__slot *s)
+{
+    uint64_t members = 0;
+    uint32_t position = 0;
+
+    for (uint32_t level = 0; level < GN_SHADOW__LEAF_LEVELS; level++) {
+        uint64_t first = s->slot.gpa.v >> gn_shadow__shift(level);
+
+        for (uint32_t i = 0; i < s->frames[level]; i++, position++) {
+            uint64_t gpa = (first + i) << gn_shadow__shift(level);
+            struct gn_paging_entry expected = {
+                .kind = GN_PAGING_ENTRY_LEAF,
+                .address = gn_shadow__hpa(s, gn_gpa(gpa)).v,
+            };
+
+            if (s->heads[position] != GN_SHADOW__NIL)
+                members +=
+                    audit_chain(a, s->frame_base + position, s->heads[position], &expected, level);
+        }
+    }
+    return members;
 }
 
 /* Every present entry is in its chain, and the chains hold nothing else. */
@@ -135,28 +172,26 @@ static void audit_chains(struct audit *a)
 {
     struct gn_shadow *sh = a->sh;
     uint64_t present = 0;
-    uint64_t chained = 0;
+    uint64_t members = 0;
 
     for (uint32_t table = 0; table < sh->params.tables; table++) {
         const struct gn_shadow__table *t = &sh->tables[table];
+        struct gn_paging_entry expected = {.kind = GN_PAGING_ENTRY_TABLE, .address = t->hpa.v};
         uint32_t here = 0;
 
-        for (uint32_t i = 0; t->live && i < GN_SHADOW__ENTRIES; i++) {
-            uint32_t id = table * GN_SHADOW__ENTRIES + i;
-            uint32_t kind = gn_shadow__kind(sh, t->role.level, t->entries[i]);
-
-            chained += sh->links[id].prev != GN_SHADOW__NIL;
-            if (kind == GN_PAGING_ENTRY_ABSENT)
-                continue;
-            here++;
-            if (!chain_right(sh, id, t->entries[i], kind))
-                differ(a, GN_SHADOW_AUDIT_RMAP, t->role.level, 0, t->entries[i], 0);
-        }
-        if (t->live && here != t->present)
+        if (!t->live)
+            continue;
+        for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++)
+            here += gn_shadow__kind(sh, t->role.level, t->entries[i]) != GN_PAGING_ENTRY_ABSENT;
+        if (here != t->present)
             differ(a, GN_SHADOW_AUDIT_RMAP, t->role.level, 0, 0, 0);
         present += here;
+        members += audit_chain(a, GN_SHADOW__HEAD_TABLE | table, t->parents, &expected, 0);
     }
-    if (present != chained)
+    for (uint32_t i = 0; i < sh->params.slots; i++)
+        if (sh->slots[i].slot.size && sh->slots[i].slot.kind != GN_SHADOW_SLOT_MMIO)
+            members += audit_slot(a, &sh->slots[i]);
+    if (present != members)
         differ(a, GN_SHADOW_AUDIT_RMAP, 0, 0, 0, 0);
 }
 

@@ -13,7 +13,10 @@ struct fault {
     struct gn_paging_walk walk;
     struct gn_shadow__slot *slot; /**< that walk.gpa lies in */
     uint32_t leaf_level;          /**< level of the guest's leaf; BARE: above every table */
+    uint32_t leaf_permissions;    /**< those of the walk, as the MMU is to see them */
     uint32_t entry_permissions[GN_PAGING_LEVELS_MAX]; /**< of the guest's table entries passed */
+    uint32_t path[GN_PAGING_LEVELS_MAX];              /**< shadow entries passed, by level */
+    uint32_t tracked;                                 /**< sh->tracked when the walk began */
 };
 
 struct gn_shadow__role gn_shadow__direct_role(const struct gn_shadow__role *parent, uint32_t level,
@@ -104,6 +107,7 @@ static uint32_t path_build(struct fault *f, uint32_t level)
 
         t->referenced = 1;
         t->flood = 0;
+        f->path[at] = id;
         if (at == level)
             return id;
         if (at > f->leaf_level) {
@@ -141,6 +145,54 @@ static void path_permissions(struct fault *f)
     }
 }
 
+/* x86: has the walk, or one before it, set A in all table entries on the way? */
+static int path_accessed(const struct fault *f)
+{
+    for (uint32_t level = f->walk.top; level > f->walk.level; level--)
+        if (!gn_shadow__may_link(f->root->key.format, f->entry_permissions[level]))
+            return 0;
+    return 1;
+}
+
+/* The last step of the walk over a level's entry: a table that maps itself is passed repeatedly. */
+static const struct gn_paging_step *path_step(const struct fault *f, uint32_t level)
+{
+    uint32_t lowest = f->walk.level;
+
+    while (f->walk.step[lowest].gpa.v != f->walk.step[level].gpa.v)
+        lowest++;
+    return &f->walk.step[lowest];
+}
+
+/*
+ * A page that has only now become a table page was open to other vCPUs' writes when the walk read
+ * it, and nobody reports those. Reads again; drops what was built on an entry that has changed.
+ * From the bottom, so that a table freed on the way has been seen to. In a ROM slot nobody writes,
+ * and the walk's A and D bits are not what is there.
+ */
+static int path_settle(struct fault *f)
+{
+    struct gn_shadow *sh = f->sh;
+    int rc = 0;
+
+    if (sh->tracked == f->tracked || f->root->key.format == GN_PAGING_BARE)
+        return 0;
+    for (uint32_t level = f->walk.level; level <= f->walk.top; level++) {
+        const struct gn_paging_step *step = path_step(f, level);
+        const struct gn_shadow__slot *slot = gn_shadow__slot_find(sh, step->gpa);
+        uint64_t value = 0;
+
+        if (slot && slot->slot.kind == GN_SHADOW_SLOT_ROM)
+            continue;
+        if (sh->ops.guest->load(sh->params.ops_ctx, step->gpa, 8, &value) == 0 &&
+            value == step->value)
+            continue;
+        gn_shadow__entry_drop(sh, f->path[level]);
+        rc = -GN_ERR_AGAIN;
+    }
+    return rc;
+}
+
 static void mark(struct fault *f, uint32_t id, const struct gn_shadow_absent *absent)
 {
     struct gn_shadow *sh = f->sh;
@@ -159,43 +211,40 @@ static int fault_guest(struct fault *f, struct gn_shadow_answer *answer)
 {
     struct gn_shadow *sh = f->sh;
 
-    sh->stats.guest_faults++;
     answer->outcome = GN_SHADOW_GUEST_FAULT;
     answer->fault = f->walk.outcome;
     answer->code = f->walk.code;
     answer->level = f->walk.level;
     if (f->walk.reason != GN_PAGING_REASON_ABSENT || !sh->ops.absent_encode ||
-        !path_tracked(f, f->walk.level) || gn_shadow__reserve(sh, sh->geometry.levels))
+        !path_tracked(f, f->walk.level))
+        return 0;
+    path_permissions(f);
+    if (!path_accessed(f) || gn_shadow__reserve(sh, sh->geometry.levels))
         return 0;
     f->leaf_level = f->walk.level;
-    path_permissions(f);
     mark(f, path_build(f, f->walk.level),
          &(struct gn_shadow_absent){.size = sizeof(struct gn_shadow_absent),
                                     .kind = GN_SHADOW_ABSENT_GUEST,
                                     .level = f->walk.level,
                                     .entry = f->walk.step[f->walk.level].gpa});
-    return 0;
+    return path_settle(f);
 }
 
 /* An access to a device, remembered in the entry of the page. */
 static int fault_mmio(struct fault *f, struct gn_shadow_answer *answer)
 {
     struct gn_shadow *sh = f->sh;
-    int rc;
 
-    sh->stats.mmio++;
     answer->outcome = f->slot ? GN_SHADOW_MMIO : GN_SHADOW_HOLE;
-    if (!f->slot || !sh->ops.absent_encode)
+    /* The answer is known; to remember it is worth a table, but not a failure. */
+    if (!f->slot || !sh->ops.absent_encode || gn_shadow__reserve(sh, sh->geometry.levels))
         return 0;
-    rc = gn_shadow__reserve(sh, sh->geometry.levels);
-    if (rc)
-        return rc;
     mark(f, path_build(f, 0),
          &(struct gn_shadow_absent){.size = sizeof(struct gn_shadow_absent),
                                     .kind = GN_SHADOW_ABSENT_MMIO,
                                     .permissions = answer->permissions,
                                     .gpa = gn_gpa(f->walk.gpa.v & ~GN_PAGE_MASK)});
-    return 0;
+    return path_settle(f);
 }
 
 /* Largest level at which the page can be mapped in one piece, no larger than the guest's. */
@@ -204,9 +253,17 @@ static uint32_t fill_level(struct fault *f)
     uint32_t level =
         f->leaf_level < GN_SHADOW__LEAF_LEVELS ? f->leaf_level : GN_SHADOW__LEAF_LEVELS - 1;
 
-    while (level && !gn_shadow__leaf(f->sh, f->slot, f->walk.gpa, level, f->walk.permissions))
+    while (level && !gn_shadow__leaf(f->sh, f->slot, f->walk.gpa, level, f->leaf_permissions))
         level--;
     return level;
+}
+
+/* Must the embedder perform this access, since its page holds a table? */
+static int fault_traps(const struct fault *f)
+{
+    return (f->access->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE &&
+           f->sh->params.policy == GN_SHADOW_POLICY_TRAP &&
+           gn_shadow__frame_tables(f->sh, f->walk.gpa, 0);
 }
 
 static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
@@ -228,18 +285,36 @@ static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
         path_build(f, f->leaf_level);
     level = fill_level(f);
     id = path_build(f, level);
-    leaf = gn_shadow__leaf(sh, f->slot, f->walk.gpa, level, f->walk.permissions);
+    leaf = gn_shadow__leaf(sh, f->slot, f->walk.gpa, level, f->leaf_permissions);
     gn_shadow__check(sh, leaf != 0, "shadow: a page of a slot cannot be mapped");
     entry = &sh->tables[id / GN_SHADOW__ENTRIES].entries[id % GN_SHADOW__ENTRIES];
     if (*entry != leaf) {
         gn_shadow__entry_drop(sh, id);
         gn_shadow__leaf_set(sh, id, leaf, gn_shadow__frame(sh, f->walk.gpa, level));
+    } else {
+        /* The MMU faulted nevertheless: it holds what was there before an upgrade. */
+        gn_shadow__invalidate(sh, id);
     }
-    sh->stats.fills++;
     sh->stats.splinters += level < f->leaf_level && f->root->key.format != GN_PAGING_BARE;
-    answer->outcome = GN_SHADOW_FILLED;
+    /* The way to the page may lead through the page itself, which is a table only from now on. */
+    answer->outcome = fault_traps(f) ? GN_SHADOW_TRAPPED : GN_SHADOW_FILLED;
     answer->level = level;
-    return 0;
+    return path_settle(f);
+}
+
+/*
+ * A guest that does not translate does not know whose page it is, but our MMU does: supervisor
+ * code never runs from a RISC-V user page, nor do SUM, SMEP and SMAP let it everywhere. So the page
+ * is a user's unless that denies this access; the other side's next access comes here again.
+ */
+static uint32_t bare_permissions(const struct fault *f)
+{
+    struct gn_paging_context c =
+        gn_shadow__guest_context(f->sh->params.format, gn_gpa(0), f->access->controls, 0);
+    uint32_t permissions = f->walk.permissions;
+
+    return gn_paging_allows(&c, permissions, f->access->access) ? permissions
+                                                                : permissions & ~GN_PAGING_U;
 }
 
 static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
@@ -251,6 +326,7 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
     if (f->walk.outcome != GN_PAGING_TRANSLATED)
         return fault_guest(f, answer);
     f->leaf_level = bare ? sh->geometry.levels : f->walk.level;
+    f->leaf_permissions = bare ? bare_permissions(f) : f->walk.permissions;
     f->slot = gn_shadow__slot_find(sh, f->walk.gpa);
     answer->gpa = f->walk.gpa;
     answer->permissions = f->walk.permissions & (GN_PAGING_RWXU | GN_PAGING_D);
@@ -268,13 +344,19 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
         answer->outcome = GN_SHADOW_ROM_WRITE;
         return 0;
     }
-    if (write && sh->params.policy == GN_SHADOW_POLICY_TRAP &&
-        gn_shadow__frame_tables(sh, f->walk.gpa, 0)) {
-        sh->stats.trapped_writes++;
+    if (fault_traps(f)) {
         answer->outcome = GN_SHADOW_TRAPPED;
         return 0;
     }
     return fault_fill(f, answer);
+}
+
+static void count_outcome(struct gn_shadow_stats *stats, uint32_t outcome)
+{
+    stats->fills += outcome == GN_SHADOW_FILLED;
+    stats->guest_faults += outcome == GN_SHADOW_GUEST_FAULT;
+    stats->mmio += outcome == GN_SHADOW_MMIO || outcome == GN_SHADOW_HOLE;
+    stats->trapped_writes += outcome == GN_SHADOW_TRAPPED;
 }
 
 int gn_shadow_fault(struct gn_shadow *sh, const struct gn_shadow_access *access,
@@ -296,6 +378,7 @@ int gn_shadow_fault(struct gn_shadow *sh, const struct gn_shadow_access *access,
     f.root = &sh->roots[a.root];
     context = gn_shadow__guest_context(f.root->key.format, f.root->key.table, a.controls,
                                        f.root->key.phys_bits);
+    f.tracked = sh->tracked;
     sh->stats.faults++;
     rc = gn_paging_walk(&context, sh->ops.guest, sh->params.ops_ctx, a.gva,
                         a.access & ~GN_PAGING_NO_UPDATE, &f.walk);
@@ -306,6 +389,7 @@ int gn_shadow_fault(struct gn_shadow *sh, const struct gn_shadow_access *access,
     rc = fault_resolve(&f, &answer);
     if (rc)
         return rc;
+    count_outcome(&sh->stats, answer.outcome);
     *ret_answer = answer;
     return 0;
 }

@@ -3,14 +3,10 @@
 
 /* Control bits that change what an entry means, and so distinguish roles. The rest belong to an
  * access: SUM, MXR and AC are judged by the MMU against the same entry. */
-#define ROLE_CONTROLS                                                                 \
+#define ROLE_X86                                                                      \
     (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP | \
-     GN_PAGING_X86_1G | GN_PAGING_RISCV_ADUE)
-
-static int is_x86(uint32_t format)
-{
-    return format >= GN_PAGING_X86_4LEVEL && format <= GN_PAGING_X86_5LEVEL;
-}
+     GN_PAGING_X86_1G)
+#define ROLE_RISCV GN_PAGING_RISCV_ADUE
 
 /* See "Limits of this version" in the header. */
 static int key_check(const struct gn_shadow *sh, const struct gn_shadow_root_key *key)
@@ -23,12 +19,29 @@ static int key_check(const struct gn_shadow *sh, const struct gn_shadow_root_key
         return -GN_ERR_NOTSUP;
     if (key->format == GN_PAGING_BARE)
         return 0;
-    if (is_x86(key->format) != is_x86(sh->params.format) || g.va_bits != sh->geometry.va_bits)
+    if (gn_shadow__is_x86(key->format) != gn_shadow__is_x86(sh->params.format) ||
+        g.va_bits != sh->geometry.va_bits)
         return -GN_ERR_NOTSUP;
-    if (is_x86(key->format) &&
+    if (gn_shadow__is_x86(key->format) &&
         (!(key->controls & GN_PAGING_X86_WP) || key->controls & GN_PAGING_X86_PKE))
         return -GN_ERR_NOTSUP;
     return 0;
+}
+
+/*
+ * What does not matter is not kept: keys that mean the same are the same, and roles of one page
+ * are few enough to be counted in 16 bits (5 levels, 8 permissions, 32 controls, 21 widths).
+ */
+static void key_normalize(struct gn_shadow_root_key *key)
+{
+    int x86 = gn_shadow__is_x86(key->format);
+
+    key->size = sizeof *key;
+    key->controls &= key->format == GN_PAGING_BARE ? 0 : x86 ? ROLE_X86 : ROLE_RISCV;
+    if (!x86)
+        key->phys_bits = 0;
+    else if (key->phys_bits < 32 || key->phys_bits > 52)
+        key->phys_bits = 52;
 }
 
 static int key_equal(const struct gn_shadow_root_key *a, const struct gn_shadow_root_key *b)
@@ -142,8 +155,7 @@ int gn_shadow_root_get(struct gn_shadow *sh, const struct gn_shadow_root_key *ke
         rc = key_check(sh, &k);
     if (rc)
         return rc;
-    k.size = sizeof k;
-    k.controls &= ROLE_CONTROLS;
+    key_normalize(&k);
     for (i = 0; i < sh->params.roots; i++)
         if (sh->roots[i].key.size && key_equal(&sh->roots[i].key, &k))
             break;

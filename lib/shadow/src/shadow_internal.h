@@ -59,6 +59,7 @@ struct gn_shadow__link {
 struct gn_shadow__table {
     struct gn_shadow__role role;
     uint64_t *entries; /**< the frame, as the library writes it; NULL: no frame yet */
+    uint64_t visited;  /**< stamp of the last flush that came by */
     gn_hpa_t hpa;
     uint32_t hash_next; /**< next in the bucket of its gpa; next free table while unused */
     uint32_t hpa_next;  /**< next in the bucket of its hpa */
@@ -107,10 +108,11 @@ struct gn_shadow {
     uint32_t free_list; /**< tables not in use, those with a frame first */
     uint32_t spare;     /**< tables on the free list that have a frame */
     uint32_t clock_hand;
-    uint32_t freed; /**< counts frees, so that loops over buckets see them */
+    uint32_t freed;   /**< counts frees, so that loops over buckets see them */
+    uint32_t tracked; /**< counts pages that became table pages */
 
     struct gn_shadow__root *roots;
-    uint64_t clock;  /**< stamps of roots */
+    uint64_t clock;  /**< stamps of roots and flushes */
     uint64_t cookie; /**< last given */
 
     struct gn_shadow__slot *slots;
@@ -124,6 +126,21 @@ static inline void gn_shadow__check(const struct gn_shadow *sh, int holds, const
 {
     if (!holds && sh->ops.panic)
         sh->ops.panic(sh->params.ops_ctx, what);
+}
+
+/** Is this one of the x86 formats? */
+static inline int gn_shadow__is_x86(uint32_t format)
+{
+    return format >= GN_PAGING_X86_4LEVEL && format <= GN_PAGING_X86_5LEVEL;
+}
+
+/**
+ * May a shadow link stand for this guest entry? x86 sets A in entries that lead to tables, too: a
+ * walk must have done so (SDM vol. 3A §4.8). RISC-V has no such bit there.
+ */
+static inline int gn_shadow__may_link(uint32_t format, uint32_t permissions)
+{
+    return !gn_shadow__is_x86(format) || permissions & GN_PAGING_A;
 }
 
 /** log2 of what an entry at this level maps. */
@@ -228,6 +245,12 @@ void gn_shadow__table_clear(struct gn_shadow *sh, uint32_t table);
 
 /** Frees a table that nobody links and no root begins at. */
 void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table);
+
+/** A guest table begins to be shadowed: if its page was none before, its writes must be known. */
+void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *table);
+
+/** A guest table ceases to be shadowed, or its page to exist. */
+void gn_shadow__table_untrack(struct gn_shadow *sh, struct gn_shadow__table *table);
 
 /** Gives frames of spare tables back, but for `keep` of them. */
 void gn_shadow__spare_trim(struct gn_shadow *sh, uint32_t keep);

@@ -130,8 +130,15 @@ static int slot_check(const struct gn_shadow *sh, const struct gn_shadow_slot *s
     for (uint32_t i = 0; i < sh->params.slots; i++) {
         const struct gn_shadow_slot *other = &sh->slots[i].slot;
 
-        if (other->size && slot->gpa.v <= other->gpa.v + (other->length - 1) &&
+        if (!other->size)
+            continue;
+        if (slot->gpa.v <= other->gpa.v + (other->length - 1) &&
             other->gpa.v <= slot->gpa.v + (slot->length - 1))
+            return -GN_ERR_EXIST;
+        /* One page with two guest addresses: writes by the other one would stay unknown. */
+        if (slot->kind != GN_SHADOW_SLOT_MMIO && other->kind != GN_SHADOW_SLOT_MMIO &&
+            slot->hpa.v <= other->hpa.v + (other->length - 1) &&
+            other->hpa.v <= slot->hpa.v + (slot->length - 1))
             return -GN_ERR_EXIST;
     }
     return 0;
@@ -190,11 +197,8 @@ static void slots_changed(struct gn_shadow *sh)
     for (uint32_t i = 0; i < sh->params.tables; i++) {
         struct gn_shadow__table *t = &sh->tables[i];
 
-        if (!t->live || t->role.direct || t->frame != GN_SHADOW__NO_FRAME)
-            continue;
-        t->frame = gn_shadow__frame(sh, gn_gpa(t->role.gpa), 0);
-        if (t->frame != GN_SHADOW__NO_FRAME)
-            gn_shadow__frame_count(sh, gn_gpa(t->role.gpa), 1);
+        if (t->live && !t->role.direct && t->frame == GN_SHADOW__NO_FRAME)
+            gn_shadow__table_track(sh, t);
     }
 }
 
@@ -247,7 +251,7 @@ int gn_shadow_slot_remove(struct gn_shadow *sh, uint32_t slot)
         struct gn_shadow__table *t = &sh->tables[i];
 
         if (t->live && !t->role.direct && t->role.gpa - s->slot.gpa.v < s->slot.length)
-            t->frame = GN_SHADOW__NO_FRAME;
+            gn_shadow__table_untrack(sh, t);
     }
     memset(s, 0, sizeof *s);
     return 0;

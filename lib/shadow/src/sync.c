@@ -42,6 +42,8 @@ static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, ui
     struct gn_shadow__role wanted;
 
     if (e->kind == GN_PAGING_ENTRY_TABLE) {
+        if (!gn_shadow__may_link(t->role.format, e->permissions))
+            return 0;
         wanted = gn_shadow__child_role(&t->role, e, sh->geometry.inherited);
     } else if (e->kind == GN_PAGING_ENTRY_LEAF && e->permissions & GN_PAGING_A) {
         uint32_t permissions =
@@ -55,7 +57,10 @@ static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, ui
            is->direct == wanted.direct;
 }
 
-/* An absent entry: whatever the marker said is over; a leaf that is ready to use is mapped. */
+/*
+ * An absent entry: whatever the marker said is over, be it of an absent entry or of a device; a
+ * leaf that is ready to use is mapped.
+ */
 static int sync_absent(struct gn_shadow *sh, uint32_t id, const struct gn_paging_entry *e)
 {
     struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
@@ -67,7 +72,7 @@ static int sync_absent(struct gn_shadow *sh, uint32_t id, const struct gn_paging
         sh->stats.sync_prefills++;
         return 1;
     }
-    if (e->kind != GN_PAGING_ENTRY_ABSENT && t->entries[id % GN_SHADOW__ENTRIES]) {
+    if (t->entries[id % GN_SHADOW__ENTRIES]) {
         gn_shadow__mark_absent(sh, id, 0);
         return 1;
     }
@@ -196,21 +201,39 @@ int gn_shadow_sync(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
     return 0;
 }
 
+/*
+ * Empties a table and all that it leads to. What other roots share goes as well: it was derived
+ * through this root, too, and would be found again. Depth is bounded by the levels.
+ */
+static void table_flush(struct gn_shadow *sh, uint32_t table)
+{
+    struct gn_shadow__table *t = &sh->tables[table];
+
+    if (t->visited == sh->clock)
+        return;
+    t->visited = sh->clock;
+    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++)
+        if (gn_shadow__kind(sh, t->role.level, t->entries[i]) == GN_PAGING_ENTRY_TABLE)
+            table_flush(sh, gn_shadow__link_table(sh, t->entries[i]));
+    gn_shadow__table_clear(sh, table);
+}
+
 int gn_shadow_flush(struct gn_shadow *sh, uint32_t root)
 {
     if (!sh ||
         (root != GN_SHADOW_ROOT_ANY && (root >= sh->params.roots || !sh->roots[root].key.size)))
         return -GN_ERR_NOENT;
+    sh->clock++;
     for (uint32_t i = 0; i < sh->params.roots; i++) {
         struct gn_shadow__root *r = &sh->roots[i];
 
         if (!r->key.size || (root != GN_SHADOW_ROOT_ANY && i != root))
             continue;
-        if (r->held)
-            gn_shadow__table_clear(sh, r->table);
-        else
+        table_flush(sh, r->table);
+        if (!r->held)
             gn_shadow__root_evict(sh, i);
     }
+    /* Tables that were freed keep their frames until here: the MMU may still walk them. */
     sh->stats.invalidated_all++;
     sh->ops.invalidate_all(sh->params.ops_ctx);
     return 0;

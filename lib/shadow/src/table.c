@@ -201,6 +201,7 @@ static void bucket_remove(uint32_t *bucket, struct gn_shadow__table *tables, uin
  */
 static void page_becomes_table(struct gn_shadow *sh, gn_gpa_t page)
 {
+    sh->tracked++;
     for (uint32_t level = GN_SHADOW__LEAF_LEVELS; level-- > 1;) {
         uint32_t *head = gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, level));
 
@@ -226,7 +227,7 @@ static void page_becomes_table(struct gn_shadow *sh, gn_gpa_t page)
         sh->ops.table_page(sh->params.ops_ctx, page, 1);
 }
 
-static void table_track(struct gn_shadow *sh, struct gn_shadow__table *t)
+void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *t)
 {
     gn_gpa_t page = gn_gpa(t->role.gpa);
 
@@ -239,13 +240,14 @@ static void table_track(struct gn_shadow *sh, struct gn_shadow__table *t)
  * Marks on leaves of the page stay until they are filled anew or the page becomes a table again:
  * a record too many is harmless.
  */
-static void table_untrack(struct gn_shadow *sh, struct gn_shadow__table *t)
+void gn_shadow__table_untrack(struct gn_shadow *sh, struct gn_shadow__table *t)
 {
     gn_gpa_t page = gn_gpa(t->role.gpa);
 
     if (t->frame != GN_SHADOW__NO_FRAME && gn_shadow__frame_count(sh, page, -1) == 0 &&
         sh->ops.table_page)
         sh->ops.table_page(sh->params.ops_ctx, page, 0);
+    t->frame = GN_SHADOW__NO_FRAME;
 }
 
 uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role *role)
@@ -281,7 +283,7 @@ uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role
     sh->stats.tables_created++;
     if (sh->stats.tables_created - sh->stats.tables_freed > sh->stats.tables_peak)
         sh->stats.tables_peak = sh->stats.tables_created - sh->stats.tables_freed;
-    table_track(sh, t);
+    gn_shadow__table_track(sh, t);
     return table;
 }
 
@@ -303,10 +305,12 @@ void gn_shadow__entry_drop(struct gn_shadow *sh, uint32_t id)
     uint64_t value = *entry_at(sh, id);
     uint32_t kind = gn_shadow__kind(sh, sh->tables[id / GN_SHADOW__ENTRIES].role.level, value);
 
-    /* The entry goes first, then what the MMU cached of it, and only then the table behind it. */
+    /*
+     * The entry goes first, then what the MMU cached of it, and only then the table behind it. Of
+     * an empty table the MMU may have cached the way to it (SDM vol. 3A §4.10.3).
+     */
     entry_write(entry_at(sh, id), 0);
-    if (kind == GN_PAGING_ENTRY_LEAF ||
-        (kind == GN_PAGING_ENTRY_TABLE && sh->tables[gn_shadow__link_table(sh, value)].present))
+    if (kind != GN_PAGING_ENTRY_ABSENT)
         gn_shadow__invalidate(sh, id);
     entry_detach(sh, id, value, kind);
 }
@@ -334,7 +338,7 @@ void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table)
         return;
     /* Depth is bounded: each step down is a level lower. */
     gn_shadow__table_clear(sh, table);
-    table_untrack(sh, t);
+    gn_shadow__table_untrack(sh, t);
     bucket_remove(gn_shadow__bucket(sh, sh->by_gpa, t->role.gpa), sh->tables, table, 0);
     bucket_remove(gn_shadow__bucket(sh, sh->by_hpa, t->hpa.v), sh->tables, table, 1);
     t->live = 0;

@@ -329,7 +329,7 @@ GN_API size_t gn_shadow_slot_size(uint64_t length);
  *  - -GN_ERR_INVAL: a NULL argument, an unaligned or empty range, an unknown kind
  *  - -GN_ERR_2BIG: the structure is longer than known and not zero there
  *  - -GN_ERR_RANGE: the range wraps, or its backing is wider than the shadow format's addresses
- *  - -GN_ERR_EXIST: it overlaps another slot
+ *  - -GN_ERR_EXIST: it overlaps another slot, or its backing that of another RAM or ROM slot
  *  - -GN_ERR_NOSPC: no slot is free, or more than 2^30 pages are covered in all
  *  - -GN_ERR_NOMEM: len is too small
  *
@@ -397,7 +397,8 @@ GN_API GN_NODISCARD int gn_shadow_root_put(struct gn_shadow *shadow, uint32_t ro
  *  - -GN_ERR_INVAL: a NULL argument, an unknown access kind
  *  - -GN_ERR_2BIG: the structure is longer than known and not zero there
  *  - -GN_ERR_NOENT: no such root, or nobody holds it
- *  - -GN_ERR_AGAIN: the guest's entries changed under the walk at each of its restarts
+ *  - -GN_ERR_AGAIN: the guest's entries changed under the walk at each of its restarts, or while
+ *    their page became one whose writes are known; nothing was promised to the guest, call again
  *  - -GN_ERR_NOMEM: no table can be had although nothing that can be reclaimed is left
  *  - what guest->load or guest->cmpxchg failed with
  *
@@ -491,8 +492,8 @@ struct gn_shadow_difference {
  *  - -GN_ERR_INVAL: ret_differences is NULL
  *  - -GN_ERR_NOENT: no such root
  *
- * Context: where guest->load may be called; O(leaves x levels). Thread-safety: as
- * gn_shadow_slot_add().
+ * Context: where guest->load may be called; O(leaves x levels + tables + pages of all slots).
+ * Thread-safety: as gn_shadow_slot_add().
  */
 GN_API GN_NODISCARD int
 gn_shadow_audit(struct gn_shadow *shadow, uint32_t root,
