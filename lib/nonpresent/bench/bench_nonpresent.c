@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What it costs to learn that a page fault is the guest's: from a marker, and from a walk of three
- * levels of guest tables. The walk is as bare as it can be: no access rights, no A and D bits, no
- * slot lookup a level, tables in host memory; a real one costs more.
+ * levels of guest tables. Faults come one after the other, so each address here depends on the
+ * answer before.
+ *
+ * walk_3_levels is as bare as a walk can be: pointers into host memory, no access rights, no A and
+ * D bits. walk_3_levels_slots finds each table through a memory-slot op, as a hypervisor must,
+ * whose guest names its tables by guest physical addresses. Both run over few tables, that caches
+ * hold; walk_3_levels_cold runs over many. A lookup has no such variant: the entry that it reads
+ * was read by the MMU a moment ago.
  */
 #include <gnomon/nonpresent.h>
 
@@ -13,14 +19,19 @@
 #include <time.h>
 
 #define RUNS  31
-#define LEAFS 512 /* leaf tables: 2 MiB of entries, more than a first-level cache */
+#define LEAFS 8192       /* leaf tables of the guest: 32 MiB */
+#define HOT   (64 * 512) /* pages of the hot runs: 256 KiB of entries */
 
 struct result {
     double min, median, max;
 };
 
-static uint64_t root[512], *middle, *leaf;
-static uint64_t *shadow; /* a marker a page */
+static struct {
+    uint64_t base, bytes;
+} slots[4] = {{0, 1}, {1, 1}, {2, 1}, {4096, ~(uint64_t)4095}};
+static _Alignas(4096) uint64_t root[512];
+static uint64_t *middle, *leaf;
+static uint64_t *shadow; /* a marker a hot page */
 static struct gn_nonpresent *fenced, *immediate;
 static uint32_t rounds;
 static volatile uint64_t sink;
@@ -66,7 +77,12 @@ static void ratio(const char *name, struct result a, struct result b)
 /* The same pages for all: far apart, so that neither side lives on one cache line. */
 static uint32_t page_of(uint32_t i)
 {
-    return i * 2654435761u % (LEAFS * 512);
+    return i * 2654435761u % HOT;
+}
+
+static uint32_t cold_page_of(uint32_t i)
+{
+    return (i * 2654435761u >> 7) % (LEAFS * 512);
 }
 
 static int none_pending(void *ctx, gn_gpa_t table)
@@ -77,11 +93,14 @@ static int none_pending(void *ctx, gn_gpa_t table)
 static void look(struct gn_nonpresent *np, uint32_t n)
 {
     struct gn_nonpresent_answer answer;
-    uint32_t i;
+    uint32_t i, last = 0;
 
-    for (i = 0; i < n; i++)
-        if (gn_nonpresent_lookup(np, shadow[page_of(i)], GN_ACCESS_WRITE, &answer) == 0)
-            sink += answer.code;
+    for (i = 0; i < n; i++) {
+        if (gn_nonpresent_lookup(np, shadow[page_of(i + last)], GN_ACCESS_WRITE, &answer))
+            exit(1);
+        last = answer.code == 15 ? 0 : answer.code;
+    }
+    sink += last;
 }
 
 static void lookup_fenced(uint32_t n)
@@ -115,7 +134,7 @@ static void encode(uint32_t n)
 }
 
 /* Follows entries as a walk must: each load needs the one before. */
-static uint64_t naive_walk(uint32_t page)
+static uint32_t naive_walk(uint32_t page)
 {
     const uint64_t *table = root;
     uint64_t entry = table[page >> 18 & 511];
@@ -133,10 +152,59 @@ static uint64_t naive_walk(uint32_t page)
 
 static void walk(uint32_t n)
 {
-    uint32_t i;
+    uint32_t i, last = 0;
 
     for (i = 0; i < n; i++)
-        sink += naive_walk(page_of(i));
+        last = naive_walk(page_of(i + last)) - 15;
+    sink += last;
+}
+
+static void walk_cold(uint32_t n)
+{
+    uint32_t i, last = 0;
+
+    for (i = 0; i < n; i++)
+        last = naive_walk(cold_page_of(i + last)) - 15;
+    sink += last;
+}
+
+/* Four slots, the last of which has the tables; "guest physical" is the host address here. */
+static const uint64_t *slot_find(uint64_t gpa)
+{
+    uint32_t i;
+
+    for (i = 0; i < 4; i++)
+        if (gpa - slots[i].base < slots[i].bytes)
+            return (const uint64_t *)(uintptr_t)(slots[i].base + (gpa - slots[i].base));
+    return NULL;
+}
+
+static const uint64_t *(*volatile slot_op)(uint64_t gpa) = slot_find;
+
+static uint32_t slot_walk(uint32_t page)
+{
+    uint64_t entry = (uint64_t)(uintptr_t)root | 1;
+    uint32_t level;
+
+    for (level = 3; level-- > 0;) {
+        const uint64_t *table = slot_op(entry & ~(uint64_t)1);
+
+        if (!table)
+            return 5;
+        entry = table[page >> (9 * level) & 511];
+        if (!(entry & 1))
+            return 15;
+    }
+    return 0;
+}
+
+static void walk_slots(uint32_t n)
+{
+    uint32_t i, last = 0;
+
+    for (i = 0; i < n; i++)
+        last = slot_walk(page_of(i + last)) - 15;
+    sink += last;
 }
 
 int main(int argc, char **argv)
@@ -145,29 +213,38 @@ int main(int argc, char **argv)
     static uint8_t quiet[64];
     const struct gn_nonpresent_ops ops = {GN_NONPRESENT_OPS_INIT, .pending = none_pending};
     struct gn_nonpresent_params params = {GN_NONPRESENT_PARAMS_INIT, .ops = &ops, .ctx = quiet};
-    struct result r;
+    struct result r, s, c, f, m;
     uint32_t i;
 
     rounds = argc > 1 && !strcmp(argv[1], "--quick") ? 1000 : 200000;
-    middle = aligned_alloc(4096, 4096);
-    leaf = aligned_alloc(4096, LEAFS * 4096);
-    shadow = aligned_alloc(4096, LEAFS * 4096);
+    middle = aligned_alloc(4096, LEAFS * sizeof *middle);
+    leaf = aligned_alloc(4096, LEAFS * (size_t)4096);
+    shadow = aligned_alloc(4096, HOT * sizeof *shadow);
     if (!middle || !leaf || !shadow || gn_nonpresent_init(mem[0], sizeof mem[0], &params, &fenced))
         return 1;
     params.guest = GN_NONPRESENT_GUEST_X86;
     if (gn_nonpresent_init(mem[1], sizeof mem[1], &params, &immediate))
         return 1;
-    memset(leaf, 0, LEAFS * 4096);
-    root[0] = (uint64_t)(uintptr_t)middle | 1;
-    for (i = 0; i < 512; i++)
-        middle[i] = (uint64_t)(uintptr_t)(leaf + i * 512) | 1;
-    for (i = 0; i < LEAFS * 512; i++)
+    memset(leaf, 2, LEAFS * (size_t)4096); /* absent, and not one page of zeroes */
+    for (i = 0; i < LEAFS; i++)
+        middle[i] = (uint64_t)(uintptr_t)(leaf + (size_t)i * 512) | 1;
+    for (i = 0; i < LEAFS / 512; i++)
+        root[i] = (uint64_t)(uintptr_t)(middle + (size_t)i * 512) | 1;
+    for (i = 0; i < HOT; i++)
         if (gn_nonpresent_encode_absent(fenced, 0, gn_gpa((uint64_t)(i / 512) << 12), &shadow[i]))
             return 1;
     printf("name,unit,min,median,max,n\n");
     r = measure("walk_3_levels", walk);
-    ratio("walk_3_levels/lookup_fenced", r, measure("lookup_fenced", lookup_fenced));
-    ratio("walk_3_levels/lookup_immediate", r, measure("lookup_immediate", lookup_immediate));
+    s = measure("walk_3_levels_slots", walk_slots);
+    c = measure("walk_3_levels_cold", walk_cold);
+    f = measure("lookup_fenced", lookup_fenced);
+    m = measure("lookup_immediate", lookup_immediate);
+    ratio("walk_3_levels/lookup_fenced", r, f);
+    ratio("walk_3_levels/lookup_immediate", r, m);
+    ratio("walk_3_levels_slots/lookup_fenced", s, f);
+    ratio("walk_3_levels_slots/lookup_immediate", s, m);
+    ratio("walk_3_levels_cold/lookup_fenced", c, f);
+    ratio("walk_3_levels_cold/lookup_immediate", c, m);
     measure("lookup_unknown", lookup_unknown);
     measure("encode_absent", encode);
     gn_nonpresent_fini(fenced);

@@ -122,27 +122,31 @@ static uint64_t content_mmio(uint32_t allow, uint64_t gfn, uint32_t generation)
            gfn << GFN_SHIFT | GN_NONPRESENT_MMIO;
 }
 
-/** Reads a content; what no encoder makes, is unknown. */
-static void content_read(uint64_t content, struct gn_nonpresent_marker *m)
+/** The kind of a content; what no encoder makes, is unknown. */
+static uint32_t content_kind(uint64_t content)
 {
     const uint32_t kind = (uint32_t)content & KIND_MASK;
 
-    *m = (struct gn_nonpresent_marker){0};
-    if (kind == GN_NONPRESENT_GUEST_ABSENT) {
+    if (kind == GN_NONPRESENT_GUEST_ABSENT &&
+        ((content >> LEVEL_SHIFT & LEVEL_MASK) > GN_NONPRESENT_LEVEL_MAX ||
+         content >> ABSENT_ZERO_SHIFT))
+        return GN_NONPRESENT_UNKNOWN;
+    return kind > GN_NONPRESENT_MMIO ? GN_NONPRESENT_UNKNOWN : kind;
+}
+
+static void content_read(uint64_t content, struct gn_nonpresent_marker *m)
+{
+    *m = (struct gn_nonpresent_marker){.kind = content_kind(content)};
+    if (m->kind == GN_NONPRESENT_UNKNOWN)
+        return;
+    m->gpa = gn_gpa((content >> GFN_SHIFT & GFN_MASK) << GN_PAGE_SHIFT);
+    if (m->kind == GN_NONPRESENT_GUEST_ABSENT) {
         m->level = (uint32_t)(content >> LEVEL_SHIFT) & LEVEL_MASK;
-        if (m->level > GN_NONPRESENT_LEVEL_MAX || content >> ABSENT_ZERO_SHIFT) {
-            m->level = 0;
-            return;
-        }
         m->generation = (uint32_t)(content >> ABSENT_GEN_SHIFT) & GEN_MASK;
-    } else if (kind == GN_NONPRESENT_MMIO) {
+    } else {
         m->allow = (uint32_t)(content >> ALLOW_SHIFT) & GN_NONPRESENT_ALLOW_ALL;
         m->generation = (uint32_t)(content >> MMIO_GEN_SHIFT) & GEN_MASK;
-    } else {
-        return;
     }
-    m->kind = kind;
-    m->gpa = gn_gpa((content >> GFN_SHIFT & GFN_MASK) << GN_PAGE_SHIFT);
 }
 
 /** Copies and completes the parameters. */
@@ -307,33 +311,10 @@ int gn_nonpresent_encode(uint32_t encoding, const struct gn_nonpresent_marker *m
     return 0;
 }
 
-/** Is the marker to be believed for this access? Counts the reason if not. */
-static int believe(struct gn_nonpresent *np, const struct gn_nonpresent_marker *m, uint32_t access)
+/** Has the marker a generation that is over? */
+static int is_stale(const struct gn_nonpresent *np, uint32_t kind, uint64_t generation)
 {
-    const uint32_t need = (1u << (access & GN_NONPRESENT_ACCESS_KIND)) |
-                          (access & GN_NONPRESENT_AS_USER ? GN_NONPRESENT_ALLOW_USER
-                                                          : GN_NONPRESENT_ALLOW_SUPERVISOR);
-    const int mmio = m->kind == GN_NONPRESENT_MMIO;
-
-    if (m->kind == GN_NONPRESENT_UNKNOWN) {
-        count(&np->stats.unknown);
-        return 0;
-    }
-    if (m->generation != __atomic_load_n(&np->generation[m->kind], __ATOMIC_ACQUIRE)) {
-        count(mmio ? &np->stats.mmio_stale : &np->stats.absent_stale);
-        return 0;
-    }
-    if (mmio && (m->allow & need) != need) {
-        count(&np->stats.mmio_disallowed);
-        return 0;
-    }
-    /* MMIO is not asked: it is a present translation, which a TLB keeps until the guest flushes. */
-    if (!mmio && np->pending && np->pending(np->ctx, m->gpa)) {
-        count(&np->stats.disbelieved);
-        return 0;
-    }
-    count(mmio ? &np->stats.mmio_hits : &np->stats.hits);
-    return 1;
+    return (generation & GEN_MASK) != __atomic_load_n(&np->generation[kind], __ATOMIC_ACQUIRE);
 }
 
 static uint32_t fault_code(uint32_t guest, uint32_t access)
@@ -351,23 +332,63 @@ static uint32_t fault_code(uint32_t guest, uint32_t access)
     return code;
 }
 
+/** Returns the kind that holds for this access; counts why another does not. */
+static uint32_t judge_absent(struct gn_nonpresent *np, uint64_t content, gn_gpa_t table)
+{
+    uint64_t *counter = &np->stats.hits;
+
+    if (is_stale(np, GN_NONPRESENT_GUEST_ABSENT, content >> ABSENT_GEN_SHIFT))
+        counter = &np->stats.absent_stale;
+    else if (np->pending && np->pending(np->ctx, table))
+        counter = &np->stats.disbelieved;
+    count(counter);
+    return counter == &np->stats.hits ? GN_NONPRESENT_GUEST_ABSENT : GN_NONPRESENT_UNKNOWN;
+}
+
+/* Pending writes are not asked for: this stands for a present translation, which a TLB may keep. */
+static uint32_t judge_mmio(struct gn_nonpresent *np, uint64_t content, uint32_t access)
+{
+    const uint32_t need = (1u << (access & GN_NONPRESENT_ACCESS_KIND)) |
+                          (access & GN_NONPRESENT_AS_USER ? GN_NONPRESENT_ALLOW_USER
+                                                          : GN_NONPRESENT_ALLOW_SUPERVISOR);
+    uint64_t *counter = &np->stats.mmio_hits;
+
+    if (is_stale(np, GN_NONPRESENT_MMIO, content >> MMIO_GEN_SHIFT))
+        counter = &np->stats.mmio_stale;
+    else if (need & ~(uint32_t)(content >> ALLOW_SHIFT))
+        counter = &np->stats.mmio_disallowed;
+    count(counter);
+    return counter == &np->stats.mmio_hits ? GN_NONPRESENT_MMIO : GN_NONPRESENT_UNKNOWN;
+}
+
 int gn_nonpresent_lookup(struct gn_nonpresent *np, uint64_t entry, uint32_t access,
                          struct gn_nonpresent_answer *ret_answer)
 {
-    struct gn_nonpresent_marker m;
+    uint32_t kind, code = 0, level = 0, allow = 0;
+    uint64_t content;
+    gn_gpa_t page;
 
     if (!np || !ret_answer || (access & GN_NONPRESENT_ACCESS_KIND) >= GN_ACCESS_KINDS)
         return -GN_ERR_INVAL;
-    content_read(coder_get(&np->coder, entry), &m);
-    *ret_answer = (struct gn_nonpresent_answer){0};
-    if (!believe(np, &m, access))
-        return 0;
-    ret_answer->kind = m.kind;
-    ret_answer->level = m.level;
-    ret_answer->allow = m.allow;
-    ret_answer->gpa = m.gpa;
-    if (m.kind == GN_NONPRESENT_GUEST_ABSENT)
-        ret_answer->code = fault_code(np->guest, access);
+    content = coder_get(&np->coder, entry);
+    kind = content_kind(content);
+    page = gn_gpa((content >> GFN_SHIFT & GFN_MASK) << GN_PAGE_SHIFT);
+    if (kind == GN_NONPRESENT_GUEST_ABSENT) {
+        kind = judge_absent(np, content, page);
+        code = fault_code(np->guest, access);
+        level = (uint32_t)(content >> LEVEL_SHIFT) & LEVEL_MASK;
+    } else if (kind == GN_NONPRESENT_MMIO) {
+        kind = judge_mmio(np, content, access);
+        allow = (uint32_t)(content >> ALLOW_SHIFT) & GN_NONPRESENT_ALLOW_ALL;
+    } else {
+        count(&np->stats.unknown);
+    }
+    /* Member by member: a copy of a structure just built waits for its stores. */
+    ret_answer->kind = kind;
+    ret_answer->code = kind ? code : 0;
+    ret_answer->level = kind ? level : 0;
+    ret_answer->allow = kind ? allow : 0;
+    ret_answer->gpa.v = kind ? page.v : 0;
     return 0;
 }
 
