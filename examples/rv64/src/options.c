@@ -245,6 +245,14 @@ static int parse_console(struct rv64_options *options, const char *text, struct 
     return 0;
 }
 
+static int parse_mmu(struct rv64_options *options, const char *text, struct rv64_error *error)
+{
+    if (strcmp(text, "softmmu"))
+        return rv64_error_set(error, "--mmu %s: unknown; known is softmmu", text);
+    options->mmu = text;
+    return 0;
+}
+
 static int parse_option(struct rv64_options *options, int option, struct rv64_error *error)
 {
     switch (option) {
@@ -254,9 +262,9 @@ static int parse_option(struct rv64_options *options, int option, struct rv64_er
     case OPTION_BIOS: options->bios = optarg; return 0;
     case OPTION_DTB: options->dtb = optarg; return 0;
     case OPTION_DUMP_DTB: options->dump_dtb = optarg; return 0;
-    case OPTION_MMU: options->mmu = optarg; return 0;
     case OPTION_AUDIT: options->audit = true; return 0;
     case OPTION_SVADE: options->svade = true; return 0;
+    case OPTION_MMU: return parse_mmu(options, optarg, error);
     case OPTION_MEMORY: return parse_memory(options, optarg, error);
     case OPTION_DRIVE: return parse_drive(options, optarg, error);
     case OPTION_CONSOLE: return parse_console(options, optarg, error);

@@ -140,6 +140,7 @@ static void choices_are_checked(void **state)
     accepted("-kernel k --stats=json");
     assert_int_equal(options.stats, RV64_STATS_JSON);
     refused("-kernel k --stats=xml", "known are text and json");
+    refused("-kernel k --mmu abacus", "known is softmmu");
     refused("-kernel k --console tape", "known are");
     refused("-kernel k --timeout 0", "seconds");
     refused("-kernel k --timeout 1.5", "seconds");
