@@ -25,7 +25,8 @@ refused() {
     text=$2
     shift 2
     count=$((count + 1))
-    "$rv64" "$@" </dev/null >"$dir/out" 2>"$dir/err"
+    # What is accepted by mistake runs for ever.
+    timeout 20 "$rv64" "$@" </dev/null >"$dir/out" 2>"$dir/err"
     got=$?
     [ "$got" -eq "$status" ] || complain "rv64 $*: status $got, not $status: $(cat "$dir/err")"
     [ "$(wc -l <"$dir/err")" -eq 1 ] || complain "rv64 $*: not one line: $(cat "$dir/err")"
@@ -111,6 +112,7 @@ refused 2 'too large' --kernel "$dir/Image" --memory 99999999999G
 refused 2 'not a size' --kernel "$dir/Image" --memory 99999999999999999999
 refused 2 'not a size' --kernel "$dir/Image" --memory -64M
 refused 2 'not a size' --kernel "$dir/Image" --memory lots
+refused 2 'known is' --kernel "$dir/Image" --mmu abacus
 refused 2 'unknown library' --kernel "$dir/Image" --without sundial
 refused 2 'cannot be left out' --kernel "$dir/Image" --without shadow
 refused 2 'known are' --kernel "$dir/Image" --stats=xml
@@ -120,7 +122,6 @@ refused 2 'needs --kernel' --bios "$dir/zeros" --initrd "$dir/zeros"
 refused 2 'on or off' --kernel "$dir/Image" --drive "$dir/zeros,readonly=perhaps"
 refused 2 'unknown property' --kernel "$dir/Image" --drive "$dir/zeros,if=ide"
 
-refused 1 'mmu' --kernel "$dir/Image" --mmu abacus
 refused 1 'No such file' --kernel "$dir/nowhere"
 refused 1 'No such file' --kernel "$dir/$newline"
 refused 1 'directory' --kernel "$dir/folder"
