@@ -122,6 +122,7 @@ static int root_make(struct gn_shadow *sh, const struct gn_shadow_root_key *key,
         .direct = (uint8_t)bare,
     };
     uint32_t place;
+    uint32_t table;
     int rc = gn_shadow__reserve(sh, 1);
 
     if (rc)
@@ -131,12 +132,12 @@ static int root_make(struct gn_shadow *sh, const struct gn_shadow_root_key *key,
         return -GN_ERR_NOSPC;
     if (sh->roots[place].key.size)
         gn_shadow__root_evict(sh, place);
-    sh->roots[place].key = *key;
-    sh->roots[place].cookie = ++sh->cookie;
-    sh->roots[place].held = 0;
-    sh->roots[place].table = gn_shadow__table_get(sh, &role);
-    sh->tables[sh->roots[place].table].roots++;
-    sh->tables[sh->roots[place].table].root = place;
+    /* The table first: making it may invalidate, which asks the roots where they begin. */
+    table = gn_shadow__table_get(sh, &role);
+    sh->tables[table].roots++;
+    sh->tables[table].root = place;
+    sh->roots[place] =
+        (struct gn_shadow__root){.key = *key, .cookie = ++sh->cookie, .table = table};
     *ret = place;
     return 0;
 }
