@@ -7,18 +7,22 @@ static int ops_context_set(void *mmu, uint32_t vcpu, const struct gn_mmu_context
 {
     struct gn_mmu_context c;
     struct gn_softmmu_context s = {GN_SOFTMMU_CONTEXT_INIT};
+    uint32_t sum;
     int rc = gn_base_params_copy(&c, sizeof c, context, sizeof c);
 
     if (rc)
         return rc;
+    if (!mmu)
+        return -GN_ERR_INVAL;
+    /* Bits of the other architecture are ignored. */
+    sum = gn_softmmu__is_x86(mmu) ? GN_PAGING_X86_AC : GN_PAGING_RISCV_SUM;
     s.asid = c.asid;
     s.root = c.root;
     s.mxr = (c.controls & GN_PAGING_RISCV_MXR) != 0;
-    s.view = c.user                                                  ? GN_SOFTMMU_VIEW_USER
-             : c.controls & (GN_PAGING_RISCV_SUM | GN_PAGING_X86_AC) ? GN_SOFTMMU_VIEW_SUM
-                                                                     : GN_SOFTMMU_VIEW_SUPERVISOR;
-    s.controls = c.controls &
-                 (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP);
+    s.view = c.user             ? GN_SOFTMMU_VIEW_USER
+             : c.controls & sum ? GN_SOFTMMU_VIEW_SUM
+                                : GN_SOFTMMU_VIEW_SUPERVISOR;
+    s.controls = c.controls;
     rc = gn_softmmu_context_set(mmu, vcpu, GN_SOFTMMU_PORT_DATA, &s);
     return rc ? rc : gn_softmmu_context_set(mmu, vcpu, GN_SOFTMMU_PORT_FETCH, &s);
 }

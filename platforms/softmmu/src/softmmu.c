@@ -31,6 +31,7 @@ static int params_normalize(const struct gn_softmmu_params *params, struct gn_so
     if (!p.memory || (uintptr_t)p.memory & GN_PAGE_MASK || !p.memory_size ||
         p.memory_size & GN_PAGE_MASK)
         return -GN_ERR_INVAL;
+    p.size = sizeof p; /* the copy is no longer than that, whatever the caller's was */
     *ret = p;
     return 0;
 }
@@ -145,6 +146,14 @@ const struct gn_softmmu_window *gn_softmmu_window(const struct gn_softmmu *mmu, 
     return &mmu->vcpus[vcpu].window[port];
 }
 
+/* Control state that the permission bits of an entry depend on; RISC-V has all of it in views. */
+static uint32_t controls_known(const struct gn_softmmu *mmu)
+{
+    return gn_softmmu__is_x86(mmu)
+               ? GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP
+               : 0;
+}
+
 int gn_softmmu_context_set(struct gn_softmmu *mmu, uint32_t vcpu, uint32_t port,
                            const struct gn_softmmu_context *context)
 {
@@ -160,10 +169,11 @@ int gn_softmmu_context_set(struct gn_softmmu *mmu, uint32_t vcpu, uint32_t port,
         return -GN_ERR_INVAL;
     v = &mmu->vcpus[vcpu];
     w = &v->window[port];
+    c.controls &= controls_known(mmu);
     if (c.controls != v->controls) {
         gn_softmmu__tlb_clear(mmu, v);
         vcpu_controls_set(mmu, v, c.controls);
-        mmu->stats.full_flushes++;
+        v->stats.full_flushes++;
     }
     v->context[port] = c;
     w->asid = c.asid;
@@ -173,8 +183,20 @@ int gn_softmmu_context_set(struct gn_softmmu *mmu, uint32_t vcpu, uint32_t port,
     w->need[GN_ACCESS_WRITE] = GN_SOFTMMU_ALLOW(c.view, GN_ACCESS_WRITE);
     w->need[GN_ACCESS_EXEC] = GN_SOFTMMU_ALLOW(
         c.view == GN_SOFTMMU_VIEW_SUM ? GN_SOFTMMU_VIEW_SUPERVISOR : c.view, GN_ACCESS_EXEC);
-    mmu->stats.context_sets++;
+    v->stats.context_sets++;
     return 0;
+}
+
+static void stats_add(struct gn_softmmu_stats *to, const struct gn_softmmu_stats *s)
+{
+    to->walks += s->walks;
+    to->fills += s->fills;
+    to->exits += s->exits;
+    to->marker_faults += s->marker_faults;
+    to->marker_mmio += s->marker_mmio;
+    to->traced_writes += s->traced_writes;
+    to->full_flushes += s->full_flushes;
+    to->context_sets += s->context_sets;
 }
 
 int gn_softmmu_stats_get(const struct gn_softmmu *mmu, struct gn_softmmu_stats *ret_stats)
@@ -186,6 +208,8 @@ int gn_softmmu_stats_get(const struct gn_softmmu *mmu, struct gn_softmmu_stats *
         return -GN_ERR_INVAL;
     size = ret_stats->size < sizeof stats ? ret_stats->size : (uint32_t)sizeof stats;
     stats = mmu->stats;
+    for (uint32_t i = 0; i < mmu->params.vcpus; i++)
+        stats_add(&stats, &mmu->vcpus[i].stats);
     stats.size = size;
     memcpy(ret_stats, &stats, size);
     return 0;

@@ -19,11 +19,12 @@
 
 /** One virtual CPU. */
 struct gn_softmmu__vcpu {
-    struct gn_softmmu_window window[GN_SOFTMMU__PORTS];
+    _Alignas(64) struct gn_softmmu_window window[GN_SOFTMMU__PORTS];
     struct gn_softmmu_context context[GN_SOFTMMU__PORTS];
     struct gn_softmmu_entry *tlb;
-    uint16_t allowed[16]; /**< what R, W, X, U of a leaf allow: GN_SOFTMMU_ALLOW... bits */
-    uint32_t controls;    /**< under which `allowed` was made */
+    uint16_t allowed[16];          /**< what R, W, X, U of a leaf allow: GN_SOFTMMU_ALLOW... bits */
+    uint32_t controls;             /**< under which `allowed` was made */
+    struct gn_softmmu_stats stats; /**< here, since virtual CPUs may run on threads of their own */
 };
 
 struct gn_softmmu {
@@ -31,7 +32,7 @@ struct gn_softmmu {
     struct gn_softmmu_ops ops;
     struct gn_paging_geometry geometry;
     struct gn_paging_context format; /**< for decoding entries */
-    struct gn_softmmu_stats stats;
+    struct gn_softmmu_stats stats;   /**< of what concerns all virtual CPUs */
     uint32_t index_bits;
     struct gn_softmmu__vcpu *vcpus;
 };
@@ -40,6 +41,11 @@ struct gn_softmmu {
 static inline uint64_t gn_softmmu__asid_hash(const struct gn_softmmu *mmu, uint32_t asid)
 {
     return (uint64_t)(asid % GN_SOFTMMU__ASID_STRIDES) << (mmu->index_bits - 4);
+}
+
+static inline int gn_softmmu__is_x86(const struct gn_softmmu *mmu)
+{
+    return mmu->params.format == GN_PAGING_X86_4LEVEL || mmu->params.format == GN_PAGING_X86_5LEVEL;
 }
 
 /** Empties a vCPU's TLB. */

@@ -10,7 +10,7 @@ void gn_softmmu__tlb_clear(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v)
 
 static int matches(const struct gn_softmmu_entry *e, uint32_t asid)
 {
-    return asid == GN_MMU_ASID_ANY || ((e->data ^ asid) & GN_SOFTMMU_ASID_MASK) == 0;
+    return asid == GN_MMU_ASID_ANY || (e->data & GN_SOFTMMU_ASID_MASK) == asid;
 }
 
 /* Few pages: look where they would be. */
@@ -32,14 +32,14 @@ static void probe_range(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v, uint
     }
 }
 
-/* Many pages, or all: look at every entry. */
-static void sweep(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v, uint32_t asid, uint64_t gva,
-                  uint64_t length)
+/* Many pages, or all: look at every entry. `last` is in the range: no length says "all of 2^64". */
+static void sweep(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v, uint32_t asid, uint64_t first,
+                  uint64_t last)
 {
     for (uint32_t i = 0; i < mmu->params.tlb_entries; i++) {
         struct gn_softmmu_entry *e = &v->tlb[i];
 
-        if ((e->tag & ~GN_PAGE_MASK) - gva < length && matches(e, asid))
+        if ((e->tag & ~GN_PAGE_MASK) - first <= last - first && matches(e, asid))
             e->tag = 0;
     }
 }
@@ -48,15 +48,19 @@ void gn_softmmu_invalidate_range(struct gn_softmmu *mmu, uint32_t asid, gn_gva_t
                                  uint64_t length)
 {
     uint64_t first = gva.v & ~GN_PAGE_MASK;
-    uint64_t pages = (length + (gva.v & GN_PAGE_MASK) + GN_PAGE_MASK) >> GN_PAGE_SHIFT;
+    uint64_t end = gva.v + (length - 1);
+    uint64_t last = (end < gva.v ? UINT64_MAX : end) & ~GN_PAGE_MASK;
+    uint64_t pages = ((last - first) >> GN_PAGE_SHIFT) + 1;
     uint64_t probes = asid == GN_MMU_ASID_ANY ? pages * GN_SOFTMMU__ASID_STRIDES : pages;
 
     mmu->stats.invalidations++;
+    if (!length)
+        return;
     for (uint32_t i = 0; i < mmu->params.vcpus; i++) {
         if (probes <= mmu->params.tlb_entries / 4)
             probe_range(mmu, &mmu->vcpus[i], asid, first, pages);
         else
-            sweep(mmu, &mmu->vcpus[i], asid, first, pages << GN_PAGE_SHIFT);
+            sweep(mmu, &mmu->vcpus[i], asid, first, last);
     }
 }
 

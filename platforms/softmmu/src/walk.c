@@ -5,6 +5,7 @@
 
 /* A leaf found by a walk. */
 struct leaf {
+    uint64_t value;
     uint64_t address;     /**< of the page at the leaf's size */
     uint32_t permissions; /**< of all levels combined, marks of the leaf */
     uint32_t level;
@@ -24,27 +25,27 @@ static uint32_t stop(struct gn_softmmu_answer *r, uint32_t outcome, uint64_t ent
     return outcome;
 }
 
-/* @return GN_MMU_DONE with the leaf, or GN_MMU_ABSENT or _BAD_TABLE with the entry */
-static uint32_t walk(struct gn_softmmu *mmu, gn_hpa_t root, uint64_t gva, struct leaf *ret_leaf,
-                     struct gn_softmmu_answer *r)
+/* @return GN_MMU_DONE with the leaf, or GN_MMU_ABSENT or _BAD_TABLE with the entry, or the root */
+static uint32_t walk(const struct gn_softmmu *mmu, gn_hpa_t root, uint64_t gva,
+                     struct leaf *ret_leaf, struct gn_softmmu_answer *r)
 {
     uint32_t inherited = mmu->geometry.inherited;
     uint32_t index_mask = ((uint32_t)1 << mmu->geometry.index_bits) - 1;
     struct gn_paging_entry e = {.address = root.v};
+    uint64_t value = root.v;
 
-    mmu->stats.walks++;
     for (uint32_t level = mmu->geometry.levels; level-- > 0;) {
         uint32_t shift = GN_PAGE_SHIFT + level * mmu->geometry.index_bits;
         uint64_t at = e.address + (gva >> shift & index_mask) * 8;
-        uint64_t value;
 
         if (e.address > mmu->params.memory_size - GN_PAGE_SIZE)
-            return stop(r, GN_MMU_BAD_TABLE, e.address);
+            return stop(r, GN_MMU_BAD_TABLE, value);
         value = __atomic_load_n((uint64_t *)((uint8_t *)mmu->params.memory + at), __ATOMIC_ACQUIRE);
         if (gn_paging_entry_decode(&mmu->format, level, value, &e) ||
             e.kind == GN_PAGING_ENTRY_ABSENT)
             return stop(r, GN_MMU_ABSENT, value);
         if (e.kind == GN_PAGING_ENTRY_LEAF) {
+            ret_leaf->value = value;
             ret_leaf->address = e.address;
             ret_leaf->permissions = e.permissions & (inherited | ~mmu->geometry.inherited);
             ret_leaf->level = level;
@@ -54,7 +55,8 @@ static uint32_t walk(struct gn_softmmu *mmu, gn_hpa_t root, uint64_t gva, struct
             return stop(r, GN_MMU_BAD_TABLE, value);
         inherited &= e.permissions;
     }
-    return stop(r, GN_MMU_BAD_TABLE, 0);
+    /* Not reached: no format decodes a table at level 0. */
+    return stop(r, GN_MMU_BAD_TABLE, value);
 }
 
 /* The entry already cached for this page and ASID, or NULL. */
@@ -77,8 +79,9 @@ static void done(struct gn_softmmu *mmu, struct gn_softmmu_answer *r, uint64_t h
 }
 
 /*
- * A write to a traced page whose translation is cached. Such a page is writable, so whoever may
- * read it without MXR may write it: the write bits are not needed to tell.
+ * A write to a traced page whose translation is cached. The mark is cached of writable pages alone
+ * (see resolve), and in all formats whoever may read a writable page, without MXR, may write it:
+ * so the write bits, which are not there, are not needed to tell.
  */
 static int traced_hit(struct gn_softmmu *mmu, const struct gn_softmmu_window *w, uint32_t view,
                       uint64_t gva, struct gn_softmmu_answer *r)
@@ -92,15 +95,15 @@ static int traced_hit(struct gn_softmmu *mmu, const struct gn_softmmu_window *w,
     return 1;
 }
 
-static void fill(struct gn_softmmu *mmu, const struct gn_softmmu_window *w, uint64_t gva,
-                 uint64_t page, uint64_t allowed)
+static void fill(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v,
+                 const struct gn_softmmu_window *w, uint64_t gva, uint64_t page, uint64_t allowed)
 {
     struct gn_softmmu_entry *e = &w->tlb[gn_softmmu_index(w, gva)];
     uint64_t host = (uint64_t)(uintptr_t)mmu->params.memory + page;
 
     e->tag = (gva & ~GN_PAGE_MASK) | allowed;
     e->data = (host - (gva & ~GN_PAGE_MASK)) | w->asid;
-    mmu->stats.fills++;
+    v->stats.fills++;
 }
 
 /* A walk found a leaf: is the access allowed, is its memory there? */
@@ -115,21 +118,23 @@ static void resolve(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v,
     int traced = (leaf->permissions & GN_PAGING_SOFT0) != 0;
 
     if (page > mmu->params.memory_size - GN_PAGE_SIZE) {
-        stop(r, GN_MMU_BAD_TABLE, leaf->address);
-        mmu->stats.exits++;
+        stop(r, GN_MMU_BAD_TABLE, leaf->value);
+        v->stats.exits++;
         return;
     }
     if (!(allowed & w->need[access])) {
-        stop(r, GN_MMU_DENIED, 0);
-        mmu->stats.exits++;
+        stop(r, GN_MMU_DENIED, leaf->value);
+        v->stats.exits++;
         return;
     }
     if (traced) {
         for (uint32_t view = 0; view < GN_SOFTMMU_VIEWS; view++)
             allowed &= ~GN_SOFTMMU_ALLOW(view, GN_ACCESS_WRITE);
-        allowed |= GN_SOFTMMU_TRACED;
+        /* Not writable: some may write it nevertheless (CR0.WP clear), others only read it. */
+        if (leaf->permissions & GN_PAGING_W)
+            allowed |= GN_SOFTMMU_TRACED;
     }
-    fill(mmu, w, gva, page, allowed);
+    fill(mmu, v, w, gva, page, allowed);
     done(mmu, r, hpa, traced && access == GN_ACCESS_WRITE);
 }
 
@@ -137,21 +142,26 @@ static void resolve(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v,
 static void explain(struct gn_softmmu *mmu, uint32_t vcpu, uint32_t view, uint64_t gva,
                     uint32_t access, struct gn_softmmu_answer *r)
 {
+    struct gn_softmmu_stats *stats = &mmu->vcpus[vcpu].stats;
     uint32_t user = view == GN_SOFTMMU_VIEW_USER ? GN_PAGING_AS_USER : 0;
     struct gn_mmu_answer why = {.entry = r->mmu.entry};
 
-    if (r->mmu.outcome != GN_MMU_ABSENT || !r->mmu.entry || !mmu->ops.absent ||
-        !mmu->ops.absent(mmu->params.ops_ctx, vcpu, r->mmu.entry, access | user, &why)) {
-        mmu->stats.exits++;
-        return;
+    if (r->mmu.outcome == GN_MMU_ABSENT && r->mmu.entry && mmu->ops.absent &&
+        mmu->ops.absent(mmu->params.ops_ctx, vcpu, r->mmu.entry, access | user, &why)) {
+        if (why.outcome == GN_MMU_MMIO) {
+            stats->marker_mmio++;
+            why.gpa = gn_gpa((why.gpa.v & ~GN_PAGE_MASK) | (gva & GN_PAGE_MASK));
+            r->mmu = why;
+            return;
+        }
+        if (why.outcome == GN_MMU_GUEST_FAULT) {
+            stats->marker_faults++;
+            r->mmu = why;
+            return;
+        }
+        /* Any other answer is none: an op cannot make an absent page present. */
     }
-    if (why.outcome == GN_MMU_MMIO) {
-        mmu->stats.marker_mmio++;
-        why.gpa = gn_gpa((why.gpa.v & ~GN_PAGE_MASK) | (gva & GN_PAGE_MASK));
-    } else {
-        mmu->stats.marker_faults++;
-    }
-    r->mmu = why;
+    stats->exits++;
 }
 
 int gn_softmmu_access(struct gn_softmmu *mmu, uint32_t vcpu, gn_gva_t gva, uint32_t access,
@@ -167,6 +177,8 @@ int gn_softmmu_access(struct gn_softmmu *mmu, uint32_t vcpu, gn_gva_t gva, uint3
         (gva.v & GN_PAGE_MASK) + bytes > GN_PAGE_SIZE)
         return -GN_ERR_INVAL;
     v = &mmu->vcpus[vcpu];
+    if (!v->context[port].size)
+        return -GN_ERR_PERM;
     view = v->context[port].view;
     if (access == GN_ACCESS_WRITE && traced_hit(mmu, &v->window[port], view, gva.v, &r)) {
         *ret_answer = r;
@@ -174,19 +186,24 @@ int gn_softmmu_access(struct gn_softmmu *mmu, uint32_t vcpu, gn_gva_t gva, uint3
     }
     if (!canonical(mmu, gva.v)) {
         stop(&r, GN_MMU_ABSENT, 0);
-        mmu->stats.exits++;
-    } else if (walk(mmu, v->context[port].root, gva.v, &leaf, &r) == GN_MMU_DONE) {
-        resolve(mmu, v, &v->window[port], gva.v, access, &leaf, &r);
-    } else {
-        explain(mmu, vcpu, view, gva.v, access, &r);
+        v->stats.exits++;
+        *ret_answer = r;
+        return 0;
     }
+    v->stats.walks++;
+    if (walk(mmu, v->context[port].root, gva.v, &leaf, &r) == GN_MMU_DONE)
+        resolve(mmu, v, &v->window[port], gva.v, access, &leaf, &r);
+    else
+        explain(mmu, vcpu, view, gva.v, access, &r);
     *ret_answer = r;
     return 0;
 }
 
 void gn_softmmu_written(struct gn_softmmu *mmu, uint32_t vcpu, gn_hpa_t hpa, uint32_t bytes)
 {
-    mmu->stats.traced_writes++;
+    if (!mmu || vcpu >= mmu->params.vcpus)
+        return;
+    mmu->vcpus[vcpu].stats.traced_writes++;
     if (mmu->ops.traced_write)
         mmu->ops.traced_write(mmu->params.ops_ctx, vcpu, hpa, bytes);
 }

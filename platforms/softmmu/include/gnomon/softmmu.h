@@ -61,13 +61,17 @@ struct gn_softmmu_ops {
     uint32_t size;     /**< GN_SOFTMMU_OPS_INIT sets it */
     uint32_t reserved; /**< zero */
     /**
-     * Optional. An absent entry stopped an access: does it say why? Fills outcome with
-     * GN_MMU_GUEST_FAULT and code, or GN_MMU_MMIO and gpa (of the page: the offset is added), and
-     * returns 1; or returns 0: unknown. May be called at every access that the TLB does not hold.
+     * Optional. An absent entry, other than zero, stopped an access: does it say why? Fills
+     * outcome with GN_MMU_GUEST_FAULT and code, or GN_MMU_MMIO and gpa (of the 4 KiB page: the
+     * offset in it is added, so a device's marker belongs in a table of level 0), and returns 1;
+     * or returns 0: unknown. `access` is GN_ACCESS_* | GN_PAGING_AS_USER. May be called at every
+     * access that the TLB does not hold; must not call the MMU.
      */
     int (*absent)(void *ctx, uint32_t vcpu, uint64_t entry, uint32_t access,
                   struct gn_mmu_answer *ret_answer);
-    /** Required if leaves carry the traced mark. A write of this many bytes at hpa has completed.
+    /**
+     * Required if leaves carry the traced mark, GN_PAGING_SOFT0. A write of this many bytes at hpa
+     * has completed. Called by gn_softmmu_written() and by the platform's access.
      */
     void (*traced_write)(void *ctx, uint32_t vcpu, gn_hpa_t hpa, uint32_t bytes);
 };
@@ -101,8 +105,8 @@ struct gn_softmmu_context {
     gn_hpa_t root;     /**< root table, 4 KiB aligned */
     uint32_t view;     /**< GN_SOFTMMU_VIEW_... */
     uint32_t mxr;      /**< 1: executable pages are readable (RISC-V MXR) */
-    uint32_t controls; /**< x86 formats: GN_PAGING_X86_WP, _NXE, _SMEP, _SMAP; a change flushes the
-                            vCPU's TLB */
+    uint32_t controls; /**< x86 formats: GN_PAGING_X86_WP, _NXE, _SMEP, _SMAP, the same for both
+                            ports; a change flushes the vCPU's TLB. Other bits are ignored */
     uint32_t reserved; /**< zero */
 };
 
@@ -175,7 +179,8 @@ GN_API const struct gn_softmmu_window *gn_softmmu_window(const struct gn_softmmu
                                                          uint32_t vcpu, uint32_t port);
 
 /**
- * Loads an address space and a view of it. The TLB keeps everything.
+ * Loads an address space and a view of it. The TLB keeps everything, unless controls change. Those
+ * belong to the virtual CPU: what the last call said holds for both ports.
  *
  * @return
  *  - 0
@@ -190,6 +195,10 @@ GN_API GN_NODISCARD int gn_softmmu_context_set(struct gn_softmmu *mmu, uint32_t 
 /**
  * Translates an access that the probe missed, and caches what it finds. EXEC uses the fetch port.
  *
+ * What is no translation: ABSENT, with the entry, or with 0 for an address that is not of the
+ * format's width; DENIED, with the leaf; BAD_TABLE, with the entry that has reserved bits set or
+ * leads outside of the machine's memory (or the root that does).
+ *
  * @param gva         first byte
  * @param access      GN_ACCESS_*; privilege is the port's view
  * @param bytes       1 to 4096, within one page
@@ -197,6 +206,7 @@ GN_API GN_NODISCARD int gn_softmmu_context_set(struct gn_softmmu *mmu, uint32_t 
  * @return
  *  - 0
  *  - -GN_ERR_INVAL: a NULL argument, no such vCPU, unknown access, an access that leaves its page
+ *  - -GN_ERR_PERM: no context was set for the port
  *
  * Context: where ops->absent may be called; O(levels). Thread-safety: the vCPU's thread; tables
  * may be written meanwhile, an entry at a time.
@@ -206,14 +216,16 @@ GN_API GN_NODISCARD int gn_softmmu_access(struct gn_softmmu *mmu, uint32_t vcpu,
                                           struct gn_softmmu_answer *ret_answer);
 
 /**
- * A write through a traced translation has completed: records it. Calls ops->traced_write.
+ * A write through a traced translation has completed: records it. Calls ops->traced_write, if
+ * there is such a vCPU.
  * Context: where that op may be called; O(1). Thread-safety: the vCPU's thread.
  */
 GN_API void gn_softmmu_written(struct gn_softmmu *mmu, uint32_t vcpu, gn_hpa_t hpa, uint32_t bytes);
 
 /**
- * Forgets cached translations of [gva, gva + length), of one ASID or GN_MMU_ASID_ANY, in the TLBs
- * of all vCPUs.
+ * Forgets cached translations of the 4 KiB pages that [gva, gva + length) touches, of one ASID or
+ * GN_MMU_ASID_ANY, in the TLBs of all vCPUs. A range that runs past the highest address ends there.
+ * The TLB knows no larger pages: to forget a large leaf, name all that it maps.
  * Context: any; O(pages), at most O(TLB). Thread-safety: no vCPU runs, or it is the caller's.
  */
 GN_API void gn_softmmu_invalidate_range(struct gn_softmmu *mmu, uint32_t asid, gn_gva_t gva,

@@ -66,6 +66,7 @@ struct gn_softmmu_window {
     uint64_t asid;                  /**< shadow ASID in force */
     uint64_t asid_hash;             /**< what the ASID adds to the index */
     uint64_t need[GN_ACCESS_KINDS]; /**< permission bit, by GN_ACCESS_* */
+    uint64_t reserved;              /**< zero; fills the line */
 };
 
 /** Index of the TLB entry that may hold a page: neighbours do not collide, strides are folded. */
