@@ -157,6 +157,14 @@ static int on_absent(void *ctx, uint32_t vcpu, uint64_t entry, uint32_t access,
     return rv64_nonpresent_explain(c->nonpresent, entry, access, ret_answer);
 }
 
+/* Without a log, writes to guest tables trap, and the shadow knows of them at once. */
+static int on_pending(void *ctx, gn_gpa_t page)
+{
+    struct rv64_compose *c = ctx;
+
+    return c->tracelog && rv64_tracelog_pending(c->tracelog, page);
+}
+
 static void on_traced_write(void *ctx, uint32_t vcpu, gn_hpa_t hpa, uint32_t bytes)
 {
     struct rv64_compose *c = ctx;
@@ -420,7 +428,7 @@ static int parts_create(struct rv64_compose *c, uint32_t without)
             return -1;
     }
     if (!(without & RV64_WITHOUT_NONPRESENT) && rv64_nonpresent_built()) {
-        c->nonpresent = rv64_nonpresent_create();
+        c->nonpresent = rv64_nonpresent_create(on_pending, c);
         if (!c->nonpresent)
             return -1;
     }

@@ -8,8 +8,10 @@ bool rv64_nonpresent_built(void)
     return false;
 }
 
-struct rv64_nonpresent *rv64_nonpresent_create(void)
+struct rv64_nonpresent *rv64_nonpresent_create(int (*pending)(void *ctx, gn_gpa_t page), void *ctx)
 {
+    (void)pending;
+    (void)ctx;
     return NULL;
 }
 

@@ -35,6 +35,13 @@ void rv64_tracelog_drain(struct rv64_tracelog *log,
     (void)ctx;
 }
 
+bool rv64_tracelog_pending(const struct rv64_tracelog *log, gn_gpa_t page)
+{
+    (void)log;
+    (void)page;
+    return false;
+}
+
 void rv64_tracelog_stats(const struct rv64_tracelog *log, rv64_counter each, void *ctx)
 {
     (void)log;

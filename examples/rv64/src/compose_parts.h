@@ -33,6 +33,9 @@ void rv64_tracelog_append(struct rv64_tracelog *log, gn_gpa_t gpa, uint32_t byte
 /** Hands every pending write to `sync`; a length of UINT64_MAX: anything may have been written. */
 void rv64_tracelog_drain(struct rv64_tracelog *log,
                          void (*sync)(void *ctx, gn_gpa_t gpa, uint64_t length), void *ctx);
+
+/** May a write to this page be pending? */
+bool rv64_tracelog_pending(const struct rv64_tracelog *log, gn_gpa_t page);
 void rv64_tracelog_stats(const struct rv64_tracelog *log, rv64_counter each, void *ctx);
 
 /* ---- nonpresent: absent entries say why; without it every guest fault walks --------------- */
@@ -40,7 +43,9 @@ void rv64_tracelog_stats(const struct rv64_tracelog *log, rv64_counter each, voi
 struct rv64_nonpresent;
 
 bool rv64_nonpresent_built(void);
-struct rv64_nonpresent *rv64_nonpresent_create(void);
+
+/** Markers are believed while no write to the guest table's page is pending. */
+struct rv64_nonpresent *rv64_nonpresent_create(int (*pending)(void *ctx, gn_gpa_t page), void *ctx);
 void rv64_nonpresent_destroy(struct rv64_nonpresent *np);
 
 /** The marker for an entry that stays absent, or 0. */

@@ -61,6 +61,11 @@ void rv64_tracelog_drain(struct rv64_tracelog *t,
         sync(ctx, item.gpa, item.kind == GN_TRACELOG_ALL ? UINT64_MAX : item.bytes);
 }
 
+bool rv64_tracelog_pending(const struct rv64_tracelog *t, gn_gpa_t page)
+{
+    return gn_tracelog_pending(t->log, page);
+}
+
 void rv64_tracelog_stats(const struct rv64_tracelog *t, rv64_counter each, void *ctx)
 {
     struct gn_tracelog_stats s = {GN_TRACELOG_STATS_INIT};

@@ -252,6 +252,9 @@ void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *table
 /** A guest table ceases to be shadowed, or its page to exist. */
 void gn_shadow__table_untrack(struct gn_shadow *sh, struct gn_shadow__table *table);
 
+/** Marks the entries of a new table whose guest entries are absent. In sync.c. */
+void gn_shadow__table_explain(struct gn_shadow *sh, uint32_t table);
+
 /** Gives frames of spare tables back, but for `keep` of them. */
 void gn_shadow__spare_trim(struct gn_shadow *sh, uint32_t keep);
 

@@ -3,7 +3,10 @@
 
 /* Bringing shadow tables up to date with guest memory that was written. */
 
-/* The guest's entry that a shadow entry stands for, decoded. Memory that is gone reads absent. */
+/*
+ * The guest's entry that a shadow entry stands for, decoded. Memory that is gone reads as an entry
+ * that faults, but is not said to be absent: the guest is owed another fault.
+ */
 static void guest_entry(struct gn_shadow *sh, const struct gn_shadow__table *t, uint32_t index,
                         struct gn_paging_entry *ret_entry)
 {
@@ -11,12 +14,46 @@ static void guest_entry(struct gn_shadow *sh, const struct gn_shadow__table *t, 
         gn_shadow__guest_context(t->role.format, gn_gpa(0), t->role.controls, t->role.phys_bits);
     uint64_t value = 0;
 
-    if (sh->ops.guest->load(sh->params.ops_ctx, gn_gpa(t->role.gpa + index * 8), 8, &value))
-        value = 0;
-    sh->stats.sync_entries++;
-    *ret_entry = (struct gn_paging_entry){.kind = GN_PAGING_ENTRY_ABSENT};
-    if (gn_paging_entry_decode(&c, t->role.level, value, ret_entry))
-        ret_entry->kind = GN_PAGING_ENTRY_ABSENT;
+    *ret_entry = (struct gn_paging_entry){.kind = GN_PAGING_ENTRY_RESERVED};
+    if (sh->ops.guest->load(sh->params.ops_ctx, gn_gpa(t->role.gpa + index * 8), 8, &value) ||
+        gn_paging_entry_decode(&c, t->role.level, value, ret_entry))
+        ret_entry->kind = GN_PAGING_ENTRY_RESERVED;
+}
+
+/* The marker for an entry whose guest counterpart is this; 0 if there is nothing to say. */
+static uint64_t absent_marker(struct gn_shadow *sh, const struct gn_shadow__table *t,
+                              uint32_t index, const struct gn_paging_entry *e)
+{
+    struct gn_shadow_absent absent = {.size = sizeof absent,
+                                      .kind = GN_SHADOW_ABSENT_GUEST,
+                                      .level = t->role.level,
+                                      .entry = gn_gpa(t->role.gpa + index * 8)};
+    uint64_t marker;
+
+    /* Only of a page whose writes are known: nothing else ends a marker in time. */
+    if (e->kind != GN_PAGING_ENTRY_ABSENT || !sh->ops.absent_encode ||
+        t->frame == GN_SHADOW__NO_FRAME)
+        return 0;
+    marker = sh->ops.absent_encode(sh->params.ops_ctx, &absent);
+    return marker & 1 ? 0 : marker;
+}
+
+/*
+ * Says of every entry of a new table whether the guest's is absent, so that the guest's first
+ * fault on each page costs no walk (Linux, c7addb902054: nonpaging_prefetch_page had the idea).
+ */
+void gn_shadow__table_explain(struct gn_shadow *sh, uint32_t table)
+{
+    struct gn_shadow__table *t = &sh->tables[table];
+
+    if (t->role.direct || !sh->ops.absent_encode || t->frame == GN_SHADOW__NO_FRAME)
+        return;
+    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
+        struct gn_paging_entry e;
+
+        guest_entry(sh, t, i, &e);
+        gn_shadow__mark_absent(sh, table * GN_SHADOW__ENTRIES + i, absent_marker(sh, t, i, &e));
+    }
 }
 
 /* The leaf that should stand for a guest leaf at its own level, or 0. */
@@ -65,6 +102,7 @@ static int sync_absent(struct gn_shadow *sh, uint32_t id, const struct gn_paging
 {
     struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
     uint64_t leaf = t->role.level == 0 ? wanted_leaf(sh, t, e) : 0;
+    uint64_t marker;
 
     if (leaf) {
         gn_shadow__mark_absent(sh, id, 0);
@@ -72,18 +110,24 @@ static int sync_absent(struct gn_shadow *sh, uint32_t id, const struct gn_paging
         sh->stats.sync_prefills++;
         return 1;
     }
-    if (t->entries[id % GN_SHADOW__ENTRIES]) {
-        gn_shadow__mark_absent(sh, id, 0);
-        return 1;
+    marker = absent_marker(sh, t, id % GN_SHADOW__ENTRIES, e);
+    if (t->entries[id % GN_SHADOW__ENTRIES] == marker) {
+        sh->stats.sync_unchanged++;
+        return 0;
     }
-    sh->stats.sync_unchanged++;
-    return 0;
+    gn_shadow__mark_absent(sh, id, marker);
+    return 1;
 }
 
-static void drop_counted(struct gn_shadow *sh, uint32_t id)
+/* Drops an entry that is not what the guest's says, which may be that it is absent. */
+static void sync_drop(struct gn_shadow *sh, uint32_t id, const struct gn_paging_entry *e)
 {
+    struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
+
     sh->stats.sync_zaps++;
     gn_shadow__entry_drop(sh, id);
+    if (t->live && !t->entries[id % GN_SHADOW__ENTRIES])
+        gn_shadow__mark_absent(sh, id, absent_marker(sh, t, id % GN_SHADOW__ENTRIES, e));
 }
 
 /* Re-reads one guest entry. @return whether the shadow had any use for it */
@@ -95,8 +139,10 @@ static int sync_entry(struct gn_shadow *sh, uint32_t id)
     uint32_t kind = gn_shadow__kind(sh, t->role.level, value);
     struct gn_paging_entry e;
     struct gn_paging_entry is;
+    struct gn_paging_entry is_to_be;
     uint64_t leaf;
 
+    sh->stats.sync_entries++;
     guest_entry(sh, t, id % GN_SHADOW__ENTRIES, &e);
     if (kind == GN_PAGING_ENTRY_ABSENT)
         return sync_absent(sh, id, &e);
@@ -104,7 +150,7 @@ static int sync_entry(struct gn_shadow *sh, uint32_t id)
         if (link_right(sh, t, value, &e))
             sh->stats.sync_unchanged++;
         else
-            drop_counted(sh, id);
+            sync_drop(sh, id, &e);
         return 1;
     }
     leaf = wanted_leaf(sh, t, &e);
@@ -114,12 +160,12 @@ static int sync_entry(struct gn_shadow *sh, uint32_t id)
     }
     /* The same page with other permissions is changed in place; another page is a new leaf. */
     if (leaf && gn_paging_entry_decode(&sh->context, t->role.level, value, &is) == 0 &&
-        gn_paging_entry_decode(&sh->context, t->role.level, leaf, &e) == 0 &&
-        is.address == e.address) {
+        gn_paging_entry_decode(&sh->context, t->role.level, leaf, &is_to_be) == 0 &&
+        is.address == is_to_be.address) {
         gn_shadow__leaf_update(sh, id, leaf);
         return 1;
     }
-    drop_counted(sh, id);
+    sync_drop(sh, id, &e);
     return 1;
 }
 

@@ -237,16 +237,36 @@ void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *t)
 }
 
 /*
- * Marks on leaves of the page stay until they are filled anew or the page becomes a table again:
- * a record too many is harmless.
+ * A page holds no table any more: its writes need not be recorded. Leaves that were write-protected
+ * stay so; the first write through one faults and fills it anew.
  */
+static void page_ceases_table(struct gn_shadow *sh, gn_gpa_t page, uint32_t frame)
+{
+    for (uint32_t id = *gn_shadow__frame_head(sh, frame); id != GN_SHADOW__NIL;
+         id = sh->links[id].next) {
+        struct gn_paging_entry e;
+        uint64_t value;
+
+        if (gn_paging_entry_decode(&sh->context, 0, *entry_at(sh, id), &e) ||
+            !(e.permissions & GN_SHADOW_TRACED))
+            continue;
+        e.permissions &= ~GN_SHADOW_TRACED;
+        if (gn_paging_entry_encode(sh->params.format, 0, &e, &value))
+            continue;
+        gn_shadow__leaf_update(sh, id, value);
+        /* Nothing is taken away, but an MMU that keeps the mark would go on recording. */
+        gn_shadow__invalidate(sh, id);
+    }
+    if (sh->ops.table_page)
+        sh->ops.table_page(sh->params.ops_ctx, page, 0);
+}
+
 void gn_shadow__table_untrack(struct gn_shadow *sh, struct gn_shadow__table *t)
 {
     gn_gpa_t page = gn_gpa(t->role.gpa);
 
-    if (t->frame != GN_SHADOW__NO_FRAME && gn_shadow__frame_count(sh, page, -1) == 0 &&
-        sh->ops.table_page)
-        sh->ops.table_page(sh->params.ops_ctx, page, 0);
+    if (t->frame != GN_SHADOW__NO_FRAME && gn_shadow__frame_count(sh, page, -1) == 0)
+        page_ceases_table(sh, page, t->frame);
     t->frame = GN_SHADOW__NO_FRAME;
 }
 
@@ -284,6 +304,7 @@ uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role
     if (sh->stats.tables_created - sh->stats.tables_freed > sh->stats.tables_peak)
         sh->stats.tables_peak = sh->stats.tables_created - sh->stats.tables_freed;
     gn_shadow__table_track(sh, t);
+    gn_shadow__table_explain(sh, table);
     return table;
 }
 
