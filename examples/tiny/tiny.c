@@ -57,7 +57,7 @@ struct vmm {
     uint64_t faults; /**< delivered to the guest */
 };
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
     fprintf(stderr, "tiny: %s\n", what);
     exit(1);
