@@ -115,8 +115,9 @@ static int sync_absent(struct gn_shadow *sh, uint32_t id, const struct gn_paging
         sh->stats.sync_unchanged++;
         return 0;
     }
+    /* Of no use in itself: data that comes and goes in what was a table looks like that, too. */
     gn_shadow__mark_absent(sh, id, marker);
-    return 1;
+    return 0;
 }
 
 /* Drops an entry that is not what the guest's says, which may be that it is absent. */

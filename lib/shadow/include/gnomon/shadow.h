@@ -171,8 +171,8 @@ struct gn_shadow_params {
     uint32_t roots;  /**< cached roots at most, 2 to 65,536; 0 means 64 */
     uint32_t slots;  /**< memory slots at most, 1 to 256; 0 means 32 */
     /**
-     * Syncs of a table's entries, since it last served a fault, after which it is taken to be no
-     * table any more and dropped; 0 means 64.
+     * Syncs of a table since it last served a fault, none of which mapped, changed or dropped
+     * anything, after which it is taken to be no table any more and dropped; 0 means 64.
      */
     uint32_t flood_limit;
     uint32_t reserved;               /**< zero */
@@ -272,7 +272,7 @@ struct gn_shadow_stats {
 
 /**
  * Bytes that gn_shadow_init() needs for these parameters, or 0 if they are invalid. About 4.2 KiB
- * a table (two 4-byte links an entry are the reverse map) and 96 bytes a root.
+ * a table (two 4-byte links an entry are the reverse map) and 56 bytes a root.
  *
  * Context: any; O(1). Thread-safety: reentrant.
  */

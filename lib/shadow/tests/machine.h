@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef GN_TEST_MACHINE_H
+#define GN_TEST_MACHINE_H
+
+/*
+ * A small machine around a shadow: guest RAM, frames for shadow tables, an MMU that walks the
+ * shadow tables, and the worst TLB that the rules allow. It caches every translation and every way
+ * to a table that it ever saw, per root, and forgets nothing unless an invalidate op says so. What
+ * an access does is checked against a walk of the guest's tables: those that are in memory now, or
+ * that were there at some time since the last coherence point.
+ */
+
+#include <gnomon/shadow.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define RAM_BYTES  ((uint64_t)2 << 20) /* what really has memory behind it: GPA 0 and up */
+#define RAM_HPA    ((uint64_t)1 << 32)
+#define FRAME_HPA  ((uint64_t)1 << 40)
+#define FRAMES_MAX 1200u
+#define SLOTS_MAX  8u
+#define ROOTS_MAX  16u
+#define TLB_SIZE   1024u
+#define WAYS_SIZE  256u
+#define LOG_MAX    64u
+#define OLD_MAX    128u
+#define SWAPS_MAX  16u
+#define MARKER_D   16u
+
+#define ALL_CONTROLS \
+    (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G | GN_PAGING_RISCV_ADUE)
+#define KERNEL (GN_PAGING_R | GN_PAGING_W | GN_PAGING_X)
+#define USER   (KERNEL | GN_PAGING_U)
+#define AD     (GN_PAGING_A | GN_PAGING_D)
+
+/* What the TLB holds: a page of 4 KiB, or (level > 0) which table translates a region. */
+struct cached {
+    uint64_t gva;
+    uint64_t hpa;
+    uint32_t root;
+    uint32_t level;
+    uint32_t permissions;
+    uint32_t valid;
+};
+
+struct machine {
+    uint32_t format;
+    uint32_t policy;
+    uint32_t controls; /* of the key and of each access */
+    struct gn_paging_geometry geometry;
+    struct gn_shadow *sh;
+    void *mem;
+    uint64_t *ram;
+    uint8_t *frames;
+    uint8_t frame_used[FRAMES_MAX];
+    uint32_t frames_out;
+    uint32_t frames_peak;
+    uint32_t frames_limit;
+    uint32_t alloc_calls;
+    uint32_t alloc_fails_at; /* 0: never; else from this call on */
+    uint32_t loads;
+    uint32_t load_fails_at; /* 0: never; else this call fails with load_error */
+    int load_error;
+    struct gn_shadow_slot slot[SLOTS_MAX]; /* by the id that the library gave; size 0: none */
+    void *slot_mem[SLOTS_MAX];
+    uint64_t root_hpa[ROOTS_MAX];
+    struct gn_shadow_root_key root_key[ROOTS_MAX];
+    struct cached tlb[TLB_SIZE];
+    struct cached way[WAYS_SIZE];
+    uint32_t invalidated_ranges;
+    uint32_t invalidated_all;
+    uint32_t roots_gone;
+    uint64_t last_cookie_gone;
+    uint8_t table_page[RAM_BYTES >> GN_PAGE_SHIFT]; /* as the table_page op says */
+    uint32_t table_pages_outside;                   /* the same, above RAM_BYTES */
+    int markers;                                    /* absent_encode says something */
+    uint32_t markers_seen;
+    struct {
+        uint64_t gpa;
+        uint64_t length;
+    } log[LOG_MAX]; /* writes through traced mappings and by devices since the last drain */
+    uint32_t logged;
+    struct {
+        uint64_t gpa;
+        uint64_t value;
+    } old[OLD_MAX]; /* words overwritten since the last coherence point */
+    uint32_t olds;
+    uint64_t swaps[2 * SWAPS_MAX]; /* A and D updates: address, value */
+    uint32_t swap_count;
+    uint64_t next_table; /* bump allocator of guest tables */
+    void (*on_table_page)(struct machine *m, uint64_t page);
+    uint32_t panics;
+};
+
+/* ---- Guest memory ------------------------------------------------------------------------- */
+
+static inline uint64_t *ram_word(struct machine *m, uint64_t gpa)
+{
+    return gpa < RAM_BYTES ? &m->ram[gpa / 8] : NULL;
+}
+
+static inline int machine_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
+{
+    struct machine *m = ctx;
+
+    assert_int_equal(bytes, 8);
+    assert_int_equal(gpa.v & 7, 0);
+    m->loads++;
+    if (m->load_fails_at && m->loads == m->load_fails_at)
+        return m->load_error;
+    if (gpa.v >= RAM_BYTES)
+        return -GN_ERR_FAULT;
+    *ret_value = *ram_word(m, gpa.v);
+    return 0;
+}
+
+static inline int machine_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected,
+                                  uint64_t desired)
+{
+    struct machine *m = ctx;
+
+    assert_int_equal(bytes, 8);
+    if (gpa.v >= RAM_BYTES)
+        return -GN_ERR_FAULT;
+    if (*ram_word(m, gpa.v) != expected)
+        return -GN_ERR_AGAIN;
+    *ram_word(m, gpa.v) = desired;
+    if (m->swap_count < SWAPS_MAX) {
+        m->swaps[2 * m->swap_count] = gpa.v;
+        m->swaps[2 * m->swap_count + 1] = desired;
+    }
+    m->swap_count++;
+    return 0;
+}
+
+static const struct gn_paging_ops machine_guest_ops = {GN_PAGING_OPS_INIT, .load = machine_load,
+                                                       .cmpxchg = machine_cmpxchg};
+
+/* The same for the oracle: nothing is stored, what would be is remembered. */
+struct scratch {
+    struct machine *m;
+    uint64_t swaps[2 * SWAPS_MAX];
+    uint32_t swap_count;
+};
+
+static inline uint64_t scratch_word(const struct scratch *s, uint64_t gpa)
+{
+    for (uint32_t i = s->swap_count; i-- > 0;)
+        if (s->swaps[2 * i] == gpa)
+            return s->swaps[2 * i + 1];
+    return *ram_word(s->m, gpa);
+}
+
+static inline int scratch_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
+{
+    (void)bytes;
+    if (gpa.v >= RAM_BYTES)
+        return -GN_ERR_FAULT;
+    *ret_value = scratch_word(ctx, gpa.v);
+    return 0;
+}
+
+static inline int scratch_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected,
+                                  uint64_t desired)
+{
+    struct scratch *s = ctx;
+
+    (void)bytes;
+    if (scratch_word(s, gpa.v) != expected)
+        return -GN_ERR_AGAIN;
+    assert_true(s->swap_count < SWAPS_MAX);
+    s->swaps[2 * s->swap_count] = gpa.v;
+    s->swaps[2 * s->swap_count++ + 1] = desired;
+    return 0;
+}
+
+static const struct gn_paging_ops scratch_ops = {GN_PAGING_OPS_INIT, .load = scratch_load,
+                                                 .cmpxchg = scratch_cmpxchg};
+
+/* A store to memory as such: nobody is told, but the oracle remembers what was there. */
+static inline void ram_store(struct machine *m, uint64_t gpa, const void *bytes, uint64_t length)
+{
+    for (uint64_t at = gpa & ~(uint64_t)7; at < gpa + length; at += 8) {
+        assert_true(m->olds < OLD_MAX);
+        m->old[m->olds].gpa = at;
+        m->old[m->olds++].value = *ram_word(m, at);
+    }
+    memcpy((uint8_t *)m->ram + gpa, bytes, length);
+}
+
+static inline void ram_store8(struct machine *m, uint64_t gpa, uint64_t value)
+{
+    ram_store(m, gpa, &value, 8);
+}
+
+/* ---- Frames ------------------------------------------------------------------------------- */
+
+static inline uint64_t *frame_at(struct machine *m, uint64_t hpa)
+{
+    uint64_t i = (hpa - FRAME_HPA) >> GN_PAGE_SHIFT;
+
+    assert_true(hpa >= FRAME_HPA && i < FRAMES_MAX && m->frame_used[i]);
+    return (uint64_t *)(m->frames + i * GN_PAGE_SIZE);
+}
+
+static inline int machine_frame_alloc(void *ctx, gn_hpa_t *ret_hpa, void **ret_frame)
+{
+    struct machine *m = ctx;
+
+    m->alloc_calls++;
+    if ((m->alloc_fails_at && m->alloc_calls >= m->alloc_fails_at) ||
+        m->frames_out >= m->frames_limit)
+        return -GN_ERR_NOMEM;
+    for (uint32_t i = 0; i < FRAMES_MAX; i++) {
+        if (m->frame_used[i])
+            continue;
+        m->frame_used[i] = 1;
+        m->frames_out++;
+        m->frames_peak = m->frames_out > m->frames_peak ? m->frames_out : m->frames_peak;
+        *ret_hpa = gn_hpa(FRAME_HPA + i * GN_PAGE_SIZE);
+        *ret_frame = m->frames + i * GN_PAGE_SIZE;
+        memset(*ret_frame, 0xa5, GN_PAGE_SIZE); /* contents are unspecified */
+        return 0;
+    }
+    return -GN_ERR_NOMEM;
+}
+
+/* "No MMU entry leads to it any more": neither a way in the TLB nor a loaded root. */
+static inline void machine_frame_free(void *ctx, gn_hpa_t hpa, void *frame)
+{
+    struct machine *m = ctx;
+    uint32_t i = (uint32_t)((hpa.v - FRAME_HPA) >> GN_PAGE_SHIFT);
+
+    assert_ptr_equal(frame, frame_at(m, hpa.v));
+    for (uint32_t w = 0; w < WAYS_SIZE; w++)
+        assert_false(m->way[w].valid && m->way[w].hpa == hpa.v);
+    for (uint32_t r = 0; r < ROOTS_MAX; r++)
+        assert_true(m->root_hpa[r] != hpa.v);
+    memset(frame, 0x5a, GN_PAGE_SIZE);
+    m->frame_used[i] = 0;
+    m->frames_out--;
+}
+
+/* ---- The TLB ------------------------------------------------------------------------------ */
+
+static inline uint64_t span_of(uint32_t level)
+{
+    return (uint64_t)1 << (GN_PAGE_SHIFT + 9 * level);
+}
+
+static inline void forget(struct cached *c, uint32_t count, uint32_t root, uint64_t gva,
+                          uint64_t length)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t first = c[i].gva;
+        uint64_t last = first + (span_of(c[i].level) - 1);
+
+        if (c[i].valid && (root == GN_SHADOW_ROOT_ANY || root == c[i].root) &&
+            first <= gva + (length - 1) && gva <= last)
+            c[i].valid = 0;
+    }
+}
+
+static inline void machine_invalidate_range(void *ctx, uint32_t root, gn_gva_t gva, uint64_t length)
+{
+    struct machine *m = ctx;
+
+    assert_true(root == GN_SHADOW_ROOT_ANY || root < ROOTS_MAX);
+    assert_true(length && !((gva.v | length) & GN_PAGE_MASK));
+    m->invalidated_ranges++;
+    forget(m->tlb, TLB_SIZE, root, gva.v, length);
+    forget(m->way, WAYS_SIZE, root, gva.v, length);
+}
+
+static inline void machine_invalidate_all(void *ctx)
+{
+    struct machine *m = ctx;
+
+    m->invalidated_all++;
+    memset(m->tlb, 0, sizeof m->tlb);
+    memset(m->way, 0, sizeof m->way);
+}
+
+static inline void machine_root_gone(void *ctx, uint32_t root, uint64_t cookie)
+{
+    struct machine *m = ctx;
+
+    assert_true(root < ROOTS_MAX && m->root_hpa[root] != 0);
+    m->roots_gone++;
+    m->last_cookie_gone = cookie;
+    m->root_hpa[root] = 0;
+    forget(m->tlb, TLB_SIZE, root, 0, UINT64_MAX);
+    forget(m->way, WAYS_SIZE, root, 0, UINT64_MAX);
+}
+
+/* A marker: address, then 5 bits (level, or permissions), 1, kind, 0. */
+static inline uint32_t marker_permissions(uint32_t permissions)
+{
+    return (permissions & GN_PAGING_RWXU) | (permissions & GN_PAGING_D ? MARKER_D : 0);
+}
+
+static inline uint64_t machine_absent_encode(void *ctx, const struct gn_shadow_absent *absent)
+{
+    struct machine *m = ctx;
+    int mmio = absent->kind == GN_SHADOW_ABSENT_MMIO;
+
+    assert_int_equal(absent->size, sizeof *absent);
+    assert_true(mmio || absent->kind == GN_SHADOW_ABSENT_GUEST);
+    if (!m->markers)
+        return 0;
+    return (mmio ? absent->gpa.v : absent->entry.v) << 8 |
+           (uint64_t)(mmio ? marker_permissions(absent->permissions) : absent->level) << 3 | 4 |
+           (mmio ? 2 : 0);
+}
+
+static inline void machine_table_page(void *ctx, gn_gpa_t page, uint32_t traced)
+{
+    struct machine *m = ctx;
+
+    assert_int_equal(page.v & GN_PAGE_MASK, 0);
+    if (page.v < RAM_BYTES) {
+        assert_int_equal(m->table_page[page.v >> GN_PAGE_SHIFT], !traced);
+        m->table_page[page.v >> GN_PAGE_SHIFT] = (uint8_t)traced;
+    } else {
+        m->table_pages_outside += traced ? 1 : UINT32_MAX;
+    }
+    if (traced && m->on_table_page)
+        m->on_table_page(m, page.v);
+}
+
+static inline void machine_panic(void *ctx, const char *what)
+{
+    struct machine *m = ctx;
+
+    m->panics++;
+    fail_msg("panic: %s", what);
+}
+
+/* ---- Life cycle --------------------------------------------------------------------------- */
+
+static const struct gn_shadow_ops machine_ops = {
+    GN_SHADOW_OPS_INIT,
+    .guest = &machine_guest_ops,
+    .frame_alloc = machine_frame_alloc,
+    .frame_free = machine_frame_free,
+    .invalidate_range = machine_invalidate_range,
+    .invalidate_all = machine_invalidate_all,
+    .root_gone = machine_root_gone,
+    .absent_encode = machine_absent_encode,
+    .table_page = machine_table_page,
+    .panic = machine_panic,
+};
+
+static inline uint32_t slot_add(struct machine *m, uint32_t kind, uint64_t gpa, uint64_t length,
+                                uint64_t hpa)
+{
+    struct gn_shadow_slot slot = {GN_SHADOW_SLOT_INIT, .kind = kind, .gpa = gn_gpa(gpa),
+                                  .length = length, .hpa = gn_hpa(hpa)};
+    size_t bytes = kind == GN_SHADOW_SLOT_MMIO ? 0 : gn_shadow_slot_size(length);
+    void *mem = bytes ? malloc(bytes) : NULL;
+    uint32_t id = UINT32_MAX;
+
+    assert_int_equal(gn_shadow_slot_add(m->sh, &slot, mem, bytes, &id), 0);
+    assert_true(id < SLOTS_MAX && !m->slot[id].size);
+    m->slot[id] = slot;
+    m->slot_mem[id] = mem;
+    return id;
+}
+
+static inline void slot_remove(struct machine *m, uint32_t id)
+{
+    assert_int_equal(gn_shadow_slot_remove(m->sh, id), 0);
+    if (m->slot_mem[id])
+        memset(m->slot_mem[id], 0x5a, gn_shadow_slot_size(m->slot[id].length));
+    free(m->slot_mem[id]);
+    m->slot_mem[id] = NULL;
+    m->slot[id].size = 0;
+}
+
+static inline struct gn_shadow_params machine_params(uint32_t format, uint32_t policy,
+                                                     uint32_t tables)
+{
+    return (struct gn_shadow_params){
+        GN_SHADOW_PARAMS_INIT, .format = format,   .policy = policy,    .tables = tables,
+        .roots = ROOTS_MAX,    .slots = SLOTS_MAX, .ops = &machine_ops,
+    };
+}
+
+/* A machine with RAM at GPA 0, all of it backed. */
+static inline struct machine *machine_new_params(struct gn_shadow_params params)
+{
+    struct machine *m = calloc(1, sizeof *m);
+    size_t size = gn_shadow_size(&params);
+
+    m->format = params.format;
+    m->policy = params.policy;
+    m->controls = ALL_CONTROLS;
+    m->frames_limit = FRAMES_MAX;
+    m->ram = calloc(1, RAM_BYTES);
+    m->frames = aligned_alloc(GN_PAGE_SIZE, FRAMES_MAX * GN_PAGE_SIZE);
+    m->mem = aligned_alloc(gn_shadow_align(), (size + 63) & ~(size_t)63);
+    memset(m->mem, 0xcc, size);
+    params.ops_ctx = m;
+    assert_int_equal(gn_paging_geometry(params.format, &m->geometry), 0);
+    assert_int_equal(gn_shadow_init(m->mem, size, &params, &m->sh), 0);
+    slot_add(m, GN_SHADOW_SLOT_RAM, 0, RAM_BYTES, RAM_HPA);
+    m->next_table = 0x1000;
+    return m;
+}
+
+static inline struct machine *machine_new(uint32_t format, uint32_t policy)
+{
+    return machine_new_params(machine_params(format, policy, 256));
+}
+
+static inline void machine_free(struct machine *m)
+{
+    uint32_t cached = 0;
+
+    for (uint32_t i = 0; i < ROOTS_MAX; i++)
+        cached += m->root_hpa[i] != 0;
+    m->roots_gone = 0;
+    gn_shadow_fini(m->sh);
+    assert_int_equal(m->roots_gone, cached);
+    assert_int_equal(m->frames_out, 0);
+    assert_int_equal(m->panics, 0);
+    for (uint32_t i = 0; i < sizeof m->table_page; i++)
+        assert_int_equal(m->table_page[i], 0);
+    assert_int_equal(m->table_pages_outside, 0);
+    for (uint32_t i = 0; i < SLOTS_MAX; i++)
+        free(m->slot_mem[i]);
+    free(m->mem);
+    free(m->frames);
+    free(m->ram);
+    free(m);
+}
+
+static inline struct gn_shadow_root_key root_key(const struct machine *m, uint64_t table)
+{
+    return (struct gn_shadow_root_key){GN_SHADOW_ROOT_KEY_INIT, .format = m->format,
+                                       .table = gn_gpa(table), .controls = m->controls};
+}
+
+static inline int root_try(struct machine *m, struct gn_shadow_root_key key, uint32_t *ret_id)
+{
+    struct gn_shadow_root root;
+    int rc = gn_shadow_root_get(m->sh, &key, &root);
+
+    if (rc)
+        return rc;
+    assert_true(root.id < ROOTS_MAX && root.cookie != 0 && root.reserved == 0);
+    (void)frame_at(m, root.hpa.v);
+    m->root_hpa[root.id] = root.hpa.v;
+    m->root_key[root.id] = key;
+    *ret_id = root.id;
+    return 0;
+}
+
+static inline uint32_t root_get(struct machine *m, uint64_t table)
+{
+    uint32_t id = UINT32_MAX;
+
+    assert_int_equal(root_try(m, root_key(m, table), &id), 0);
+    return id;
+}
+
+#endif /* GN_TEST_MACHINE_H */

@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef GN_TEST_MMU_H
+#define GN_TEST_MMU_H
+
+/* The machine's MMU, what the guest's tables say, and accesses that are judged by it. */
+
+#include "machine.h"
+
+#define COMPLETED 100u /* besides GN_SHADOW_...: the MMU needed nobody */
+
+/* ---- What the guest's tables say, now or since the last coherence point ---------------------- */
+
+/* Where a walk may have ended. */
+struct view {
+    uint32_t kind; /* GN_PAGING_ENTRY_... of the entry that ended it */
+    uint32_t level;
+    uint32_t permissions; /* of all levels; A and D of the leaf */
+    int tables_accessed;  /* x86: every table entry passed has A */
+    uint64_t entry;       /* where the entry lies */
+    uint64_t gpa;
+};
+
+struct viewer {
+    struct machine *m;
+    const struct gn_shadow_root_key *key;
+    struct gn_paging_context context;
+    uint64_t gva;
+    int (*match)(const struct viewer *v, const struct view *view);
+    const void *wanted;
+};
+
+static inline int is_x86(uint32_t format)
+{
+    return format == GN_PAGING_X86_4LEVEL || format == GN_PAGING_X86_5LEVEL;
+}
+
+static inline int view_from(const struct viewer *v, uint64_t table, uint32_t level,
+                            uint32_t inherited, int accessed);
+
+static inline int view_value(const struct viewer *v, struct view view, uint64_t value,
+                             uint32_t inherited)
+{
+    uint32_t hands_down = v->m->geometry.inherited;
+    struct gn_paging_entry e;
+
+    assert_int_equal(gn_paging_entry_decode(&v->context, view.level, value, &e), 0);
+    if (e.kind == GN_PAGING_ENTRY_TABLE) {
+        int accessed =
+            view.tables_accessed && (!is_x86(v->context.format) || e.permissions & GN_PAGING_A);
+
+        return view_from(v, e.address, view.level - 1, inherited & (e.permissions | ~hands_down),
+                         accessed);
+    }
+    view.kind = e.kind;
+    view.permissions = e.permissions & (inherited | ~GN_PAGING_RWXU);
+    view.gpa = e.address | (v->gva & (span_of(view.level) - 1));
+    return v->match(v, &view);
+}
+
+static inline int view_from(const struct viewer *v, uint64_t table, uint32_t level,
+                            uint32_t inherited, int accessed)
+{
+    struct machine *m = v->m;
+    uint64_t entry = table + (v->gva >> (GN_PAGE_SHIFT + 9 * level) & 511) * 8;
+    struct view view = {.level = level, .entry = entry, .tables_accessed = accessed};
+
+    if (entry >= RAM_BYTES)
+        return 0;
+    if (view_value(v, view, *ram_word(m, entry), inherited))
+        return 1;
+    for (uint32_t i = 0; i < m->olds; i++)
+        if (m->old[i].gpa == entry && view_value(v, view, m->old[i].value, inherited))
+            return 1;
+    return 0;
+}
+
+/* Is there a state of the tables since the last coherence point in which a walk matches? */
+static inline int view_any(struct machine *m, uint32_t root, uint64_t gva,
+                           int (*match)(const struct viewer *, const struct view *),
+                           const void *wanted)
+{
+    const struct gn_shadow_root_key *key = &m->root_key[root];
+    struct viewer v = {
+        .m = m,
+        .key = key,
+        .gva = gva,
+        .match = match,
+        .wanted = wanted,
+        .context = {GN_PAGING_CONTEXT_INIT, .format = key->format, .root = key->table,
+                    .controls = m->controls, .phys_bits = key->phys_bits},
+    };
+
+    if (key->format == GN_PAGING_BARE) {
+        struct view view = {.kind = GN_PAGING_ENTRY_LEAF,
+                            .gpa = gva,
+                            .tables_accessed = 1,
+                            .permissions = GN_PAGING_RWXU | AD};
+
+        return match(&v, &view);
+    }
+    return view_from(&v, key->table.v, m->geometry.levels - 1, GN_PAGING_RWXU, 1);
+}
+
+static inline const struct gn_shadow_slot *slot_of(const struct machine *m, uint64_t gpa)
+{
+    for (uint32_t i = 0; i < SLOTS_MAX; i++)
+        if (m->slot[i].size && gpa - m->slot[i].gpa.v < m->slot[i].length)
+            return &m->slot[i];
+    return NULL;
+}
+
+static inline const struct gn_shadow_slot *slot_of_hpa(const struct machine *m, uint64_t hpa)
+{
+    for (uint32_t i = 0; i < SLOTS_MAX; i++)
+        if (m->slot[i].size && m->slot[i].kind != GN_SHADOW_SLOT_MMIO &&
+            hpa - m->slot[i].hpa.v < m->slot[i].length)
+            return &m->slot[i];
+    return NULL;
+}
+
+/* ---- The MMU ----------------------------------------------------------------------------------
+ */
+
+static inline struct gn_paging_context shadow_context(const struct machine *m)
+{
+    return (struct gn_paging_context){GN_PAGING_CONTEXT_INIT, .format = m->format,
+                                      .controls = ALL_CONTROLS};
+}
+
+static inline struct cached *cache_line(struct cached *c, uint32_t count, uint32_t root,
+                                        uint64_t gva, uint32_t level)
+{
+    uint64_t page = gva >> (GN_PAGE_SHIFT + 9 * level);
+
+    return &c[((page ^ page >> 9 ^ page >> 18 ^ page >> 27) * 0x9e3779b1u + root * 0x85ebca6bu +
+               level * 77) %
+              count];
+}
+
+static inline struct cached *cache_find(struct cached *c, uint32_t count, uint32_t root,
+                                        uint64_t gva, uint32_t level)
+{
+    struct cached *line = cache_line(c, count, root, gva, level);
+
+    return line->valid && line->root == root && line->level == level &&
+                   line->gva == (gva & ~(span_of(level) - 1))
+               ? line
+               : NULL;
+}
+
+/* One step through the shadow tables. @return the kind of entry */
+static inline uint32_t mmu_step(struct machine *m, uint64_t table, uint32_t level, uint64_t gva,
+                                struct gn_paging_entry *e, uint64_t *ret_value)
+{
+    struct gn_paging_context c = shadow_context(m);
+    uint64_t value = frame_at(m, table)[gva >> (GN_PAGE_SHIFT + 9 * level) & 511];
+
+    assert_int_equal(gn_paging_entry_decode(&c, level, value, e), 0);
+    assert_int_not_equal(e->kind, GN_PAGING_ENTRY_RESERVED);
+    if (e->kind == GN_PAGING_ENTRY_TABLE && is_x86(m->format))
+        assert_int_equal(e->permissions & (USER | GN_PAGING_A), USER | GN_PAGING_A);
+    if (e->kind == GN_PAGING_ENTRY_LEAF) {
+        /* The MMU shall have nothing to set: the library would not see it. */
+        assert_true(e->permissions & GN_PAGING_A);
+        assert_true(!(e->permissions & GN_PAGING_W) || e->permissions & GN_PAGING_D);
+    }
+    *ret_value = value;
+    return e->kind;
+}
+
+static inline int canonical(const struct machine *m, uint64_t gva)
+{
+    uint32_t sign = 64 - m->geometry.va_bits;
+
+    return (uint64_t)((int64_t)(gva << sign) >> sign) == gva;
+}
+
+/* Translates as hardware may: the stale first, and everything is kept. NULL: absent, see marker. */
+static inline struct cached *mmu_translate(struct machine *m, uint32_t root, uint64_t gva,
+                                           uint64_t *ret_marker, uint32_t *ret_level)
+{
+    struct cached *line = cache_find(m->tlb, TLB_SIZE, root, gva, 0);
+    uint32_t level = m->geometry.levels - 1;
+    uint64_t table = m->root_hpa[root];
+    struct gn_paging_entry e = {0};
+
+    *ret_marker = 0;
+    *ret_level = 0;
+    if (line || !canonical(m, gva))
+        return line;
+    for (uint32_t l = 1; l < m->geometry.levels; l++) {
+        struct cached *way = cache_find(m->way, WAYS_SIZE, root, gva, l);
+
+        if (way) {
+            table = way->hpa;
+            level = l - 1;
+            break;
+        }
+    }
+    while (mmu_step(m, table, level, gva, &e, ret_marker) == GN_PAGING_ENTRY_TABLE) {
+        *cache_line(m->way, WAYS_SIZE, root, gva, level) =
+            (struct cached){.gva = gva & ~(span_of(level) - 1),
+                            .hpa = e.address,
+                            .root = root,
+                            .level = level,
+                            .valid = 1};
+        table = e.address;
+        level--;
+    }
+    *ret_level = level;
+    if (e.kind != GN_PAGING_ENTRY_LEAF)
+        return NULL;
+    *ret_marker = 0;
+    line = cache_line(m->tlb, TLB_SIZE, root, gva, 0);
+    *line = (struct cached){.gva = gva & ~GN_PAGE_MASK,
+                            .root = root,
+                            .valid = 1,
+                            .hpa = e.address | (gva & (span_of(level) - 1) & ~GN_PAGE_MASK),
+                            .permissions = e.permissions};
+    return line;
+}
+
+/* The same without any cache, for questions. @return the leaf's level, or UINT32_MAX */
+static inline uint32_t spt_leaf(struct machine *m, uint32_t root, uint64_t gva,
+                                struct gn_paging_entry *ret_e, uint64_t *ret_value)
+{
+    uint64_t table = m->root_hpa[root];
+    uint32_t level = m->geometry.levels - 1;
+
+    while (mmu_step(m, table, level, gva, ret_e, ret_value) == GN_PAGING_ENTRY_TABLE) {
+        table = ret_e->address;
+        level--;
+    }
+    return ret_e->kind == GN_PAGING_ENTRY_LEAF ? level : UINT32_MAX;
+}
+
+/* "What the MMU caches is what the SPT says or less", of every line of the TLB. */
+static inline void tlb_is_within_the_spt(struct machine *m)
+{
+    for (uint32_t i = 0; i < TLB_SIZE; i++) {
+        const struct cached *c = &m->tlb[i];
+        struct gn_paging_entry e;
+        uint64_t value;
+        uint32_t level;
+
+        if (!c->valid)
+            continue;
+        level = spt_leaf(m, c->root, c->gva, &e, &value);
+        assert_int_not_equal(level, UINT32_MAX);
+        assert_int_equal(e.address | (c->gva & (span_of(level) - 1)), c->hpa);
+        assert_int_equal(c->permissions & GN_PAGING_RWXU & ~e.permissions, 0);
+        assert_int_equal((c->permissions ^ e.permissions) & GN_PAGING_U, 0);
+        if (c->permissions & GN_PAGING_W)
+            assert_int_equal(e.permissions & GN_SHADOW_TRACED & ~c->permissions, 0);
+    }
+    for (uint32_t i = 0; i < WAYS_SIZE; i++) {
+        const struct cached *w = &m->way[i];
+        uint64_t table = w->valid ? m->root_hpa[w->root] : 0;
+        struct gn_paging_entry e;
+        uint64_t value;
+
+        for (uint32_t level = m->geometry.levels; w->valid && level-- > w->level;) {
+            assert_int_equal(mmu_step(m, table, level, w->gva, &e, &value), GN_PAGING_ENTRY_TABLE);
+            table = e.address;
+        }
+        assert_true(!w->valid || table == w->hpa);
+    }
+}
+
+/* ---- Judging ------------------------------------------------------------------------------------
+ */
+
+struct claim {
+    uint64_t hpa; /* of the page */
+    uint32_t access;
+    uint32_t permissions; /* of the TLB entry */
+};
+
+/* An access completed: is there a walk that allows it, leads there and has left its A and D? */
+static inline int match_completed(const struct viewer *v, const struct view *view)
+{
+    const struct claim *c = v->wanted;
+    const struct gn_shadow_slot *slot = slot_of(v->m, view->gpa);
+    int write = (c->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE;
+
+    if (view->kind != GN_PAGING_ENTRY_LEAF || !view->tables_accessed || !slot ||
+        slot->kind == GN_SHADOW_SLOT_MMIO || !(view->permissions & GN_PAGING_A))
+        return 0;
+    if (write && (!(view->permissions & GN_PAGING_D) || slot->kind == GN_SHADOW_SLOT_ROM))
+        return 0;
+    if (v->key->format != GN_PAGING_BARE &&
+        !gn_paging_allows(&v->context, view->permissions & GN_PAGING_RWXU, c->access))
+        return 0;
+    return slot->hpa.v + (view->gpa & ~GN_PAGE_MASK) - slot->gpa.v == c->hpa;
+}
+
+/* A TLB entry: is there a walk that allows all that it allows? */
+static inline int match_line(const struct viewer *v, const struct view *view)
+{
+    const struct claim *c = v->wanted;
+    uint32_t allowed = view->permissions & GN_PAGING_RWXU;
+    const struct gn_shadow_slot *slot = slot_of(v->m, view->gpa);
+
+    if (view->kind != GN_PAGING_ENTRY_LEAF || !view->tables_accessed || !slot ||
+        slot->kind == GN_SHADOW_SLOT_MMIO || !(view->permissions & GN_PAGING_A))
+        return 0;
+    if (!(view->permissions & GN_PAGING_D) || slot->kind == GN_SHADOW_SLOT_ROM)
+        allowed &= ~GN_PAGING_W;
+    return slot->hpa.v + (view->gpa & ~GN_PAGE_MASK) - slot->gpa.v == c->hpa &&
+           !(c->permissions & GN_PAGING_RWXU & ~allowed) &&
+           (v->key->format == GN_PAGING_BARE ||
+            !((c->permissions ^ view->permissions) & GN_PAGING_U));
+}
+
+static inline int match_absent(const struct viewer *v, const struct view *view)
+{
+    uint64_t marker = *(const uint64_t *)v->wanted;
+
+    return view->kind == GN_PAGING_ENTRY_ABSENT && view->entry == marker >> 8 &&
+           view->level == (marker >> 3 & 31);
+}
+
+/* Another way to the same entry may have set D since: then the marker says less than is so. */
+static inline int match_mmio(const struct viewer *v, const struct view *view)
+{
+    uint64_t marker = *(const uint64_t *)v->wanted;
+    const struct gn_shadow_slot *slot = slot_of(v->m, view->gpa);
+    uint32_t differs = marker_permissions(view->permissions) ^ (marker >> 3 & 31);
+
+    return view->kind == GN_PAGING_ENTRY_LEAF && slot && slot->kind == GN_SHADOW_SLOT_MMIO &&
+           view->tables_accessed && view->permissions & GN_PAGING_A &&
+           (view->gpa & ~GN_PAGE_MASK) == marker >> 8 &&
+           (!differs || (differs == MARKER_D && view->permissions & GN_PAGING_D));
+}
+
+static inline void judge_marker(struct machine *m, uint32_t root, uint64_t gva, uint64_t marker)
+{
+    assert_true(marker & 4 && !(marker & 1));
+    m->markers_seen++;
+    assert_true(view_any(m, root, gva, marker & 2 ? match_mmio : match_absent, &marker));
+}
+
+/* Everything the TLB holds agrees with the tables: at a coherence point, with those of now. */
+static inline void tlb_is_within_the_guest(struct machine *m)
+{
+    for (uint32_t i = 0; i < TLB_SIZE; i++) {
+        const struct cached *c = &m->tlb[i];
+        struct claim claim = {.hpa = c->hpa, .permissions = c->permissions};
+
+        if (c->valid)
+            assert_true(view_any(m, c->root, c->gva, match_line, &claim));
+    }
+}
+
+/* ---- Accesses
+ * ------------------------------------------------------------------------------------- */
+
+struct result {
+    uint32_t outcome; /* COMPLETED or GN_SHADOW_... */
+    uint32_t traced;  /* COMPLETED: the mapping has the mark */
+    uint64_t gpa;
+    struct gn_shadow_answer answer; /* the last, if there was one */
+    uint32_t answers;
+};
+
+static inline int mmu_allows(const struct machine *m, uint32_t permissions, uint32_t access)
+{
+    struct gn_paging_context c = shadow_context(m);
+
+    c.controls = m->controls;
+    return gn_paging_allows(&c, permissions, access);
+}
+
+static inline int shadow_fault(struct machine *m, uint32_t root, uint64_t gva, uint32_t access,
+                               struct gn_shadow_answer *ret_answer)
+{
+    struct gn_shadow_access a = {GN_SHADOW_ACCESS_INIT, .root = root, .gva = gn_gva(gva),
+                                 .access = access, .controls = m->controls};
+
+    return gn_shadow_fault(m->sh, &a, ret_answer);
+}
+
+static inline void judge_answer(struct machine *m, const struct gn_paging_walk *w, uint32_t access,
+                                const struct gn_shadow_answer *a)
+{
+    const struct gn_shadow_slot *slot = slot_of(m, w->gpa.v);
+    int write = (access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE;
+    uint32_t expected = GN_SHADOW_FILLED;
+
+    assert_int_equal(a->reserved, 0);
+    if (w->outcome != GN_PAGING_TRANSLATED) {
+        assert_int_equal(a->outcome, GN_SHADOW_GUEST_FAULT);
+        assert_int_equal(a->fault, w->outcome);
+        assert_int_equal(a->code, w->code);
+        assert_int_equal(a->level, w->level);
+        return;
+    }
+    if (!slot)
+        expected = GN_SHADOW_HOLE;
+    else if (slot->kind == GN_SHADOW_SLOT_MMIO)
+        expected = GN_SHADOW_MMIO;
+    else if (write && slot->kind == GN_SHADOW_SLOT_ROM)
+        expected = GN_SHADOW_ROM_WRITE;
+    else if (write && m->policy == GN_SHADOW_POLICY_TRAP && gn_shadow_is_table(m->sh, w->gpa))
+        expected = GN_SHADOW_TRAPPED;
+    assert_int_equal(a->outcome, expected);
+    assert_int_equal(a->gpa.v, w->gpa.v);
+    assert_int_equal(a->permissions, w->permissions & (GN_PAGING_RWXU | GN_PAGING_D));
+}
+
+/* Asks the library, and checks its answer and the A and D that it set against the walk of now. */
+static inline void mmu_fault(struct machine *m, uint32_t root, uint64_t gva, uint32_t access,
+                             struct gn_shadow_answer *ret_answer)
+{
+    const struct gn_shadow_root_key *key = &m->root_key[root];
+    struct gn_paging_context c = {GN_PAGING_CONTEXT_INIT, .format = key->format, .root = key->table,
+                                  .controls = m->controls, .phys_bits = key->phys_bits};
+    struct scratch s = {.m = m};
+    struct gn_paging_walk w;
+
+    assert_int_equal(gn_paging_walk(&c, &scratch_ops, &s, gn_gva(gva), access, &w), 0);
+    m->swap_count = 0;
+    assert_int_equal(shadow_fault(m, root, gva, access, ret_answer), 0);
+    judge_answer(m, &w, access, ret_answer);
+    assert_int_equal(m->swap_count, s.swap_count);
+    assert_memory_equal(m->swaps, s.swaps, 2 * s.swap_count * sizeof s.swaps[0]);
+}
+
+/* The MMU completed a write: has it been told to record those to tables? */
+static inline void judge_write(struct machine *m, uint64_t gpa, uint32_t traced)
+{
+    if (!gn_shadow_is_table(m->sh, gn_gpa(gpa)))
+        return;
+    assert_int_equal(m->policy, GN_SHADOW_POLICY_TRACED);
+    assert_true(traced);
+}
+
+static inline struct result access_at(struct machine *m, uint32_t root, uint64_t gva,
+                                      uint32_t access)
+{
+    struct result r = {0};
+
+    for (;;) {
+        uint64_t marker;
+        uint32_t level;
+        const struct cached *line = mmu_translate(m, root, gva, &marker, &level);
+
+        if (line && mmu_allows(m, line->permissions, access)) {
+            struct claim claim = {.hpa = line->hpa, .access = access};
+            const struct gn_shadow_slot *slot = slot_of_hpa(m, line->hpa);
+
+            assert_true(view_any(m, root, gva, match_completed, &claim));
+            r.outcome = COMPLETED;
+            r.traced = line->permissions & GN_SHADOW_TRACED;
+            r.gpa = line->hpa - slot->hpa.v + slot->gpa.v + (gva & GN_PAGE_MASK);
+            if ((access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE)
+                judge_write(m, r.gpa, r.traced);
+            return r;
+        }
+        if (marker)
+            judge_marker(m, root, gva, marker);
+        /* After FILLED, the MMU succeeds: a second fault of one access is a broken promise. */
+        assert_int_equal(r.answers, 0);
+        mmu_fault(m, root, gva, access, &r.answer);
+        r.answers++;
+        r.outcome = r.answer.outcome;
+        r.gpa = r.answer.gpa.v;
+        if (r.outcome != GN_SHADOW_FILLED)
+            return r;
+    }
+}
+
+/* ---- Writes and coherence
+ * ------------------------------------------------------------------------- */
+
+static inline void log_write(struct machine *m, uint64_t gpa, uint64_t length)
+{
+    assert_true(m->logged < LOG_MAX);
+    m->log[m->logged].gpa = gpa;
+    m->log[m->logged++].length = length;
+}
+
+static inline void audit_report(void *ctx, const struct gn_shadow_difference *d)
+{
+    (void)ctx;
+    print_error("audit: kind %u root %u level %u gva %llx entry %llx expected %llx\n", d->kind,
+                d->root, d->level, (unsigned long long)d->gva.v, (unsigned long long)d->entry,
+                (unsigned long long)d->expected.v);
+}
+
+static inline uint64_t audit(struct machine *m)
+{
+    uint64_t differences = UINT64_MAX;
+
+    assert_int_equal(
+        gn_shadow_audit(m->sh, GN_SHADOW_ROOT_ANY, audit_report, NULL, &differences, NULL), 0);
+    return differences;
+}
+
+/* The log is drained; from here on nothing stale may be seen. */
+static inline void coherence_point(struct machine *m)
+{
+    for (uint32_t i = 0; i < m->logged; i++)
+        assert_int_equal(gn_shadow_sync(m->sh, gn_gpa(m->log[i].gpa), m->log[i].length), 0);
+    m->logged = 0;
+    m->olds = 0;
+}
+
+static inline void coherence_check(struct machine *m)
+{
+    coherence_point(m);
+    assert_int_equal(audit(m), 0);
+    tlb_is_within_the_spt(m);
+    tlb_is_within_the_guest(m);
+}
+
+/*
+ * The guest stores bytes at an address, as the machine would: each page on its own, trapped,
+ * recorded or unknown. @return the outcome of the last page
+ */
+static inline uint32_t guest_store(struct machine *m, uint32_t root, uint64_t gva,
+                                   const void *bytes, uint64_t length)
+{
+    const uint8_t *from = bytes;
+    uint32_t outcome = COMPLETED;
+    uint32_t olds;
+
+    while (length) {
+        uint64_t here = GN_PAGE_SIZE - (gva & GN_PAGE_MASK);
+        struct result r = access_at(m, root, gva, GN_ACCESS_WRITE);
+
+        here = here < length ? here : length;
+        outcome = r.outcome;
+        olds = m->olds;
+        if ((outcome == COMPLETED || outcome == GN_SHADOW_TRAPPED) && r.gpa < RAM_BYTES)
+            ram_store(m, r.gpa, from, here);
+        if (outcome == GN_SHADOW_TRAPPED)
+            assert_int_equal(gn_shadow_sync(m->sh, gn_gpa(r.gpa), here), 0);
+        /* Only a recorded write leaves the shadow behind, until the log is drained. */
+        if (outcome == COMPLETED && r.traced)
+            log_write(m, r.gpa, here);
+        else
+            m->olds = olds;
+        gva += here;
+        from += here;
+        length -= here;
+    }
+    return outcome;
+}
+
+/* A device or the boot code writes an entry: told at once. */
+static inline void device_store8(struct machine *m, uint64_t gpa, uint64_t value)
+{
+    ram_store8(m, gpa, value);
+    m->olds--;
+    assert_int_equal(gn_shadow_sync(m->sh, gn_gpa(gpa), 8), 0);
+}
+
+/* ---- Building guest tables
+ * ------------------------------------------------------------------------ */
+
+static inline uint64_t encode(const struct machine *m, uint32_t level, uint32_t kind,
+                              uint64_t address, uint32_t permissions)
+{
+    struct gn_paging_entry e = {.kind = kind, .permissions = permissions, .address = address};
+    uint64_t value = 0;
+
+    assert_int_equal(gn_paging_entry_encode(m->format, level, &e, &value), 0);
+    return value;
+}
+
+static inline uint64_t leaf_value(const struct machine *m, uint32_t level, uint64_t gpa,
+                                  uint32_t permissions)
+{
+    return encode(m, level, GN_PAGING_ENTRY_LEAF, gpa, permissions);
+}
+
+static inline uint64_t table_value(const struct machine *m, uint64_t gpa)
+{
+    return encode(m, 1, GN_PAGING_ENTRY_TABLE, gpa, USER);
+}
+
+static inline uint64_t table_new(struct machine *m)
+{
+    uint64_t gpa = m->next_table;
+
+    m->next_table += GN_PAGE_SIZE;
+    assert_true(gpa < RAM_BYTES / 2);
+    return gpa;
+}
+
+/* Address of the guest entry at a level that translates gva; makes tables above it. */
+static inline uint64_t guest_entry(struct machine *m, uint64_t root, uint64_t gva, uint32_t level)
+{
+    struct gn_paging_context c = shadow_context(m);
+    uint64_t table = root;
+
+    for (uint32_t at = m->geometry.levels - 1;; at--) {
+        uint64_t entry = table + (gva >> (GN_PAGE_SHIFT + 9 * at) & 511) * 8;
+        struct gn_paging_entry e;
+
+        if (at == level)
+            return entry;
+        assert_int_equal(gn_paging_entry_decode(&c, at, *ram_word(m, entry), &e), 0);
+        if (e.kind != GN_PAGING_ENTRY_TABLE) {
+            e.address = table_new(m);
+            *ram_word(m, entry) = table_value(m, e.address);
+        }
+        table = e.address;
+    }
+}
+
+/* Maps a page while nobody looks. @return the address of its entry */
+static inline uint64_t guest_map(struct machine *m, uint64_t root, uint64_t gva, uint64_t gpa,
+                                 uint32_t level, uint32_t permissions)
+{
+    uint64_t entry = guest_entry(m, root, gva, level);
+
+    *ram_word(m, entry) = leaf_value(m, level, gpa, permissions);
+    return entry;
+}
+
+#endif /* GN_TEST_MMU_H */

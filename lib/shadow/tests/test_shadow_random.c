@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Long random runs against a walk of the guest's tables: edits of every form, accesses of every
+ * kind, coherence points, changes of slots, revocation, few tables, several roots.
+ *
+ * GN_TEST_SEED sets the seed, GN_TEST_OPS the operations of a configuration; GNOMON_SOAK runs
+ * thirty times as many.
+ */
+
+#include "mmu.h"
+
+#define OPS_DEFAULT 50000u
+#define OPS_SOAK    1500000u
+#define ROOT_PAGES  4u
+#define POOL_FIRST  32u /* page numbers: tables that the guest edits */
+#define POOL_PAGES  24u /* divisible by the levels below any root */
+#define DATA_FIRST  64u
+#define LINEAR      3u /* index in every root table of the map of all memory */
+#define HELD        4u
+#define RECENT      64u
+#define OLDS_MANY   16u
+
+struct run {
+    struct machine *m;
+    uint64_t random;
+    uint64_t root_page[ROOT_PAGES];
+    uint32_t held[HELD];     /* root ids */
+    uint32_t dynamic;        /* id of a slot that comes and goes, or UINT32_MAX */
+    uint64_t worked[RECENT]; /* addresses at which an access succeeded */
+    uint32_t completed;
+    uint32_t stored;
+    uint32_t filled;
+    uint32_t outcomes[8];
+};
+
+static uint64_t next(struct run *r)
+{
+    r->random ^= r->random >> 12;
+    r->random ^= r->random << 25;
+    r->random ^= r->random >> 27;
+    return r->random * 0x2545f4914f6cdd1dull >> 11;
+}
+
+static uint32_t below(struct run *r, uint32_t n)
+{
+    return (uint32_t)(next(r) % n);
+}
+
+/* ---- What the guest writes --------------------------------------------------------------------
+ */
+
+static uint32_t index_any(struct run *r)
+{
+    static const uint32_t few[] = {0, 1, 2, 511};
+
+    return below(r, 64) ? few[below(r, 4)] : below(r, 512);
+}
+
+static uint64_t gva_any(struct run *r)
+{
+    struct machine *m = r->m;
+    uint64_t gva = 0;
+    uint32_t sign = 64 - m->geometry.va_bits;
+
+    if (below(r, 200) == 0)
+        return next(r) << 11 ^ next(r);
+    for (uint32_t level = 0; level < m->geometry.levels; level++)
+        gva |= (uint64_t)index_any(r) << (GN_PAGE_SHIFT + 9 * level);
+    gva |= below(r, 4096);
+    return (uint64_t)((int64_t)(gva << sign) >> sign);
+}
+
+static uint64_t pool_page(struct run *r)
+{
+    return (uint64_t)(POOL_FIRST + below(r, POOL_PAGES)) << GN_PAGE_SHIFT;
+}
+
+/* Pages of tables, data, other RAM, a device, ROM, a slot that comes and goes, a hole. */
+static uint64_t page_any(struct run *r)
+{
+    switch (below(r, 10)) {
+    case 0:
+    case 1:
+    case 2: return pool_page(r);
+    case 3: return r->root_page[below(r, ROOT_PAGES)];
+    case 4: return ((uint64_t)4 << 20) + GN_PAGE_SIZE * below(r, 515);
+    case 5: return ((uint64_t)8 << 20) + GN_PAGE_SIZE * below(r, 18);
+    case 6: return ((uint64_t)10 << 20) + GN_PAGE_SIZE * below(r, 512);
+    case 7: return ((uint64_t)32 << 20) + GN_PAGE_SIZE * below(r, 512);
+    case 8: return (uint64_t)below(r, 1 << 14) << GN_PAGE_SHIFT;
+    default: return (uint64_t)(DATA_FIRST + below(r, 64)) << GN_PAGE_SHIFT;
+    }
+}
+
+static uint32_t permissions_any(struct run *r)
+{
+    static const uint32_t kinds[] = {
+        KERNEL,      USER,
+        USER,        KERNEL,
+        GN_PAGING_R, GN_PAGING_R | GN_PAGING_U,
+        GN_PAGING_X, KERNEL & ~GN_PAGING_X,
+    };
+
+    return kinds[below(r, 8)] | (below(r, 8) ? GN_PAGING_A : 0) | (below(r, 3) ? GN_PAGING_D : 0) |
+           (below(r, 4) ? 0 : GN_PAGING_G);
+}
+
+/* A page that serves as a table of this level, mostly: guests are orderly, mostly. */
+static uint64_t table_page(struct run *r, uint32_t level)
+{
+    uint32_t step = r->m->geometry.levels - 1;
+    uint64_t page = pool_page(r) >> GN_PAGE_SHIFT;
+
+    return (page - (page - POOL_FIRST) % step + level) << GN_PAGE_SHIFT;
+}
+
+/* Level of the table that a page usually is. */
+static uint32_t level_of(struct run *r, uint64_t page)
+{
+    uint32_t top = r->m->geometry.levels - 1;
+    uint64_t number = page >> GN_PAGE_SHIFT;
+
+    return number < POOL_FIRST ? top : (uint32_t)((number - POOL_FIRST) % top);
+}
+
+static uint64_t table_any(struct run *r, uint32_t level)
+{
+    uint32_t bits = below(r, 4) ? USER : permissions_any(r);
+    uint64_t gpa = below(r, 8) && level ? table_page(r, level - 1) : pool_page(r);
+
+    return encode(r->m, 1, GN_PAGING_ENTRY_TABLE, below(r, 32) ? gpa : page_any(r),
+                  (bits & ~AD) | (below(r, 2) ? GN_PAGING_A : 0));
+}
+
+/* An entry for a place in a table: mostly one that makes sense there. */
+static uint64_t entry_any(struct run *r, uint64_t place)
+{
+    struct machine *m = r->m;
+    uint32_t level = level_of(r, place & ~GN_PAGE_MASK);
+    uint32_t kind = below(r, 32);
+    struct gn_paging_entry e = {.kind = GN_PAGING_ENTRY_LEAF, .permissions = permissions_any(r)};
+    uint64_t value = 0;
+
+    if (kind < 3)
+        return kind ? next(r) << 1 : 0;
+    if (kind < 4)
+        return next(r) | 1;
+    if (kind < 6)
+        level = below(r, m->geometry.levels);
+    if (kind < 28 && level)
+        return table_any(r, level);
+    /* A superpage here and there with low bits set: reserved, or another size's address. */
+    e.address = page_any(r) & ~(span_of(level) - 1);
+    if (gn_paging_entry_encode(m->format, level, &e, &value))
+        return table_any(r, level);
+    return below(r, 64) ? value : value | (uint64_t)below(r, 4096) << 12;
+}
+
+/* ---- Operations
+ * ----------------------------------------------------------------------------------- */
+
+static uint64_t linear(const struct run *r, uint64_t gpa)
+{
+    return ((uint64_t)LINEAR << (GN_PAGE_SHIFT + 9 * (r->m->geometry.levels - 1))) + gpa;
+}
+
+/* Where an edit goes: the map of all memory stays, or the guest could write nothing at all. */
+static uint64_t edit_place(struct run *r)
+{
+    uint32_t index = below(r, 8) ? index_any(r) : below(r, 512);
+
+    if (below(r, 5))
+        return pool_page(r) + 8 * index;
+    index = index == LINEAR ? LINEAR + 2 : index;
+    return r->root_page[below(r, ROOT_PAGES)] + 8 * index;
+}
+
+static int hits_linear(const struct run *r, uint64_t gpa, uint64_t length)
+{
+    for (uint32_t i = 0; i < ROOT_PAGES; i++) {
+        uint64_t entry = r->root_page[i] + LINEAR * 8;
+
+        if (gpa < entry + 8 && entry < gpa + length)
+            return 1;
+    }
+    return gpa + length > ((uint64_t)(DATA_FIRST + 64) << GN_PAGE_SHIFT);
+}
+
+static void op_store(struct run *r)
+{
+    uint32_t root = r->held[below(r, HELD)];
+    uint64_t values[16];
+    uint64_t at = edit_place(r);
+    uint64_t length = 8;
+
+    for (uint32_t i = 0; i < 16; i++)
+        values[i] = entry_any(r, at);
+    switch (below(r, 16)) {
+    case 0: length = (uint64_t)1 << below(r, 3); break;              /* 1, 2, 4 bytes */
+    case 1: at += below(r, 8); break;                                /* across two entries */
+    case 2: at = (at & ~GN_PAGE_MASK) + 4092; break;                 /* across two pages */
+    case 3: length = 8 * (1 + (uint64_t)below(r, 15)); break;        /* several entries */
+    case 4: at = (uint64_t)(DATA_FIRST + below(r, 64)) << 12; break; /* no table */
+    default: break;
+    }
+    if (!hits_linear(r, at, length))
+        r->stored += guest_store(r->m, root, linear(r, at), values, length) == COMPLETED;
+}
+
+static void op_device(struct run *r)
+{
+    uint64_t at = edit_place(r) & ~(uint64_t)7;
+
+    if (!hits_linear(r, at, 8))
+        device_store8(r->m, at, entry_any(r, at));
+}
+
+static void op_access(struct run *r)
+{
+    uint32_t access = below(r, GN_ACCESS_KINDS) | (below(r, 2) ? GN_PAGING_AS_USER : 0);
+    uint64_t gva = below(r, 2) ? gva_any(r) : r->worked[below(r, RECENT)] ^ below(r, 4096);
+    struct result result;
+
+    if (below(r, 16) == 0)
+        access |= GN_PAGING_IMPLICIT;
+    result = access_at(r->m, r->held[below(r, HELD)], gva, access);
+    if (result.outcome == COMPLETED)
+        r->worked[r->completed++ % RECENT] = gva;
+    r->filled += result.answers && result.outcome == COMPLETED;
+    r->outcomes[result.outcome & 7]++;
+}
+
+static void op_switch(struct run *r)
+{
+    struct machine *m = r->m;
+    uint32_t place = below(r, HELD);
+    struct gn_shadow_root_key key = root_key(m, r->root_page[below(r, ROOT_PAGES)]);
+    uint32_t id = 0;
+
+    key.tag = below(r, 3);
+    if (below(r, 8) == 0) {
+        key.format = GN_PAGING_BARE;
+        key.table = gn_gpa(0);
+    }
+    /* A guest without translation reaches all memory at its own address: see linear(). */
+    if (key.format == GN_PAGING_BARE && place)
+        return;
+    assert_int_equal(gn_shadow_root_put(m->sh, r->held[place]), 0);
+    assert_int_equal(root_try(m, key, &id), 0);
+    r->held[place] = id;
+}
+
+static void op_slot(struct run *r)
+{
+    static const uint32_t kinds[] = {GN_SHADOW_SLOT_RAM, GN_SHADOW_SLOT_ROM, GN_SHADOW_SLOT_MMIO};
+    struct machine *m = r->m;
+
+    if (r->dynamic != UINT32_MAX) {
+        slot_remove(m, r->dynamic);
+        r->dynamic = UINT32_MAX;
+    } else {
+        r->dynamic = slot_add(m, kinds[below(r, 3)], (uint64_t)32 << 20, (uint64_t)2 << 20,
+                              ((uint64_t)24 << 30) + (below(r, 2) ? GN_PAGE_SIZE : 0));
+    }
+}
+
+static void op_revoke(struct run *r)
+{
+    struct machine *m = r->m;
+    uint64_t gpa = page_any(r);
+    uint64_t length = GN_PAGE_SIZE * (1 + (uint64_t)below(r, 3));
+
+    assert_int_equal(gn_shadow_revoke(m->sh, gn_gpa(gpa), length), 0);
+    for (uint32_t i = 0; i < TLB_SIZE; i++) {
+        const struct gn_shadow_slot *s = slot_of_hpa(m, m->tlb[i].hpa);
+
+        if (m->tlb[i].valid)
+            assert_true(m->tlb[i].hpa - s->hpa.v + s->gpa.v - gpa >= length);
+    }
+}
+
+static void op_rare(struct run *r)
+{
+    switch (below(r, 6)) {
+    case 0: op_slot(r); break;
+    case 1:
+    case 2: op_revoke(r); break;
+    case 3:
+        assert_int_equal(
+            gn_shadow_flush(r->m->sh, below(r, 2) ? r->held[below(r, HELD)] : GN_SHADOW_ROOT_ANY),
+            0);
+        break;
+    default: op_switch(r); break;
+    }
+}
+
+static void op_any(struct run *r)
+{
+    uint32_t what = below(r, 128);
+
+    if (what < 92)
+        op_access(r);
+    else if (what < 116)
+        op_store(r);
+    else if (what < 118)
+        op_device(r);
+    else if (what < 120)
+        op_rare(r);
+    else
+        coherence_point(r->m);
+    if (r->m->olds >= OLDS_MANY || r->m->logged >= LOG_MAX / 2)
+        coherence_point(r->m);
+}
+
+/* ---- Runs
+ * ------------------------------------------------------------------------------------------- */
+
+static void run_begin(struct run *r, uint32_t format, uint32_t policy, uint32_t tables)
+{
+    struct gn_shadow_params params = machine_params(format, policy, tables);
+    uint32_t top;
+    uint64_t entry;
+
+    params.roots = 6;
+    params.flood_limit = 1 + below(r, 20);
+    r->m = machine_new_params(params);
+    r->m->markers = (int)below(r, 2);
+    r->m->controls |= below(r, 2) ? GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP : 0;
+    r->m->controls |= below(r, 2) ? GN_PAGING_RISCV_SUM : 0;
+    r->m->controls ^= below(r, 4) ? 0 : GN_PAGING_RISCV_ADUE;
+    r->m->controls ^= below(r, 4) ? 0 : GN_PAGING_X86_NXE;
+    r->dynamic = UINT32_MAX;
+    slot_add(r->m, GN_SHADOW_SLOT_RAM, (uint64_t)4 << 20, ((uint64_t)2 << 20) + 0x3000,
+             ((uint64_t)8 << 30) + 0x5000);
+    slot_add(r->m, GN_SHADOW_SLOT_MMIO, (uint64_t)8 << 20, 0x10000, 0);
+    slot_add(r->m, GN_SHADOW_SLOT_ROM, (uint64_t)10 << 20, (uint64_t)2 << 20, (uint64_t)12 << 30);
+    slot_add(r->m, GN_SHADOW_SLOT_RAM, (uint64_t)16 << 20, (uint64_t)8 << 20, (uint64_t)16 << 30);
+    top = r->m->geometry.levels - 1;
+    for (uint32_t i = 0; i < ROOT_PAGES; i++)
+        r->root_page[i] = (uint64_t)(16 + i) << GN_PAGE_SHIFT;
+    guest_map(r->m, r->root_page[0], linear(r, 0), 0, 1,
+              KERNEL | (r->m->controls & GN_PAGING_RISCV_ADUE ? 0 : AD));
+    entry = *ram_word(r->m, r->root_page[0] + LINEAR * 8);
+    for (uint32_t i = 1; i < ROOT_PAGES; i++)
+        *ram_word(r->m, r->root_page[i] + LINEAR * 8) = entry;
+    assert_true(top >= 2);
+    /* The guest has tables when it turns translation on: entries at the indices that are used. */
+    for (uint32_t i = 0; i < 2000; i++) {
+        uint64_t at = edit_place(r) & ~(uint64_t)7;
+
+        if (!hits_linear(r, at, 8))
+            *ram_word(r->m, at) = entry_any(r, at);
+    }
+    for (uint32_t i = 0; i < HELD; i++)
+        r->held[i] = root_get(r->m, r->root_page[i % ROOT_PAGES]);
+}
+
+static void run_operations(struct run *r, uint32_t ops, uint32_t tables)
+{
+    for (uint32_t i = 0; i < ops; i++) {
+        op_any(r);
+        if (i % 512 == 0) {
+            tlb_is_within_the_spt(r->m);
+            coherence_check(r->m);
+        }
+        assert_true(r->m->frames_out <= tables);
+    }
+    coherence_check(r->m);
+}
+
+static uint32_t ops_wanted(void)
+{
+    const char *text = getenv("GN_TEST_OPS");
+
+    if (text)
+        return (uint32_t)strtoul(text, NULL, 0);
+    return getenv("GNOMON_SOAK") ? OPS_SOAK : OPS_DEFAULT;
+}
+
+static void run_format(uint32_t format)
+{
+    static const uint32_t tables[] = {16, 24, 64};
+    const char *text = getenv("GN_TEST_SEED");
+    uint64_t seed = text ? strtoull(text, NULL, 0) : 20261122;
+
+    for (uint32_t i = 0; i < 4; i++) {
+        struct run r = {.random = (seed ? seed : 1) * 0x9e3779b97f4a7c15ull + format * 16 + i};
+        uint32_t policy = i & 1 ? GN_SHADOW_POLICY_TRACED : GN_SHADOW_POLICY_TRAP;
+        uint32_t n = tables[i < 2 ? 2 : below(&r, 2)];
+
+        print_message("GN_TEST_SEED=%llu %s policy %u tables %u\n", (unsigned long long)seed,
+                      gn_paging_format_name(format), policy, n);
+        run_begin(&r, format, policy, n);
+        run_operations(&r, ops_wanted(), n);
+        print_message("  stored %u completed %u filled %u guest faults %u markers %u tables %u\n",
+                      r.stored, r.completed, r.filled, r.outcomes[GN_SHADOW_GUEST_FAULT],
+                      r.m->markers_seen, r.m->frames_peak);
+        for (uint32_t h = 0; h < HELD; h++)
+            assert_int_equal(gn_shadow_root_put(r.m->sh, r.held[h]), 0);
+        machine_free(r.m);
+    }
+}
+
+/* Invariants 1, 2, 3, 4, 5, 6, 8, 9, 10, 12 and 13, wherever the dice lead. */
+static void sv39_agrees_with_the_guests_tables_at_every_access(void **state)
+{
+    (void)state;
+    run_format(GN_PAGING_SV39);
+}
+
+static void sv48_agrees_with_the_guests_tables_at_every_access(void **state)
+{
+    (void)state;
+    run_format(GN_PAGING_SV48);
+}
+
+static void sv57_agrees_with_the_guests_tables_at_every_access(void **state)
+{
+    (void)state;
+    run_format(GN_PAGING_SV57);
+}
+
+static void x86_of_4_levels_agrees_with_the_guests_tables_at_every_access(void **state)
+{
+    (void)state;
+    run_format(GN_PAGING_X86_4LEVEL);
+}
+
+static void x86_of_5_levels_agrees_with_the_guests_tables_at_every_access(void **state)
+{
+    (void)state;
+    run_format(GN_PAGING_X86_5LEVEL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sv39_agrees_with_the_guests_tables_at_every_access),
+        cmocka_unit_test(sv48_agrees_with_the_guests_tables_at_every_access),
+        cmocka_unit_test(sv57_agrees_with_the_guests_tables_at_every_access),
+        cmocka_unit_test(x86_of_4_levels_agrees_with_the_guests_tables_at_every_access),
+        cmocka_unit_test(x86_of_5_levels_agrees_with_the_guests_tables_at_every_access),
+    };
+
+    return cmocka_run_group_tests_name("shadow_random", tests, NULL, NULL);
+}
