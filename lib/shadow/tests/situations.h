@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef GN_TEST_SITUATIONS_H
+#define GN_TEST_SITUATIONS_H
+
+/*
+ * Situations: what a test sets up in a machine of every format, under every policy. Numbers in the
+ * names of tests are those of the project's list of invariants: 1 subset, 2 freshness, 4 A and D,
+ * 5 write protection, 6 absent markers, 7 roles, 8 large pages, 9 reverse map, 10 slots,
+ * 11 lifetime, 12 budget, 13 forms of a write.
+ */
+
+#include "mmu.h"
+
+#define ROOT  ((uint64_t)0x40000)
+#define ROOT2 ((uint64_t)0x41000)
+#define ROOT3 ((uint64_t)0x42000)
+#define GVA   ((uint64_t)0x40201000)
+#define PAGE  ((uint64_t)0x100000)
+#define MMIO  ((uint64_t)8 << 20)
+
+#define READ  GN_ACCESS_READ
+#define WRITE GN_ACCESS_WRITE
+#define USERS GN_PAGING_AS_USER
+
+static const uint32_t formats[] = {GN_PAGING_SV39, GN_PAGING_SV48, GN_PAGING_SV57,
+                                   GN_PAGING_X86_4LEVEL, GN_PAGING_X86_5LEVEL};
+
+/* Runs a situation in every format under every policy, and looks at what is left. */
+static inline void everywhere(void (*situation)(struct machine *m))
+{
+    for (uint32_t f = 0; f < 5; f++) {
+        for (uint32_t policy = 0; policy < 2; policy++) {
+            struct machine *m = machine_new(formats[f], policy);
+
+            situation(m);
+            coherence_check(m);
+            machine_free(m);
+        }
+    }
+}
+
+/* What the shadow says now of an address. @return the leaf's permissions, 0 without a leaf */
+static inline uint32_t mapped(struct machine *m, uint32_t root, uint64_t gva, uint32_t *ret_level)
+{
+    struct gn_paging_entry e;
+    uint64_t value;
+    uint32_t level = spt_leaf(m, root, gva, &e, &value);
+
+    if (ret_level)
+        *ret_level = level;
+    return level == UINT32_MAX ? 0 : e.permissions;
+}
+
+static inline uint64_t marker_at(struct machine *m, uint32_t root, uint64_t gva)
+{
+    struct gn_paging_entry e;
+    uint64_t value;
+
+    return spt_leaf(m, root, gva, &e, &value) == UINT32_MAX ? value : 0;
+}
+
+static inline uint32_t outcome(struct machine *m, uint32_t root, uint64_t gva, uint32_t access)
+{
+    return access_at(m, root, gva, access).outcome;
+}
+
+static inline struct gn_shadow_stats stats(struct machine *m)
+{
+    struct gn_shadow_stats s = {GN_SHADOW_STATS_INIT};
+
+    assert_int_equal(gn_shadow_stats_get(m->sh, &s), 0);
+    return s;
+}
+
+#endif /* GN_TEST_SITUATIONS_H */

@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* What is mapped, and how it follows the guest's tables: invariants 1, 2, 4, 5, 6 and 13. */
+
+#include "situations.h"
+
+/* ---- 1, 2: what is mapped, and how it changes
+ * ------------------------------------------------------- */
+
+static void fill_situation(struct machine *m)
+{
+    struct result r;
+    uint32_t root;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, USER);
+    root = root_get(m, ROOT);
+    r = access_at(m, root, GVA + 5, WRITE | USERS);
+    assert_int_equal(r.outcome, COMPLETED);
+    assert_int_equal(r.gpa, PAGE + 5);
+    assert_int_equal(r.answers, 1);
+    assert_int_equal(access_at(m, root, GVA + 8, WRITE | USERS).answers, 0);
+    assert_int_equal(outcome(m, root, GVA + 4096, READ), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(outcome(m, root, (uint64_t)1 << 60, READ), GN_SHADOW_GUEST_FAULT);
+}
+
+static void inv1_an_access_is_filled_once_and_then_completes(void **state)
+{
+    (void)state;
+    everywhere(fill_situation);
+}
+
+static void combined_situation(struct machine *m)
+{
+    uint64_t entry = guest_map(m, ROOT, GVA, PAGE, 0, USER | AD);
+    uint64_t above = guest_entry(m, ROOT, GVA, 1);
+    uint32_t root = root_get(m, ROOT);
+
+    (void)entry;
+    if (!is_x86(m->format))
+        return;
+    /* Tables hand down: without W in one of them, nothing below is writable. */
+    device_store8(
+        m, above,
+        encode(m, 1, GN_PAGING_ENTRY_TABLE, *ram_word(m, above) & 0xff000, USER & ~GN_PAGING_W));
+    assert_int_equal(outcome(m, root, GVA, READ | USERS), COMPLETED);
+    assert_int_equal(mapped(m, root, GVA, NULL) & USER, USER & ~GN_PAGING_W);
+    assert_int_equal(outcome(m, root, GVA, WRITE | USERS), GN_SHADOW_GUEST_FAULT);
+    device_store8(m, above,
+                  encode(m, 1, GN_PAGING_ENTRY_TABLE, *ram_word(m, above) & 0xff000, KERNEL));
+    assert_int_equal(outcome(m, root, GVA, READ | USERS), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(outcome(m, root, GVA, WRITE), COMPLETED);
+}
+
+static void inv1_permissions_are_those_of_all_levels_together(void **state)
+{
+    (void)state;
+    everywhere(combined_situation);
+}
+
+static void downgrade_situation(struct machine *m)
+{
+    uint64_t entry = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    uint32_t root = root_get(m, ROOT);
+
+    assert_int_equal(outcome(m, root, GVA, WRITE), COMPLETED);
+    device_store8(m, entry, leaf_value(m, 0, PAGE, (KERNEL & ~GN_PAGING_W) | AD));
+    assert_int_equal(outcome(m, root, GVA, WRITE), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    device_store8(m, entry, leaf_value(m, 0, PAGE + 4096, KERNEL | AD));
+    assert_int_equal(access_at(m, root, GVA, READ).gpa, PAGE + 4096);
+    device_store8(m, entry, 0);
+    assert_int_equal(outcome(m, root, GVA, READ), GN_SHADOW_GUEST_FAULT);
+}
+
+static void inv2_after_a_sync_nothing_old_is_used(void **state)
+{
+    (void)state;
+    everywhere(downgrade_situation);
+}
+
+static void upgrade_situation(struct machine *m)
+{
+    uint64_t entry = guest_map(m, ROOT, GVA, PAGE, 0, (KERNEL & ~GN_PAGING_W) | AD);
+    uint32_t root = root_get(m, ROOT);
+    uint32_t flushes;
+
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    flushes = m->invalidated_ranges;
+    device_store8(m, entry, leaf_value(m, 0, PAGE, KERNEL | AD));
+    assert_true(mapped(m, root, GVA, NULL) & GN_PAGING_W);
+    /* The sync told nobody; the TLB still says read-only; one fault, and it does not. */
+    assert_int_equal(m->invalidated_ranges, flushes);
+    assert_int_equal(access_at(m, root, GVA, WRITE).answers, 1);
+    assert_int_equal(access_at(m, root, GVA, WRITE).answers, 0);
+}
+
+static void inv2_an_upgrade_converges_without_a_flush(void **state)
+{
+    (void)state;
+    everywhere(upgrade_situation);
+}
+
+static void other_table_situation(struct machine *m)
+{
+    uint64_t entry;
+    uint64_t other;
+    uint32_t root;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    guest_map(m, ROOT, GVA + 0x200000, PAGE + 4096, 0, KERNEL | AD);
+    entry = guest_entry(m, ROOT, GVA, 1);
+    other = *ram_word(m, guest_entry(m, ROOT, GVA + 0x200000, 1));
+    root = root_get(m, ROOT);
+    assert_int_equal(access_at(m, root, GVA, READ).gpa, PAGE);
+    device_store8(m, entry, other);
+    assert_int_equal(access_at(m, root, GVA, READ).gpa, PAGE + 4096);
+    /* The table is now found in two places of one address space. */
+    assert_int_equal(access_at(m, root, GVA + 0x200000, WRITE).gpa, PAGE + 4096);
+    device_store8(m, guest_entry(m, ROOT, GVA, 0), 0);
+    assert_int_equal(outcome(m, root, GVA, READ), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(outcome(m, root, GVA + 0x200000, READ), GN_SHADOW_GUEST_FAULT);
+}
+
+static void inv2_an_entry_that_leads_to_another_table_takes_all_below_with_it(void **state)
+{
+    (void)state;
+    everywhere(other_table_situation);
+}
+
+static void flush_situation(struct machine *m)
+{
+    uint64_t entry = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    uint64_t top = ROOT + (GVA >> (GN_PAGE_SHIFT + 9 * (m->geometry.levels - 1)) & 511) * 8;
+    uint32_t root;
+    uint32_t other;
+
+    *ram_word(m, ROOT2 + (top - ROOT)) = *ram_word(m, top);
+    root = root_get(m, ROOT);
+    other = root_get(m, ROOT2);
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    assert_int_equal(outcome(m, other, GVA, READ), COMPLETED);
+    /* An embedder without traps or log: nobody reports the write. */
+    *ram_word(m, entry) = leaf_value(m, 0, PAGE + 4096, KERNEL | AD);
+    assert_int_equal(gn_shadow_flush(m->sh, root), 0);
+    assert_int_equal(access_at(m, root, GVA, READ).gpa, PAGE + 4096);
+    assert_int_equal(gn_shadow_flush(m->sh, GN_SHADOW_ROOT_ANY), 0);
+    assert_int_equal(mapped(m, other, GVA, NULL), 0);
+}
+
+static void inv2_a_flush_of_one_root_forgets_what_it_shares_with_others(void **state)
+{
+    (void)state;
+    everywhere(flush_situation);
+}
+
+/* Another vCPU writes the entry after the walk read it, before anybody could have recorded it. */
+static uint64_t race_entry;
+static uint64_t race_value;
+
+static void race(struct machine *m, uint64_t page)
+{
+    if (page == (race_entry & ~GN_PAGE_MASK)) {
+        *ram_word(m, race_entry) = race_value;
+        m->on_table_page = NULL;
+    }
+}
+
+static void race_situation(struct machine *m)
+{
+    struct gn_shadow_answer answer;
+    uint32_t root;
+
+    for (uint32_t level = 0; level < 2; level++) {
+        uint64_t gva = GVA + ((uint64_t)level << 30);
+
+        guest_map(m, ROOT, gva, PAGE, 0, KERNEL | AD);
+        race_entry = guest_entry(m, ROOT, gva, level);
+        race_value = level ? 0 : leaf_value(m, 0, PAGE + 4096, KERNEL | AD);
+        root = root_get(m, ROOT);
+        m->on_table_page = race;
+        assert_int_equal(shadow_fault(m, root, gva, READ, &answer), -GN_ERR_AGAIN);
+        assert_null(m->on_table_page);
+        assert_int_equal(audit(m), 0);
+        if (level)
+            assert_int_equal(outcome(m, root, gva, READ), GN_SHADOW_GUEST_FAULT);
+        else
+            assert_int_equal(access_at(m, root, gva, READ).gpa, PAGE + 4096);
+    }
+}
+
+static void inv2_a_write_just_before_its_page_is_known_as_a_table_is_seen(void **state)
+{
+    (void)state;
+    everywhere(race_situation);
+}
+
+/* ---- 4: accessed and dirty
+ * ---------------------------------------------------------------------------- */
+
+static void dirty_situation(struct machine *m)
+{
+    uint64_t entry = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL);
+    uint32_t root = root_get(m, ROOT);
+    uint64_t clean = leaf_value(m, 0, PAGE, KERNEL | GN_PAGING_A);
+
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    assert_int_equal(*ram_word(m, entry), clean);
+    assert_int_equal(mapped(m, root, GVA, NULL) & GN_PAGING_W, 0);
+    assert_int_equal(outcome(m, root, GVA, WRITE), COMPLETED);
+    assert_int_equal(*ram_word(m, entry), leaf_value(m, 0, PAGE, KERNEL | AD));
+    assert_true(mapped(m, root, GVA, NULL) & GN_PAGING_W);
+    /* Cleaned by the guest: the next write must be seen again. */
+    device_store8(m, entry, clean);
+    assert_int_equal(mapped(m, root, GVA, NULL) & GN_PAGING_W, 0);
+    assert_int_equal(outcome(m, root, GVA, WRITE), COMPLETED);
+    assert_int_equal(*ram_word(m, entry), leaf_value(m, 0, PAGE, KERNEL | AD));
+}
+
+static void inv4_a_page_is_read_only_until_its_first_write_sets_d(void **state)
+{
+    (void)state;
+    everywhere(dirty_situation);
+}
+
+static void accessed_situation(struct machine *m)
+{
+    uint64_t entry = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    uint32_t root = root_get(m, ROOT);
+    uint64_t prefills;
+
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    prefills = stats(m).sync_prefills;
+    device_store8(m, entry, leaf_value(m, 0, PAGE, KERNEL | GN_PAGING_D));
+    assert_int_equal(mapped(m, root, GVA, NULL), 0);
+    device_store8(m, entry + 8, leaf_value(m, 0, PAGE + 4096, KERNEL));
+    assert_int_equal(mapped(m, root, GVA + 4096, NULL), 0);
+    assert_int_equal(stats(m).sync_prefills, prefills);
+    assert_int_equal(*ram_word(m, entry), leaf_value(m, 0, PAGE, KERNEL | GN_PAGING_D));
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    assert_int_equal(*ram_word(m, entry), leaf_value(m, 0, PAGE, KERNEL | AD));
+    /* With A set already, the sync maps it, and no fault is needed. */
+    device_store8(m, entry + 16, leaf_value(m, 0, PAGE + 8192, KERNEL | GN_PAGING_A));
+    assert_int_equal(stats(m).sync_prefills, prefills + 1);
+    assert_int_equal(mapped(m, root, GVA + 8192, NULL) & GN_PAGING_W, 0);
+    assert_int_equal(access_at(m, root, GVA + 8192, READ).answers, 0);
+}
+
+static void inv4_a_is_never_set_by_a_sync_and_what_lacks_it_is_not_mapped(void **state)
+{
+    (void)state;
+    everywhere(accessed_situation);
+}
+
+static void table_accessed_situation(struct machine *m)
+{
+    uint64_t above;
+    uint32_t root;
+    uint64_t value;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    above = guest_entry(m, ROOT, GVA, 1);
+    root = root_get(m, ROOT);
+    value = *ram_word(m, above);
+    m->markers = 1;
+    /* A fault that sets no A makes no way that a later access could take without setting it. */
+    assert_int_equal(outcome(m, root, GVA + 4096, READ), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(*ram_word(m, above), value);
+    device_store8(m, guest_entry(m, ROOT, GVA, 0) + 8, leaf_value(m, 0, PAGE + 4096, KERNEL | AD));
+    assert_int_equal(outcome(m, root, GVA + 4096, READ), COMPLETED);
+    if (!is_x86(m->format))
+        return;
+    assert_int_not_equal(*ram_word(m, above), value);
+    device_store8(m, above, value);
+    assert_int_equal(mapped(m, root, GVA + 4096, NULL), 0);
+    assert_int_equal(outcome(m, root, GVA + 4096, READ), COMPLETED);
+    assert_int_not_equal(*ram_word(m, above), value);
+}
+
+static void inv4_x86_a_is_set_in_every_table_entry_on_the_way(void **state)
+{
+    (void)state;
+    everywhere(table_accessed_situation);
+}
+
+static void svade_situation(struct machine *m)
+{
+    uint64_t entry;
+    uint32_t root;
+
+    m->controls &= ~GN_PAGING_RISCV_ADUE;
+    entry = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | GN_PAGING_A);
+    guest_map(m, ROOT, GVA + 4096, PAGE, 0, KERNEL);
+    root = root_get(m, ROOT);
+    m->markers = 1;
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    if (is_x86(m->format))
+        return;
+    assert_int_equal(outcome(m, root, GVA, WRITE), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(outcome(m, root, GVA + 4096, READ), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(marker_at(m, root, GVA + 4096), 0);
+    device_store8(m, entry, leaf_value(m, 0, PAGE, KERNEL | AD));
+    assert_int_equal(outcome(m, root, GVA, WRITE), COMPLETED);
+}
+
+static void inv4_svade_faults_where_the_machine_may_not_set_a_and_d(void **state)
+{
+    (void)state;
+    everywhere(svade_situation);
+}
+
+/* ---- 5: writes to tables are known
+ * ------------------------------------------------------------------------ */
+
+/* Writable mappings of a page, in two roots and by a large page, before it becomes a table. */
+static void becomes_table_situation(struct machine *m)
+{
+    uint64_t page = table_new(m); /* will be a table */
+    uint64_t gva[] = {GVA, GVA + 0x200000, (uint64_t)5 << 30};
+    uint32_t root[3];
+    uint32_t level;
+
+    guest_map(m, ROOT, gva[0], page, 0, KERNEL | AD);
+    guest_map(m, ROOT2, gva[1], page, 0, KERNEL | AD);
+    guest_map(m, ROOT2, gva[2], 0, 1, KERNEL | AD);
+    root[0] = root_get(m, ROOT);
+    root[1] = root[2] = root_get(m, ROOT2);
+    m->olds = 0;
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(outcome(m, root[i], gva[i] + 16, WRITE), COMPLETED);
+        assert_int_equal(mapped(m, root[i], gva[i], NULL) & (GN_PAGING_W | GN_SHADOW_TRACED),
+                         GN_PAGING_W);
+    }
+    *ram_word(m, page) = leaf_value(m, 0, PAGE, KERNEL | AD);
+    device_store8(m, guest_entry(m, ROOT, GVA + ((uint64_t)1 << 30), 1), table_value(m, page));
+    assert_int_equal(outcome(m, root[0], (GVA & ~(uint64_t)0x1fffff) + ((uint64_t)1 << 30), READ),
+                     COMPLETED);
+    assert_int_equal(gn_shadow_is_table(m->sh, gn_gpa(page)), 1);
+    assert_int_equal(m->table_page[page >> GN_PAGE_SHIFT], 1);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_int_equal(mapped(m, root[i], gva[i], NULL) & (GN_PAGING_W | GN_SHADOW_TRACED),
+                         m->policy == GN_SHADOW_POLICY_TRAP ? 0 : GN_PAGING_W | GN_SHADOW_TRACED);
+    /* By whatever way, a write is trapped or recorded; access_at() insists. */
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t at = i < 2 ? gva[i] + 16 : gva[2] + page + 16;
+        struct result r = access_at(m, root[i], at, WRITE);
+
+        assert_int_equal(r.gpa, page + 16);
+        assert_int_equal(r.outcome,
+                         m->policy == GN_SHADOW_POLICY_TRAP ? GN_SHADOW_TRAPPED : COMPLETED);
+        (void)mapped(m, root[i], at, &level);
+        assert_true(level == 0 || level == UINT32_MAX);
+    }
+}
+
+static void
+inv5_mappings_that_were_writable_before_are_trapped_or_marked_in_every_root(void **state)
+{
+    (void)state;
+    everywhere(becomes_table_situation);
+}
+
+static void large_over_table_situation(struct machine *m)
+{
+    uint64_t gva = (uint64_t)5 << 30;
+    uint32_t root;
+    uint32_t level;
+
+    slot_add(m, GN_SHADOW_SLOT_RAM, (uint64_t)4 << 20, (uint64_t)4 << 20, (uint64_t)8 << 30);
+    guest_map(m, ROOT, gva, 0, 1, KERNEL | AD);
+    guest_map(m, ROOT, gva + 0x200000, (uint64_t)4 << 20, 1, KERNEL | AD);
+    root = root_get(m, ROOT);
+    /* The tables just walked lie in the page: no piece of it is mapped large. */
+    assert_int_equal(outcome(m, root, gva + PAGE, WRITE), COMPLETED);
+    (void)mapped(m, root, gva + PAGE, &level);
+    assert_int_equal(level, 0);
+    assert_int_equal(outcome(m, root, gva + 0x200000, WRITE), COMPLETED);
+    (void)mapped(m, root, gva + 0x200000, &level);
+    assert_int_equal(level, 1);
+    assert_true(stats(m).splinters >= 1);
+    assert_int_equal(stats(m).large_leaves, 1);
+}
+
+static void inv5_no_large_leaf_lies_over_a_table(void **state)
+{
+    (void)state;
+    everywhere(large_over_table_situation);
+}
+
+static void ceases_situation(struct machine *m)
+{
+    uint64_t gva = (uint64_t)5 << 30;
+    uint64_t above;
+    uint64_t page;
+    uint32_t root;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    above = guest_entry(m, ROOT, GVA, 1);
+    page = guest_entry(m, ROOT, GVA, 0) & ~GN_PAGE_MASK;
+    guest_map(m, ROOT, gva, page, 0, KERNEL | AD);
+    root = root_get(m, ROOT);
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    assert_int_equal(outcome(m, root, gva, WRITE),
+                     m->policy == GN_SHADOW_POLICY_TRAP ? GN_SHADOW_TRAPPED : COMPLETED);
+    device_store8(m, above, 0);
+    assert_int_equal(gn_shadow_is_table(m->sh, gn_gpa(page)), 0);
+    assert_int_equal(m->table_page[page >> GN_PAGE_SHIFT], 0);
+    assert_int_equal(outcome(m, root, gva, WRITE), COMPLETED);
+    assert_int_equal(mapped(m, root, gva, NULL) & (GN_PAGING_W | GN_SHADOW_TRACED), GN_PAGING_W);
+}
+
+static void inv5_a_page_that_holds_no_table_any_more_is_plainly_writable(void **state)
+{
+    (void)state;
+    everywhere(ceases_situation);
+}
+
+static void own_path_situation(struct machine *m)
+{
+    uint64_t entry = guest_entry(m, ROOT, GVA, 0);
+    struct gn_shadow_answer answer;
+    uint32_t root;
+
+    /* The table that maps the page is the page: it is no known table before this very access. */
+    *ram_word(m, entry) = leaf_value(m, 0, entry & ~GN_PAGE_MASK, KERNEL | AD);
+    root = root_get(m, ROOT);
+    assert_int_equal(shadow_fault(m, root, GVA, WRITE, &answer), 0);
+    assert_int_equal(answer.outcome,
+                     m->policy == GN_SHADOW_POLICY_TRAP ? GN_SHADOW_TRAPPED : GN_SHADOW_FILLED);
+    assert_int_equal(answer.gpa.v, entry & ~GN_PAGE_MASK);
+}
+
+static void inv5_a_write_to_the_table_that_maps_it_is_trapped_at_once(void **state)
+{
+    (void)state;
+    everywhere(own_path_situation);
+}
+
+static void data_situation(struct machine *m)
+{
+    uint64_t gva = (uint64_t)5 << 30;
+    uint64_t zero = 0;
+    uint64_t page;
+    uint32_t root;
+    uint32_t stores = 0;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    page = guest_entry(m, ROOT, GVA, 0) & ~GN_PAGE_MASK;
+    guest_map(m, ROOT, gva, page, 0, KERNEL | AD);
+    root = root_get(m, ROOT);
+    m->markers = 1;
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    device_store8(m, guest_entry(m, ROOT, GVA, 0), 0);
+    /* The guest uses the page for something else; not even odd words keep it a table for ever. */
+    while (gn_shadow_is_table(m->sh, gn_gpa(page))) {
+        uint64_t word = stores & 1 ? ~(uint64_t)0 : zero;
+
+        guest_store(m, root, gva + 8 * (stores % 100 / 2), &word, 8);
+        coherence_point(m);
+        assert_true(stores++ < 200);
+    }
+    assert_int_equal(stats(m).tables_flooded, 1);
+    assert_in_range(stores, 32, 130);
+}
+
+static void a_table_that_is_written_and_never_used_is_dropped(void **state)
+{
+    (void)state;
+    everywhere(data_situation);
+}
+
+/* ---- 6: markers
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void marker_situation(struct machine *m)
+{
+    uint64_t entry;
+    uint32_t root;
+
+    m->markers = 1;
+    slot_add(m, GN_SHADOW_SLOT_MMIO, MMIO, 0x200000, 0);
+    entry = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    guest_map(m, ROOT, GVA + 8192, PAGE, 0, (KERNEL & ~GN_PAGING_W) | AD);
+    root = root_get(m, ROOT);
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    assert_int_equal(outcome(m, root, GVA + 4096, READ), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(marker_at(m, root, GVA + 4096), (entry + 8) << 8 | 4);
+    /* A table that is not there, too. */
+    assert_int_equal(outcome(m, root, GVA + 0x200000, READ), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(marker_at(m, root, GVA + 0x200000),
+                     guest_entry(m, ROOT, GVA + 0x200000, 1) << 8 | 1 << 3 | 4);
+    /* Absent becomes a device, a device becomes absent, absent becomes a page. */
+    device_store8(m, entry + 8, leaf_value(m, 0, MMIO, KERNEL | AD));
+    assert_int_equal(marker_at(m, root, GVA + 4096), 0);
+    assert_int_equal(outcome(m, root, GVA + 4096, READ), GN_SHADOW_MMIO);
+    assert_int_equal(marker_at(m, root, GVA + 4096),
+                     MMIO << 8 | (uint64_t)(KERNEL | MARKER_D) << 3 | 4 | 2);
+    device_store8(m, entry + 8, 0);
+    assert_int_equal(marker_at(m, root, GVA + 4096) & 2, 0);
+    assert_int_equal(outcome(m, root, GVA + 4096, READ), GN_SHADOW_GUEST_FAULT);
+    device_store8(m, entry + 8, leaf_value(m, 0, PAGE, KERNEL | AD));
+    assert_int_equal(outcome(m, root, GVA + 4096, READ), COMPLETED);
+    assert_int_equal(outcome(m, root, GVA + 8192, WRITE), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(marker_at(m, root, GVA + 8192), 0);
+}
+
+static void inv6_markers_are_placed_and_end_with_the_write(void **state)
+{
+    (void)state;
+    everywhere(marker_situation);
+}
+
+static void no_marker_situation(struct machine *m)
+{
+    uint64_t entry = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    uint32_t root = root_get(m, ROOT);
+
+    m->markers = 1;
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    device_store8(m, entry, leaf_value(m, 0, PAGE, KERNEL | GN_PAGING_D));
+    assert_int_equal(marker_at(m, root, GVA), 0);
+    /* W without R, or an address beyond the CPU's: reserved. */
+    m->root_key[root].phys_bits = 0;
+    device_store8(m, entry, is_x86(m->format) ? ~(uint64_t)0 : 5);
+    if (!is_x86(m->format))
+        assert_int_equal(outcome(m, root, GVA, READ), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(marker_at(m, root, GVA), 0);
+}
+
+static void inv6_there_is_no_marker_for_what_is_present_but_faults(void **state)
+{
+    (void)state;
+    everywhere(no_marker_situation);
+}
+
+static void large_mmio_situation(struct machine *m)
+{
+    uint64_t gva = (uint64_t)5 << 30;
+    uint64_t entry = guest_map(m, ROOT, gva, MMIO, 1, KERNEL);
+    uint32_t root = root_get(m, ROOT);
+    struct result r;
+
+    m->markers = 1;
+    slot_add(m, GN_SHADOW_SLOT_MMIO, MMIO + 0x1000, 0x1000, 0);
+    assert_int_equal(outcome(m, root, gva, READ), GN_SHADOW_HOLE);
+    assert_int_equal(marker_at(m, root, gva), 0);
+    r = access_at(m, root, gva + 0x1008, READ);
+    assert_int_equal(r.outcome, GN_SHADOW_MMIO);
+    assert_int_equal(r.gpa, MMIO + 0x1008);
+    assert_true(marker_at(m, root, gva + 0x1000) & 2);
+    assert_int_equal(outcome(m, root, gva + 0x1000, WRITE), GN_SHADOW_MMIO);
+    assert_true(marker_at(m, root, gva + 0x1000) >> 3 & MARKER_D);
+    device_store8(m, entry, leaf_value(m, 1, MMIO + 0x200000, KERNEL | AD));
+    assert_int_equal(marker_at(m, root, gva + 0x1000), 0);
+}
+
+static void inv6_a_device_inside_a_large_page_is_marked_by_itself(void **state)
+{
+    (void)state;
+    everywhere(large_mmio_situation);
+}
+
+/* ---- 13: forms of a write
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+static void forms_situation(struct machine *m)
+{
+    uint64_t linear = (uint64_t)5 << 30;
+    uint64_t values[4];
+    uint64_t table;
+    uint32_t root;
+
+    table = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD) & ~GN_PAGE_MASK;
+    guest_map(m, ROOT, linear, 0, 1, KERNEL | AD);
+    root = root_get(m, ROOT);
+    for (uint32_t i = 0; i < 4; i++)
+        values[i] = leaf_value(m, 0, PAGE + i * 4096, KERNEL | AD);
+    for (uint64_t i = 0; i < 3; i++) {
+        /* 1, 2, 4, 8, 16, 32 bytes at every offset, over two entries and over two pages. */
+        for (uint64_t offset = 0; offset < 16; offset++) {
+            uint64_t at = i == 2 ? 4096 - offset : offset;
+
+            for (uint64_t length = 1; length <= 32; length *= 2) {
+                for (uint64_t page = 0; page < 6; page++)
+                    (void)access_at(m, root, (GVA & ~(uint64_t)0x1fffff) + page * 4096, READ);
+                guest_store(m, root, linear + table + at,
+                            (uint8_t *)values + (i == 1 ? offset % 8 : 0), length);
+                coherence_check(m);
+                memset((uint8_t *)m->ram + table + 4096 - 16, 0, 48);
+                assert_int_equal(gn_shadow_sync(m->sh, gn_gpa(table + 4096 - 16), 48), 0);
+            }
+        }
+    }
+}
+
+static void inv13_writes_of_every_size_and_alignment_are_understood(void **state)
+{
+    (void)state;
+    everywhere(forms_situation);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(inv1_an_access_is_filled_once_and_then_completes),
+        cmocka_unit_test(inv1_permissions_are_those_of_all_levels_together),
+        cmocka_unit_test(inv2_after_a_sync_nothing_old_is_used),
+        cmocka_unit_test(inv2_an_upgrade_converges_without_a_flush),
+        cmocka_unit_test(inv2_an_entry_that_leads_to_another_table_takes_all_below_with_it),
+        cmocka_unit_test(inv2_a_flush_of_one_root_forgets_what_it_shares_with_others),
+        cmocka_unit_test(inv2_a_write_just_before_its_page_is_known_as_a_table_is_seen),
+        cmocka_unit_test(inv4_a_page_is_read_only_until_its_first_write_sets_d),
+        cmocka_unit_test(inv4_a_is_never_set_by_a_sync_and_what_lacks_it_is_not_mapped),
+        cmocka_unit_test(inv4_x86_a_is_set_in_every_table_entry_on_the_way),
+        cmocka_unit_test(inv4_svade_faults_where_the_machine_may_not_set_a_and_d),
+        cmocka_unit_test(inv5_no_large_leaf_lies_over_a_table),
+        cmocka_unit_test(inv5_a_page_that_holds_no_table_any_more_is_plainly_writable),
+        cmocka_unit_test(inv5_a_write_to_the_table_that_maps_it_is_trapped_at_once),
+        cmocka_unit_test(a_table_that_is_written_and_never_used_is_dropped),
+        cmocka_unit_test(inv6_markers_are_placed_and_end_with_the_write),
+        cmocka_unit_test(inv6_there_is_no_marker_for_what_is_present_but_faults),
+        cmocka_unit_test(inv6_a_device_inside_a_large_page_is_marked_by_itself),
+        cmocka_unit_test(inv13_writes_of_every_size_and_alignment_are_understood),
+    };
+
+    return cmocka_run_group_tests_name("shadow_coherence", tests, NULL, NULL);
+}
