@@ -352,8 +352,7 @@ static void becomes_table_situation(struct machine *m)
     }
 }
 
-static void
-inv5_mappings_that_were_writable_before_are_trapped_or_marked_in_every_root(void **state)
+static void inv5_what_was_writable_before_is_trapped_or_marked_in_every_root(void **state)
 {
     (void)state;
     everywhere(becomes_table_situation);
@@ -614,6 +613,7 @@ int main(void)
         cmocka_unit_test(inv4_a_is_never_set_by_a_sync_and_what_lacks_it_is_not_mapped),
         cmocka_unit_test(inv4_x86_a_is_set_in_every_table_entry_on_the_way),
         cmocka_unit_test(inv4_svade_faults_where_the_machine_may_not_set_a_and_d),
+        cmocka_unit_test(inv5_what_was_writable_before_is_trapped_or_marked_in_every_root),
         cmocka_unit_test(inv5_no_large_leaf_lies_over_a_table),
         cmocka_unit_test(inv5_a_page_that_holds_no_table_any_more_is_plainly_writable),
         cmocka_unit_test(inv5_a_write_to_the_table_that_maps_it_is_trapped_at_once),

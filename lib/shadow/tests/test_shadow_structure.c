@@ -364,7 +364,7 @@ static void inv12_few_tables_and_tables_that_are_their_own_children(void **state
 
             m->markers = (int)policy;
             recursive_situation(m);
-            assert_true(stats(m).tables_reclaimed > 0 || m->geometry.levels == 3);
+            assert_true(stats(m).tables_reclaimed > 0 || m->geometry.levels < 5);
             machine_free(m);
         }
     }
