@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#define RAM_BYTES  ((uint64_t)2 << 20) /* what really has memory behind it: GPA 0 and up */
+#define RAM_BYTES  ((uint64_t)4 << 20) /* what really has memory behind it: GPA 0 and up */
 #define RAM_HPA    ((uint64_t)1 << 32)
 #define FRAME_HPA  ((uint64_t)1 << 40)
 #define FRAMES_MAX 1200u
@@ -38,6 +38,7 @@
     (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G | GN_PAGING_RISCV_ADUE)
 #define KERNEL (GN_PAGING_R | GN_PAGING_W | GN_PAGING_X)
 #define USER   (KERNEL | GN_PAGING_U)
+#define JUDGED (GN_PAGING_X86_AC | GN_PAGING_RISCV_SUM | GN_PAGING_RISCV_MXR) /* of an access */
 #define AD     (GN_PAGING_A | GN_PAGING_D)
 
 /* What the TLB holds: a page of 4 KiB, or (level > 0) which table translates a region. */

@@ -34,6 +34,17 @@ static inline int is_x86(uint32_t format)
     return format == GN_PAGING_X86_4LEVEL || format == GN_PAGING_X86_5LEVEL;
 }
 
+/* How the CPU walks the guest's tables while this root is loaded. */
+static inline struct gn_paging_context guest_context(const struct machine *m, uint32_t root)
+{
+    const struct gn_shadow_root_key *key = &m->root_key[root];
+
+    return (struct gn_paging_context){
+        GN_PAGING_CONTEXT_INIT, .format = key->format, .root = key->table,
+        .controls = (key->controls & ~JUDGED) | (m->controls & JUDGED),
+        .phys_bits = key->phys_bits};
+}
+
 static inline int view_from(const struct viewer *v, uint64_t table, uint32_t level,
                             uint32_t inherited, int accessed);
 
@@ -80,15 +91,12 @@ static inline int view_any(struct machine *m, uint32_t root, uint64_t gva,
                            const void *wanted)
 {
     const struct gn_shadow_root_key *key = &m->root_key[root];
-    struct viewer v = {
-        .m = m,
-        .key = key,
-        .gva = gva,
-        .match = match,
-        .wanted = wanted,
-        .context = {GN_PAGING_CONTEXT_INIT, .format = key->format, .root = key->table,
-                    .controls = m->controls, .phys_bits = key->phys_bits},
-    };
+    struct viewer v = {.m = m,
+                       .key = key,
+                       .context = guest_context(m, root),
+                       .gva = gva,
+                       .match = match,
+                       .wanted = wanted};
 
     if (key->format == GN_PAGING_BARE) {
         struct view view = {.kind = GN_PAGING_ENTRY_LEAF,
@@ -374,8 +382,9 @@ static inline int mmu_allows(const struct machine *m, uint32_t permissions, uint
 static inline int shadow_fault(struct machine *m, uint32_t root, uint64_t gva, uint32_t access,
                                struct gn_shadow_answer *ret_answer)
 {
-    struct gn_shadow_access a = {GN_SHADOW_ACCESS_INIT, .root = root, .gva = gn_gva(gva),
-                                 .access = access, .controls = m->controls};
+    struct gn_shadow_access a = {
+        GN_SHADOW_ACCESS_INIT, .root = root, .gva = gn_gva(gva), .access = access,
+        .controls = (m->root_key[root].controls & ~JUDGED) | (m->controls & JUDGED)};
 
     return gn_shadow_fault(m->sh, &a, ret_answer);
 }
@@ -412,9 +421,7 @@ static inline void judge_answer(struct machine *m, const struct gn_paging_walk *
 static inline void mmu_fault(struct machine *m, uint32_t root, uint64_t gva, uint32_t access,
                              struct gn_shadow_answer *ret_answer)
 {
-    const struct gn_shadow_root_key *key = &m->root_key[root];
-    struct gn_paging_context c = {GN_PAGING_CONTEXT_INIT, .format = key->format, .root = key->table,
-                                  .controls = m->controls, .phys_bits = key->phys_bits};
+    struct gn_paging_context c = guest_context(m, root);
     struct scratch s = {.m = m};
     struct gn_paging_walk w;
 

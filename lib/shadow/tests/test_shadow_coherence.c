@@ -314,14 +314,14 @@ static void inv4_svade_faults_where_the_machine_may_not_set_a_and_d(void **state
 /* Writable mappings of a page, in two roots and by a large page, before it becomes a table. */
 static void becomes_table_situation(struct machine *m)
 {
-    uint64_t page = table_new(m); /* will be a table */
+    uint64_t page = 0x205000; /* will be a table; there is none near it yet */
     uint64_t gva[] = {GVA, GVA + 0x200000, (uint64_t)5 << 30};
     uint32_t root[3];
     uint32_t level;
 
     guest_map(m, ROOT, gva[0], page, 0, KERNEL | AD);
     guest_map(m, ROOT2, gva[1], page, 0, KERNEL | AD);
-    guest_map(m, ROOT2, gva[2], 0, 1, KERNEL | AD);
+    guest_map(m, ROOT2, gva[2], 0x200000, 1, KERNEL | AD);
     root[0] = root_get(m, ROOT);
     root[1] = root[2] = root_get(m, ROOT2);
     m->olds = 0;
@@ -330,6 +330,9 @@ static void becomes_table_situation(struct machine *m)
         assert_int_equal(mapped(m, root[i], gva[i], NULL) & (GN_PAGING_W | GN_SHADOW_TRACED),
                          GN_PAGING_W);
     }
+    assert_int_equal(outcome(m, root[2], gva[2] + 0x5010, WRITE), COMPLETED);
+    (void)mapped(m, root[2], gva[2], &level);
+    assert_int_equal(level, 1);
     *ram_word(m, page) = leaf_value(m, 0, PAGE, KERNEL | AD);
     device_store8(m, guest_entry(m, ROOT, GVA + ((uint64_t)1 << 30), 1), table_value(m, page));
     assert_int_equal(outcome(m, root[0], (GVA & ~(uint64_t)0x1fffff) + ((uint64_t)1 << 30), READ),
@@ -341,7 +344,7 @@ static void becomes_table_situation(struct machine *m)
                          m->policy == GN_SHADOW_POLICY_TRAP ? 0 : GN_PAGING_W | GN_SHADOW_TRACED);
     /* By whatever way, a write is trapped or recorded; access_at() insists. */
     for (uint32_t i = 0; i < 3; i++) {
-        uint64_t at = i < 2 ? gva[i] + 16 : gva[2] + page + 16;
+        uint64_t at = i < 2 ? gva[i] + 16 : gva[2] + 0x5010;
         struct result r = access_at(m, root[i], at, WRITE);
 
         assert_int_equal(r.gpa, page + 16);

@@ -13,8 +13,9 @@
 #define OPS_DEFAULT 50000u
 #define OPS_SOAK    1500000u
 #define ROOT_PAGES  4u
-#define POOL_FIRST  32u /* page numbers: tables that the guest edits */
-#define POOL_PAGES  24u /* divisible by the levels below any root */
+#define POOL_FIRST  32u  /* page numbers: tables that the guest edits */
+#define POOL_PAGES  12u  /* divisible by the levels below any root */
+#define POOL_FAR    576u /* from there to more of them, where a large page may be free of tables */
 #define DATA_FIRST  64u
 #define LINEAR      3u /* index in every root table of the map of all memory */
 #define HELD        4u
@@ -73,7 +74,9 @@ static uint64_t gva_any(struct run *r)
 
 static uint64_t pool_page(struct run *r)
 {
-    return (uint64_t)(POOL_FIRST + below(r, POOL_PAGES)) << GN_PAGE_SHIFT;
+    uint32_t number = POOL_FIRST + below(r, POOL_PAGES) + (below(r, 6) ? 0 : POOL_FAR);
+
+    return (uint64_t)number << GN_PAGE_SHIFT;
 }
 
 /* Pages of tables, data, other RAM, a device, ROM, a slot that comes and goes, a hole. */
@@ -184,7 +187,7 @@ static int hits_linear(const struct run *r, uint64_t gpa, uint64_t length)
         if (gpa < entry + 8 && entry < gpa + length)
             return 1;
     }
-    return gpa + length > ((uint64_t)(DATA_FIRST + 64) << GN_PAGE_SHIFT);
+    return 0;
 }
 
 static void op_store(struct run *r)
@@ -339,8 +342,9 @@ static void run_begin(struct run *r, uint32_t format, uint32_t policy, uint32_t 
     top = r->m->geometry.levels - 1;
     for (uint32_t i = 0; i < ROOT_PAGES; i++)
         r->root_page[i] = (uint64_t)(16 + i) << GN_PAGE_SHIFT;
-    guest_map(r->m, r->root_page[0], linear(r, 0), 0, 1,
-              KERNEL | (r->m->controls & GN_PAGING_RISCV_ADUE ? 0 : AD));
+    for (uint64_t gpa = 0; gpa < RAM_BYTES; gpa += span_of(1))
+        guest_map(r->m, r->root_page[0], linear(r, gpa), gpa, 1,
+                  KERNEL | (r->m->controls & GN_PAGING_RISCV_ADUE ? 0 : AD));
     entry = *ram_word(r->m, r->root_page[0] + LINEAR * 8);
     for (uint32_t i = 1; i < ROOT_PAGES; i++)
         *ram_word(r->m, r->root_page[i] + LINEAR * 8) = entry;

@@ -74,6 +74,29 @@ static void inv7_controls_that_change_entries_separate_roots_and_others_do_not(v
     everywhere(controls_situation);
 }
 
+static void nx_situation(struct machine *m)
+{
+    struct gn_shadow_root_key key = root_key(m, ROOT);
+    uint32_t with;
+    uint32_t without;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, GN_PAGING_R | AD);
+    assert_int_equal(root_try(m, key, &with), 0);
+    key.controls &= ~GN_PAGING_X86_NXE;
+    assert_int_equal(root_try(m, key, &without), 0);
+    /* Bit 63 of an entry forbids execution in one of them, and is reserved in the other. */
+    assert_int_equal(outcome(m, with, GVA, READ), COMPLETED);
+    assert_int_equal(outcome(m, without, GVA, READ),
+                     is_x86(m->format) ? GN_SHADOW_GUEST_FAULT : COMPLETED);
+    assert_int_equal(outcome(m, with, GVA, READ), COMPLETED);
+}
+
+static void inv7_an_entry_that_other_controls_make_reserved_is_not_shared(void **state)
+{
+    (void)state;
+    everywhere(nx_situation);
+}
+
 /* ---- 8: large pages
  * --------------------------------------------------------------------------------------------------
  */
@@ -471,6 +494,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inv7_one_table_under_parents_of_other_permissions_has_other_shadows),
         cmocka_unit_test(inv7_controls_that_change_entries_separate_roots_and_others_do_not),
+        cmocka_unit_test(inv7_an_entry_that_other_controls_make_reserved_is_not_shared),
         cmocka_unit_test(inv8_a_large_page_is_mapped_as_large_as_slot_and_backing_allow),
         cmocka_unit_test(inv8_pieces_of_a_large_page_change_together),
         cmocka_unit_test(inv9_a_revoked_page_is_mapped_in_no_root),

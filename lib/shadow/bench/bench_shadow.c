@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the library's own work costs, beside the guest's walk alone and beside the eager answer to a
+ * flush. Neither the trap itself nor what an MMU does for an invalidation is in these numbers: both
+ * come on top, and more often where the library is asked more often.
+ */
+#include <gnomon/shadow.h>
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define RUNS   31
+#define FRAMES 512u
+#define PAGES  512u /* mapped by the one table at the bottom */
+#define WORK   64u  /* pages that a process touches between two flushes */
+#define GVA    ((uint64_t)0x40200000)
+#define ROOT   ((uint64_t)0x1000)
+#define TABLE  ((uint64_t)0x3000) /* the bottom table */
+#define DATA   ((uint64_t)0x400000)
+#define RAM    ((uint64_t)0x4000)
+
+struct result {
+    double min, median, max;
+};
+
+static uint64_t ram[RAM / 8]; /* guest tables; what they map needs no memory here */
+static _Alignas(4096) uint8_t frames[FRAMES][4096];
+static uint32_t frame_stack[FRAMES];
+static uint32_t frames_free;
+static struct gn_shadow *shadow;
+static uint32_t root;
+static uint32_t rounds;
+static uint64_t protected_leaf[PAGES];
+static uint64_t writable_leaf[PAGES];
+
+static int load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
+{
+    (void)ctx;
+    (void)bytes;
+    if (gpa.v >= RAM)
+        return -GN_ERR_FAULT;
+    *ret_value = ram[gpa.v / 8];
+    return 0;
+}
+
+static int cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected, uint64_t desired)
+{
+    (void)ctx;
+    (void)bytes;
+    if (gpa.v >= RAM)
+        return -GN_ERR_FAULT;
+    if (ram[gpa.v / 8] != expected)
+        return -GN_ERR_AGAIN;
+    ram[gpa.v / 8] = desired;
+    return 0;
+}
+
+static const struct gn_paging_ops guest = {GN_PAGING_OPS_INIT, .load = load, .cmpxchg = cmpxchg};
+
+static int frame_alloc(void *ctx, gn_hpa_t *ret_hpa, void **ret_frame)
+{
+    (void)ctx;
+    if (!frames_free)
+        return -GN_ERR_NOMEM;
+    *ret_frame = frames[frame_stack[--frames_free]];
+    *ret_hpa = gn_hpa(((uint64_t)1 << 40) + (uint64_t)frame_stack[frames_free] * 4096);
+    return 0;
+}
+
+static void frame_free(void *ctx, gn_hpa_t hpa, void *frame)
+{
+    (void)ctx;
+    (void)frame;
+    frame_stack[frames_free++] = (uint32_t)(hpa.v >> 12 & (FRAMES - 1));
+}
+
+static void invalidate_range(void *ctx, uint32_t which, gn_gva_t gva, uint64_t length)
+{
+    (void)ctx;
+    (void)which;
+    (void)gva;
+    (void)length;
+}
+
+static void invalidate_all(void *ctx)
+{
+    (void)ctx;
+}
+
+static void root_gone(void *ctx, uint32_t which, uint64_t cookie)
+{
+    (void)ctx;
+    (void)which;
+    (void)cookie;
+}
+
+static void must(int rc)
+{
+    if (rc) {
+        fprintf(stderr, "bench_shadow: %s\n", gn_base_status_name(rc));
+        exit(1);
+    }
+}
+
+static double now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* ---- The machine ------------------------------------------------------------------------- */
+
+static uint64_t encode(uint32_t level, uint32_t kind, uint64_t address, uint32_t permissions)
+{
+    struct gn_paging_entry e = {.kind = kind, .permissions = permissions, .address = address};
+    uint64_t value = 0;
+
+    must(gn_paging_entry_encode(GN_PAGING_SV39, level, &e, &value));
+    return value;
+}
+
+static struct gn_shadow_root_key key_of(uint64_t tag)
+{
+    return (struct gn_shadow_root_key){GN_SHADOW_ROOT_KEY_INIT, .format = GN_PAGING_SV39,
+                                       .table = gn_gpa(ROOT), .controls = GN_PAGING_RISCV_ADUE,
+                                       .tag = tag};
+}
+
+static void setup_tables(void)
+{
+    const uint32_t kernel = GN_PAGING_R | GN_PAGING_W | GN_PAGING_A | GN_PAGING_D;
+
+    ram[(ROOT + 8 * (GVA >> 30)) / 8] = encode(2, GN_PAGING_ENTRY_TABLE, ROOT + 4096, 0);
+    ram[(ROOT + 4096 + 8) / 8] = encode(1, GN_PAGING_ENTRY_TABLE, TABLE, 0);
+    for (uint32_t i = 0; i < PAGES; i++) {
+        writable_leaf[i] = encode(0, GN_PAGING_ENTRY_LEAF, DATA + i * 4096, kernel);
+        protected_leaf[i] = encode(0, GN_PAGING_ENTRY_LEAF, DATA + i * 4096, kernel & ~GN_PAGING_W);
+        ram[TABLE / 8 + i] = writable_leaf[i];
+    }
+    /* The table maps itself last: that is how the guest writes it. */
+    ram[TABLE / 8 + PAGES - 1] = encode(0, GN_PAGING_ENTRY_LEAF, TABLE, kernel);
+}
+
+static void setup(uint32_t policy)
+{
+    static const struct gn_shadow_ops ops = {
+        GN_SHADOW_OPS_INIT,
+        .guest = &guest,
+        .frame_alloc = frame_alloc,
+        .frame_free = frame_free,
+        .invalidate_range = invalidate_range,
+        .invalidate_all = invalidate_all,
+        .root_gone = root_gone,
+    };
+    struct gn_shadow_params params = {GN_SHADOW_PARAMS_INIT, .format = GN_PAGING_SV39,
+                                      .policy = policy,      .tables = 64,
+                                      .roots = 16,           .ops = &ops};
+    struct gn_shadow_slot slot = {GN_SHADOW_SLOT_INIT, .kind = GN_SHADOW_SLOT_RAM,
+                                  .length = (uint64_t)64 << 20, .hpa = gn_hpa((uint64_t)1 << 32)};
+    static _Alignas(64) uint8_t mem[1 << 19];
+    static _Alignas(8) uint8_t slot_mem[1 << 17];
+    struct gn_shadow_root_key key = key_of(0);
+    struct gn_shadow_root r;
+    uint32_t id;
+
+    gn_shadow_fini(shadow);
+    for (frames_free = 0; frames_free < FRAMES; frames_free++)
+        frame_stack[frames_free] = frames_free;
+    setup_tables();
+    must(gn_shadow_init(mem, sizeof mem, &params, &shadow));
+    must(gn_shadow_slot_add(shadow, &slot, slot_mem, sizeof slot_mem, &id));
+    must(gn_shadow_root_get(shadow, &key, &r));
+    root = r.id;
+}
+
+static uint32_t fault(uint32_t page, uint32_t access)
+{
+    struct gn_shadow_access a = {GN_SHADOW_ACCESS_INIT, .root = root,
+                                 .gva = gn_gva(GVA + (uint64_t)page * 4096), .access = access,
+                                 .controls = GN_PAGING_RISCV_ADUE};
+    struct gn_shadow_answer answer;
+
+    must(gn_shadow_fault(shadow, &a, &answer));
+    return answer.outcome;
+}
+
+static void fill(uint32_t pages)
+{
+    for (uint32_t i = 0; i < pages; i++)
+        fault(i, GN_ACCESS_READ);
+}
+
+static void write_entry(uint32_t i, int writable)
+{
+    ram[TABLE / 8 + i] = writable ? writable_leaf[i] : protected_leaf[i];
+}
+
+static void sync(uint32_t i)
+{
+    must(gn_shadow_sync(shadow, gn_gpa(TABLE + (uint64_t)i * 8), 8));
+}
+
+/* ---- What is measured ---------------------------------------------------------------------- */
+
+static double guest_walk(uint32_t *ret_n)
+{
+    struct gn_paging_context c = {GN_PAGING_CONTEXT_INIT, .format = GN_PAGING_SV39,
+                                  .root = gn_gpa(ROOT), .controls = GN_PAGING_RISCV_ADUE};
+    struct gn_paging_walk w;
+    const double begin = now_ns();
+
+    for (uint32_t k = 0; k < rounds; k++)
+        for (uint32_t i = 0; i < PAGES; i++)
+            must(gn_paging_walk(&c, &guest, NULL, gn_gva(GVA + (uint64_t)i * 4096), GN_ACCESS_READ,
+                                &w));
+    *ret_n = rounds * PAGES;
+    return now_ns() - begin;
+}
+
+static double fault_fill(uint32_t *ret_n)
+{
+    double ns = 0;
+
+    for (uint32_t k = 0; k < rounds; k++) {
+        double begin;
+
+        must(gn_shadow_revoke(shadow, gn_gpa(DATA), (uint64_t)PAGES * 4096));
+        begin = now_ns();
+        fill(PAGES - 1);
+        ns += now_ns() - begin;
+    }
+    *ret_n = rounds * (PAGES - 1);
+    return ns;
+}
+
+static double write_trapped(uint32_t *ret_n)
+{
+    const double begin = now_ns();
+
+    for (uint32_t k = 0; k < rounds; k++) {
+        for (uint32_t i = 0; i < WORK; i++) {
+            if (fault(PAGES - 1, GN_ACCESS_WRITE) != GN_SHADOW_TRAPPED)
+                must(-GN_ERR_PERM);
+            write_entry(i, k & 1);
+            sync(i);
+        }
+    }
+    *ret_n = rounds * WORK;
+    return now_ns() - begin;
+}
+
+static double write_traced(uint32_t *ret_n)
+{
+    const double begin = now_ns();
+
+    for (uint32_t k = 0; k < rounds; k++) {
+        for (uint32_t i = 0; i < WORK; i++)
+            write_entry(i, k & 1);
+        for (uint32_t i = 0; i < WORK; i++)
+            sync(i);
+    }
+    *ret_n = rounds * WORK;
+    return now_ns() - begin;
+}
+
+/* One entry written between two flushes, and the pages in use filled again. */
+static double write_eager(uint32_t *ret_n)
+{
+    const double begin = now_ns();
+
+    for (uint32_t k = 0; k < rounds; k++) {
+        write_entry(k % WORK, k & 1);
+        must(gn_shadow_flush(shadow, root));
+        fill(WORK);
+    }
+    *ret_n = rounds;
+    return now_ns() - begin;
+}
+
+static double sync_unchanged(uint32_t *ret_n)
+{
+    const double begin = now_ns();
+
+    for (uint32_t k = 0; k < rounds; k++)
+        for (uint32_t i = 0; i < PAGES - 1; i++)
+            sync(i);
+    *ret_n = rounds * (PAGES - 1);
+    return now_ns() - begin;
+}
+
+static double root_any(uint32_t *ret_n, uint64_t keys)
+{
+    const double begin = now_ns();
+
+    for (uint32_t k = 0; k < rounds * 64; k++) {
+        struct gn_shadow_root_key key = key_of(1 + k % keys);
+        struct gn_shadow_root r;
+
+        must(gn_shadow_root_get(shadow, &key, &r));
+        must(gn_shadow_root_put(shadow, r.id));
+    }
+    *ret_n = rounds * 64;
+    return now_ns() - begin;
+}
+
+static double root_hit(uint32_t *ret_n)
+{
+    return root_any(ret_n, 8);
+}
+
+static double root_miss(uint32_t *ret_n)
+{
+    return root_any(ret_n, 32);
+}
+
+/* fork: every page write-protected, one flush; then every page is read. */
+static double fork_synced(uint32_t *ret_n)
+{
+    const double begin = now_ns();
+
+    for (uint32_t k = 0; k < rounds; k++) {
+        for (uint32_t i = 0; i < PAGES - 1; i++)
+            write_entry(i, k & 1);
+        must(gn_shadow_sync(shadow, gn_gpa(TABLE), (PAGES - 1) * 8));
+    }
+    *ret_n = rounds;
+    return now_ns() - begin;
+}
+
+static double fork_eager(uint32_t *ret_n)
+{
+    const double begin = now_ns();
+
+    for (uint32_t k = 0; k < rounds; k++) {
+        for (uint32_t i = 0; i < PAGES - 1; i++)
+            write_entry(i, k & 1);
+        must(gn_shadow_flush(shadow, root));
+        fill(PAGES - 1);
+    }
+    *ret_n = rounds;
+    return now_ns() - begin;
+}
+
+/* ---- Output ---------------------------------------------------------------------------------- */
+
+static int order(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Runs body RUNS times; it says how many operations it timed, and how long they took. */
+static struct result measure(const char *name, uint32_t policy, double (*body)(uint32_t *ret_n))
+{
+    double sample[RUNS];
+    struct result r;
+    uint32_t n = 1;
+
+    setup(policy);
+    fill(PAGES);
+    for (uint32_t i = 0; i < RUNS; i++) {
+        const double ns = body(&n);
+
+        sample[i] = ns / n;
+    }
+    qsort(sample, RUNS, sizeof *sample, order);
+    r = (struct result){sample[0], sample[RUNS / 2], sample[RUNS - 1]};
+    printf("%s,ns,%.2f,%.2f,%.2f,%u\n", name, r.min, r.median, r.max, RUNS * n);
+    return r;
+}
+
+static void ratio(const char *name, struct result a, struct result b)
+{
+    printf("%s,ratio,%.3f,%.3f,%.3f,1\n", name, a.min / b.max, a.median / b.median, a.max / b.min);
+}
+
+int main(int argc, char **argv)
+{
+    const uint32_t trap = GN_SHADOW_POLICY_TRAP, traced = GN_SHADOW_POLICY_TRACED;
+    struct result walk, filled, trapped, recorded, eager, storm, storm_eager;
+
+    rounds = argc > 1 && strcmp(argv[1], "--quick") == 0 ? 2 : 100;
+    printf("name,unit,min,median,max,n\n");
+    walk = measure("guest_walk", trap, guest_walk);
+    filled = measure("fault_fill", trap, fault_fill);
+    trapped = measure("entry_write_trapped", trap, write_trapped);
+    recorded = measure("entry_write_traced", traced, write_traced);
+    eager = measure("entry_write_eager_flush", traced, write_eager);
+    measure("sync_unchanged", traced, sync_unchanged);
+    measure("root_get_hit", trap, root_hit);
+    measure("root_get_miss", trap, root_miss);
+    storm = measure("fork_storm_synced", traced, fork_synced);
+    storm_eager = measure("fork_storm_eager_flush", traced, fork_eager);
+    ratio("fault_fill/guest_walk", filled, walk);
+    ratio("trapped/traced", trapped, recorded);
+    ratio("eager_flush/traced", eager, recorded);
+    ratio("fork_storm_eager/synced", storm_eager, storm);
+    gn_shadow_fini(shadow);
+    return 0;
+}
