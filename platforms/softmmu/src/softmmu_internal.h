@@ -14,8 +14,8 @@
 
 #define GN_SOFTMMU__PORTS 2u
 
-/* An ASID moves an entry by one of this many strides, so that "every ASID" is as many probes. */
-#define GN_SOFTMMU__ASID_STRIDES 16u
+/* An ASID moves an entry to one of this many places, so that "every ASID" is as many probes. */
+#define GN_SOFTMMU__ASID_PLACES 16u
 
 /** One virtual CPU. */
 struct gn_softmmu__vcpu {
@@ -40,7 +40,8 @@ struct gn_softmmu {
 /** What an ASID adds to the index of its entries. */
 static inline uint64_t gn_softmmu__asid_hash(const struct gn_softmmu *mmu, uint32_t asid)
 {
-    return (uint64_t)(asid % GN_SOFTMMU__ASID_STRIDES) << (mmu->index_bits - 4);
+    /* Multiples of the golden ratio: however many ASIDs are in use, they lie far from another. */
+    return ((asid % GN_SOFTMMU__ASID_PLACES) * 0x9e3779b1u) >> (32 - mmu->index_bits);
 }
 
 static inline int gn_softmmu__is_x86(const struct gn_softmmu *mmu)

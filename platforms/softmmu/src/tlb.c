@@ -18,10 +18,10 @@ static void probe_range(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v, uint
                         uint64_t gva, uint64_t pages)
 {
     struct gn_softmmu_window w = v->window[0];
-    uint32_t strides = asid == GN_MMU_ASID_ANY ? GN_SOFTMMU__ASID_STRIDES : 1;
+    uint32_t places = asid == GN_MMU_ASID_ANY ? GN_SOFTMMU__ASID_PLACES : 1;
 
-    for (uint32_t stride = 0; stride < strides; stride++) {
-        w.asid_hash = gn_softmmu__asid_hash(mmu, asid == GN_MMU_ASID_ANY ? stride : asid);
+    for (uint32_t place = 0; place < places; place++) {
+        w.asid_hash = gn_softmmu__asid_hash(mmu, asid == GN_MMU_ASID_ANY ? place : asid);
         for (uint64_t i = 0; i < pages; i++) {
             uint64_t page = gva + (i << GN_PAGE_SHIFT);
             struct gn_softmmu_entry *e = &v->tlb[gn_softmmu_index(&w, page)];
@@ -51,7 +51,7 @@ void gn_softmmu_invalidate_range(struct gn_softmmu *mmu, uint32_t asid, gn_gva_t
     uint64_t end = gva.v + (length - 1);
     uint64_t last = (end < gva.v ? UINT64_MAX : end) & ~GN_PAGE_MASK;
     uint64_t pages = ((last - first) >> GN_PAGE_SHIFT) + 1;
-    uint64_t probes = asid == GN_MMU_ASID_ANY ? pages * GN_SOFTMMU__ASID_STRIDES : pages;
+    uint64_t probes = asid == GN_MMU_ASID_ANY ? pages * GN_SOFTMMU__ASID_PLACES : pages;
 
     mmu->stats.invalidations++;
     if (!length)
