@@ -134,15 +134,19 @@ static void flush_situation(struct machine *m)
     uint32_t root;
     uint32_t other;
 
+    guest_map(m, ROOT, GVA + 4096, PAGE, 0, KERNEL | AD);
     *ram_word(m, ROOT2 + (top - ROOT)) = *ram_word(m, top);
     root = root_get(m, ROOT);
     other = root_get(m, ROOT2);
     assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    assert_int_equal(outcome(m, root, GVA + 4096, READ), COMPLETED);
     assert_int_equal(outcome(m, other, GVA, READ), COMPLETED);
     /* An embedder without traps or log: nobody reports the write. */
     *ram_word(m, entry) = leaf_value(m, 0, PAGE + 4096, KERNEL | AD);
+    *ram_word(m, entry + 8) = leaf_value(m, 0, PAGE + 8192, KERNEL | AD);
     assert_int_equal(gn_shadow_flush(m->sh, root), 0);
     assert_int_equal(access_at(m, root, GVA, READ).gpa, PAGE + 4096);
+    assert_int_equal(access_at(m, root, GVA + 4096, READ).gpa, PAGE + 8192);
     assert_int_equal(gn_shadow_flush(m->sh, GN_SHADOW_ROOT_ANY), 0);
     assert_int_equal(mapped(m, other, GVA, NULL), 0);
 }

@@ -214,12 +214,15 @@ static void slot_situation(struct machine *m)
     uint64_t gpa = (uint64_t)4 << 20;
     uint32_t root;
     uint32_t slot;
+    uint32_t flushes;
 
     m->markers = 1;
     guest_map(m, ROOT, GVA, gpa, 0, KERNEL);
     root = root_get(m, ROOT);
     assert_int_equal(outcome(m, root, GVA, READ), GN_SHADOW_HOLE);
+    flushes = m->invalidated_all;
     slot = slot_add(m, GN_SHADOW_SLOT_MMIO, gpa, 0x1000, 0);
+    assert_int_equal(m->invalidated_all, flushes + 1);
     assert_int_equal(outcome(m, root, GVA, WRITE), GN_SHADOW_MMIO);
     slot_remove(m, slot);
     assert_int_equal(outcome(m, root, GVA, READ), GN_SHADOW_HOLE);
@@ -314,30 +317,32 @@ static void shared_root_situation(struct machine *m)
     struct gn_shadow_root_key key = root_key(m, ROOT);
     uint64_t entry = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
     uint64_t page = table_new(m);
-    uint32_t a;
-    uint32_t b;
+    uint32_t first;
+    uint32_t last;
+    uint32_t id;
 
     guest_map(m, ROOT, GVA + 0x5000, page, 0, KERNEL | AD);
-    assert_int_equal(root_try(m, key, &a), 0);
+    assert_int_equal(root_try(m, key, &first), 0);
     key.tag = 1;
-    assert_int_equal(root_try(m, key, &b), 0);
-    assert_int_equal(outcome(m, a, GVA, WRITE), COMPLETED);
-    assert_int_equal(outcome(m, b, GVA, WRITE), COMPLETED);
-    assert_int_equal(outcome(m, b, GVA + 0x5000, WRITE), COMPLETED);
+    assert_int_equal(root_try(m, key, &last), 0);
+    assert_int_equal(outcome(m, first, GVA, WRITE), COMPLETED);
+    assert_int_equal(outcome(m, last, GVA, WRITE), COMPLETED);
+    assert_int_equal(outcome(m, first, GVA + 0x5000, WRITE), COMPLETED);
     device_store8(m, entry, leaf_value(m, 0, PAGE + 4096, KERNEL | AD));
     tlb_is_within_the_guest(m);
-    assert_int_equal(gn_shadow_root_put(m->sh, a), 0);
-    /* Fill the cache: `a` goes, and a root over a page that `b` maps takes its place. */
-    for (key.tag = 2; m->roots_gone == 0; key.tag++) {
-        uint32_t id;
-
-        assert_int_equal(outcome(m, b, GVA + 0x5000, WRITE), COMPLETED);
-        key.table = gn_gpa(key.tag < ROOTS_MAX ? ROOT : page);
+    assert_int_equal(gn_shadow_root_put(m->sh, last), 0);
+    key.table = gn_gpa(ROOT2);
+    for (key.tag = 2; key.tag < ROOTS_MAX; key.tag++)
         assert_int_equal(root_try(m, key, &id), 0);
-        tlb_is_within_the_spt(m);
-    }
+    assert_int_equal(m->roots_gone, 0);
+    /* In the place of `last` comes a root over a page that `first` maps writable. */
+    key.table = gn_gpa(page);
+    assert_int_equal(root_try(m, key, &id), 0);
+    assert_int_equal(id, last);
+    assert_int_equal(m->roots_gone, 1);
+    tlb_is_within_the_spt(m);
     assert_int_equal(gn_shadow_is_table(m->sh, gn_gpa(page)), 1);
-    assert_int_equal(outcome(m, b, GVA + 0x5000, WRITE),
+    assert_int_equal(outcome(m, first, GVA + 0x5000, WRITE),
                      m->policy == GN_SHADOW_POLICY_TRAP ? GN_SHADOW_TRAPPED : COMPLETED);
 }
 
