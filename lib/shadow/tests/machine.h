@@ -454,6 +454,7 @@ static inline int root_try(struct machine *m, struct gn_shadow_root_key key, uin
     struct gn_shadow_root root;
     int rc = gn_shadow_root_get(m->sh, &key, &root);
 
+    *ret_id = UINT32_MAX;
     if (rc)
         return rc;
     assert_true(root.id < ROOTS_MAX && root.cookie != 0 && root.reserved == 0);
