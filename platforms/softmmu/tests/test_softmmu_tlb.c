@@ -336,18 +336,20 @@ static void the_neighbours_of_a_page_stay_in_a_tlb_of_any_size(void **state)
     }
 }
 
-#define ROUNDS 20000
+#define ROUNDS 500000
 
 struct runner {
     struct machine *m;
     uint32_t vcpu;
     uint32_t wrong;
+    pthread_barrier_t *start;
 };
 
 static void *run(void *arg)
 {
     struct runner *r = arg;
 
+    pthread_barrier_wait(r->start);
     for (uint64_t i = 0; i < ROUNDS; i++) {
         struct gn_softmmu_answer a;
 
@@ -361,7 +363,8 @@ static void *run(void *arg)
 static void virtual_cpus_on_threads_of_their_own_disturb_neither_pages_nor_counters(void **state)
 {
     struct machine *m = machine_new(GN_PAGING_SV39, 2, 64);
-    struct runner r[2] = {{m, 0, 0}, {m, 1, 0}};
+    pthread_barrier_t start;
+    struct runner r[2] = {{m, 0, 0, &start}, {m, 1, 0, &start}};
     pthread_t thread[2];
 
     (void)state;
@@ -372,10 +375,12 @@ static void virtual_cpus_on_threads_of_their_own_disturb_neither_pages_nor_count
             machine_map(m, root, GVA + (i << 12), (vcpu * 8 + i) << 12, R | U);
         machine_port(m, vcpu, DATA, vcpu, root, GN_SOFTMMU_VIEW_USER);
     }
+    assert_int_equal(pthread_barrier_init(&start, NULL, 2), 0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&thread[i], NULL, run, &r[i]), 0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_join(thread[i], NULL), 0);
+    pthread_barrier_destroy(&start);
     assert_int_equal(r[0].wrong + r[1].wrong, 0);
     assert_int_equal(machine_stats(m).walks, 2 * ROUNDS);
     assert_int_equal(machine_stats(m).fills, 2 * ROUNDS);
