@@ -70,6 +70,9 @@ static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t e
         ((e.permissions ^ w.permissions) & GN_PAGING_U &&
          sh->roots[a->root].key.format != GN_PAGING_BARE))
         differ(a, GN_SHADOW_AUDIT_PERMISSION, level, gva, entry, w.gpa.v);
+    if (e.permissions & GN_PAGING_W && slot->dirty &&
+        (level || !gn_shadow__dirty_test(slot, w.gpa)))
+        differ(a, GN_SHADOW_AUDIT_DIRTY, level, gva, entry, w.gpa.v);
     if (e.permissions & GN_PAGING_W && gn_shadow__frame_tables(sh, w.gpa, level) &&
         (level || sh->params.policy == GN_SHADOW_POLICY_TRAP ||
          !(e.permissions & GN_SHADOW_TRACED)))

@@ -62,6 +62,13 @@ uint64_t gn_shadow__leaf(struct gn_shadow *sh, const struct gn_shadow__slot *slo
     /* A clean page is mapped read-only, so that the first write comes here and sets D. */
     if (!(permissions & GN_PAGING_D) || slot->slot.kind == GN_SHADOW_SLOT_ROM)
         e.permissions &= ~GN_PAGING_W;
+    /* In a logged slot, a writable leaf is one page that is dirty already: see dirty.c. */
+    if (slot->dirty && e.permissions & GN_PAGING_W) {
+        if (level)
+            return 0;
+        if (!gn_shadow__dirty_test(slot, first))
+            e.permissions &= ~GN_PAGING_W;
+    }
     if (gn_shadow__frame_tables(sh, first, level)) {
         if (level)
             return 0;
@@ -283,6 +290,9 @@ static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
      */
     if (f->leaf_level < sh->geometry.levels)
         path_build(f, f->leaf_level);
+    /* The write that is about to succeed; one that traps is reported by the sync that follows. */
+    if ((f->access->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE && !fault_traps(f))
+        gn_shadow__dirty_mark(sh, f->walk.gpa);
     level = fill_level(f);
     id = path_build(f, level);
     leaf = gn_shadow__leaf(sh, f->slot, f->walk.gpa, level, f->leaf_permissions);
@@ -380,8 +390,7 @@ int gn_shadow_fault(struct gn_shadow *sh, const struct gn_shadow_access *access,
                                        f.root->key.phys_bits);
     f.tracked = sh->tracked;
     sh->stats.faults++;
-    rc = gn_paging_walk(&context, sh->ops.guest, sh->params.ops_ctx, a.gva,
-                        a.access & ~GN_PAGING_NO_UPDATE, &f.walk);
+    rc = gn_shadow__walk(sh, &context, a.gva, a.access & ~GN_PAGING_NO_UPDATE, &f.walk);
     if (rc)
         return rc;
     sh->stats.walks += f.root->key.format != GN_PAGING_BARE;

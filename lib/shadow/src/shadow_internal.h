@@ -9,6 +9,7 @@
  *   slot.c    guest memory, frames       rmap.c   chains: who maps this page, who links this table
  *   root.c    cached roots               fault.c  resolving an access
  *   sync.c    coherence, revoke, flush   audit.c  the checker
+ *   dirty.c   the dirty log
  *
  * An entry of a shadow table is named by one number: table index * 512 + index in the table. Each
  * entry that is present stands in exactly one chain: a leaf in the chain of the page it maps, a
@@ -91,6 +92,7 @@ struct gn_shadow__slot {
     uint32_t *heads;                         /**< chain heads, level 0 first, then 1, then 2 */
     uint32_t *tables; /**< of levels 1 and 2: pages inside that hold tables */
     uint16_t *traced; /**< of level 0: shadow tables that stand for this page */
+    uint64_t *dirty;  /**< a bit a page, set by its first write since a harvest; NULL: no log */
 };
 
 struct gn_shadow {
@@ -117,6 +119,7 @@ struct gn_shadow {
 
     struct gn_shadow__slot *slots;
     uint32_t slot_hint;
+    uint32_t logged; /**< slots with a dirty log */
 };
 
 /* shadow.c */
@@ -187,6 +190,18 @@ static inline gn_hpa_t gn_shadow__hpa(const struct gn_shadow__slot *slot, gn_gpa
 {
     return gn_hpa(slot->slot.hpa.v + (gpa.v - slot->slot.gpa.v));
 }
+
+/* dirty.c */
+
+/** Is the page at gpa, in this logged slot, known to be dirty? */
+int gn_shadow__dirty_test(const struct gn_shadow__slot *slot, gn_gpa_t gpa);
+
+/** The page at gpa is being, or has been, written. Nothing if its slot has no log. */
+void gn_shadow__dirty_mark(struct gn_shadow *sh, gn_gpa_t gpa);
+
+/** gn_paging_walk() that reports the A and D bits it sets to the dirty log. */
+int gn_shadow__walk(struct gn_shadow *sh, const struct gn_paging_context *context, gn_gva_t gva,
+                    uint32_t access, struct gn_paging_walk *ret_walk);
 
 /* rmap.c */
 

@@ -253,6 +253,7 @@ int gn_shadow_slot_remove(struct gn_shadow *sh, uint32_t slot)
         if (t->live && !t->role.direct && t->role.gpa - s->slot.gpa.v < s->slot.length)
             gn_shadow__table_untrack(sh, t);
     }
+    sh->logged -= s->dirty != NULL;
     memset(s, 0, sizeof *s);
     return 0;
 }

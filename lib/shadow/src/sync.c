@@ -239,6 +239,7 @@ int gn_shadow_sync(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
         uint64_t here = GN_PAGE_SIZE - (at & GN_PAGE_MASK);
 
         here = here < length ? here : length;
+        gn_shadow__dirty_mark(sh, gn_gpa(page));
         if (gn_shadow__frame_tables(sh, gn_gpa(page), 0))
             sync_page(sh, gn_gpa(page), (uint32_t)((at & GN_PAGE_MASK) >> 3),
                       (uint32_t)(((at & GN_PAGE_MASK) + here - 1) >> 3));

@@ -21,18 +21,19 @@
 
 #include <cmocka.h>
 
-#define RAM_BYTES  ((uint64_t)4 << 20) /* what really has memory behind it: GPA 0 and up */
-#define RAM_HPA    ((uint64_t)1 << 32)
-#define FRAME_HPA  ((uint64_t)1 << 40)
-#define FRAMES_MAX 1200u
-#define SLOTS_MAX  8u
-#define ROOTS_MAX  16u
-#define TLB_SIZE   1024u
-#define WAYS_SIZE  256u
-#define LOG_MAX    64u
-#define OLD_MAX    128u
-#define SWAPS_MAX  16u
-#define MARKER_D   16u
+#define RAM_BYTES   ((uint64_t)4 << 20) /* what really has memory behind it: GPA 0 and up */
+#define RAM_HPA     ((uint64_t)1 << 32)
+#define FRAME_HPA   ((uint64_t)1 << 40)
+#define FRAMES_MAX  1200u
+#define SLOTS_MAX   8u
+#define ROOTS_MAX   16u
+#define TLB_SIZE    1024u
+#define WAYS_SIZE   256u
+#define LOG_MAX     64u
+#define OLD_MAX     128u
+#define SWAPS_MAX   16u
+#define MARKER_D    16u
+#define DIRTY_PAGES (1u << 14)
 
 #define ALL_CONTROLS \
     (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G | GN_PAGING_RISCV_ADUE)
@@ -98,7 +99,30 @@ struct machine {
     uint64_t next_table; /* bump allocator of guest tables */
     void (*on_table_page)(struct machine *m, uint64_t page);
     uint32_t panics;
+    uint64_t *log_mem[SLOTS_MAX];   /* of slots with a dirty log */
+    uint8_t dirty[DIRTY_PAGES];     /* the naive log: every page of RAM that was written */
+    uint8_t announced[DIRTY_PAGES]; /* by the dirty op, since it was harvested */
+    int ring_full;
 };
+
+/* Somebody wrote [gpa, gpa + length). */
+static inline void model_dirty(struct machine *m, uint64_t gpa, uint64_t length)
+{
+    for (uint64_t at = gpa & ~GN_PAGE_MASK; length && at < gpa + length; at += GN_PAGE_SIZE)
+        if (at >> GN_PAGE_SHIFT < DIRTY_PAGES)
+            m->dirty[at >> GN_PAGE_SHIFT] = 1;
+}
+
+static inline int machine_dirty(void *ctx, uint32_t slot, gn_gpa_t page)
+{
+    struct machine *m = ctx;
+
+    assert_true(slot < SLOTS_MAX && m->log_mem[slot]);
+    assert_true(page.v - m->slot[slot].gpa.v < m->slot[slot].length);
+    assert_false(m->announced[page.v >> GN_PAGE_SHIFT]);
+    m->announced[page.v >> GN_PAGE_SHIFT] = 1;
+    return m->ring_full ? -GN_ERR_NOSPC : 0;
+}
 
 /* ---- Guest memory ------------------------------------------------------------------------- */
 
@@ -133,6 +157,7 @@ static inline int machine_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint6
     if (*ram_word(m, gpa.v) != expected)
         return -GN_ERR_AGAIN;
     *ram_word(m, gpa.v) = desired;
+    model_dirty(m, gpa.v, 8);
     if (m->swap_count < SWAPS_MAX) {
         m->swaps[2 * m->swap_count] = gpa.v;
         m->swaps[2 * m->swap_count + 1] = desired;
@@ -357,6 +382,7 @@ static const struct gn_shadow_ops machine_ops = {
     .absent_encode = machine_absent_encode,
     .table_page = machine_table_page,
     .panic = machine_panic,
+    .dirty = machine_dirty,
 };
 
 static inline uint32_t slot_add(struct machine *m, uint32_t kind, uint64_t gpa, uint64_t length,
@@ -382,6 +408,8 @@ static inline void slot_remove(struct machine *m, uint32_t id)
         memset(m->slot_mem[id], 0x5a, gn_shadow_slot_size(m->slot[id].length));
     free(m->slot_mem[id]);
     m->slot_mem[id] = NULL;
+    free(m->log_mem[id]);
+    m->log_mem[id] = NULL;
     m->slot[id].size = 0;
 }
 
@@ -437,6 +465,8 @@ static inline void machine_free(struct machine *m)
     assert_int_equal(m->table_pages_outside, 0);
     for (uint32_t i = 0; i < SLOTS_MAX; i++)
         free(m->slot_mem[i]);
+    for (uint32_t i = 0; i < SLOTS_MAX; i++)
+        free(m->log_mem[i]);
     free(m->mem);
     free(m->frames);
     free(m->ram);

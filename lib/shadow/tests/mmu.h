@@ -460,8 +460,10 @@ static inline struct result access_at(struct machine *m, uint32_t root, uint64_t
             r.outcome = COMPLETED;
             r.traced = line->permissions & GN_SHADOW_TRACED;
             r.gpa = line->hpa - slot->hpa.v + slot->gpa.v + (gva & GN_PAGE_MASK);
-            if ((access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE)
+            if ((access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE) {
                 judge_write(m, r.gpa, r.traced);
+                model_dirty(m, r.gpa, 1);
+            }
             return r;
         }
         if (marker)
@@ -504,11 +506,18 @@ static inline uint64_t audit(struct machine *m)
     return differences;
 }
 
+/* The library hears of a write. */
+static inline void machine_sync(struct machine *m, uint64_t gpa, uint64_t length)
+{
+    model_dirty(m, gpa, length);
+    assert_int_equal(gn_shadow_sync(m->sh, gn_gpa(gpa), length), 0);
+}
+
 /* The log is drained; from here on nothing stale may be seen. */
 static inline void coherence_point(struct machine *m)
 {
     for (uint32_t i = 0; i < m->logged; i++)
-        assert_int_equal(gn_shadow_sync(m->sh, gn_gpa(m->log[i].gpa), m->log[i].length), 0);
+        machine_sync(m, m->log[i].gpa, m->log[i].length);
     m->logged = 0;
     m->olds = 0;
 }
@@ -542,7 +551,7 @@ static inline uint32_t guest_store(struct machine *m, uint32_t root, uint64_t gv
         if ((outcome == COMPLETED || outcome == GN_SHADOW_TRAPPED) && r.gpa < RAM_BYTES)
             ram_store(m, r.gpa, from, here);
         if (outcome == GN_SHADOW_TRAPPED)
-            assert_int_equal(gn_shadow_sync(m->sh, gn_gpa(r.gpa), here), 0);
+            machine_sync(m, r.gpa, here);
         /* Only a recorded write leaves the shadow behind, until the log is drained. */
         if (outcome == COMPLETED && r.traced)
             log_write(m, r.gpa, here);
@@ -560,7 +569,55 @@ static inline void device_store8(struct machine *m, uint64_t gpa, uint64_t value
 {
     ram_store8(m, gpa, value);
     m->olds--;
-    assert_int_equal(gn_shadow_sync(m->sh, gn_gpa(gpa), 8), 0);
+    machine_sync(m, gpa, 8);
+}
+
+/* ---- The dirty log
+ * ------------------------------------------------------------------------- */
+
+static inline void dirty_start(struct machine *m, uint32_t slot)
+{
+    uint64_t first = m->slot[slot].gpa.v >> GN_PAGE_SHIFT;
+    uint64_t pages = m->slot[slot].length >> GN_PAGE_SHIFT;
+    size_t bytes = gn_shadow_dirty_size(m->slot[slot].length);
+
+    m->log_mem[slot] = malloc(bytes);
+    memset(m->log_mem[slot], 0xcc, bytes);
+    memset(m->dirty + first, 0, pages);
+    memset(m->announced + first, 0, pages);
+    assert_int_equal(gn_shadow_dirty_start(m->sh, slot, m->log_mem[slot], bytes), 0);
+}
+
+static inline void dirty_stop(struct machine *m, uint32_t slot)
+{
+    assert_int_equal(gn_shadow_dirty_stop(m->sh, slot), 0);
+    free(m->log_mem[slot]);
+    m->log_mem[slot] = NULL;
+}
+
+/* Harvests, and compares with the naive log, page by page. @return pages that were dirty */
+static inline uint64_t dirty_harvest(struct machine *m, uint32_t slot, uint64_t first,
+                                     uint64_t pages)
+{
+    uint64_t *bitmap = calloc(pages / 64 + 1, 8);
+    uint64_t base = (m->slot[slot].gpa.v >> GN_PAGE_SHIFT) + first;
+    uint64_t found = UINT64_MAX;
+    uint64_t seen = 0;
+
+    assert_int_equal(gn_shadow_dirty_harvest(m->sh, slot, first, pages, bitmap, &found), 0);
+    for (uint64_t i = 0; i < pages; i++) {
+        int is = (int)(bitmap[i / 64] >> i % 64 & 1);
+
+        if (is != m->dirty[base + i])
+            fail_msg("page %llx of slot %u: dirty %d, harvested %d", (unsigned long long)(base + i),
+                     slot, m->dirty[base + i], is);
+        assert_int_equal(m->announced[base + i], is);
+        m->dirty[base + i] = m->announced[base + i] = 0;
+        seen += (uint64_t)is;
+    }
+    assert_int_equal(found, seen);
+    free(bitmap);
+    return seen;
 }
 
 /* ---- Building guest tables

@@ -33,6 +33,8 @@ struct run {
     uint32_t stored;
     uint32_t filled;
     uint32_t outcomes[8];
+    int dirty; /* slots are logged */
+    uint32_t harvested;
 };
 
 static uint64_t next(struct run *r)
@@ -283,8 +285,32 @@ static void op_revoke(struct run *r)
     }
 }
 
+/* Invariant 14: logs come and go; what a harvest finds is what the naive log has. */
+static void op_dirty(struct run *r)
+{
+    struct machine *m = r->m;
+    uint32_t slot = below(r, SLOTS_MAX);
+    uint64_t pages = m->slot[slot].length >> GN_PAGE_SHIFT;
+    uint64_t first;
+
+    if (!m->slot[slot].size || m->slot[slot].kind != GN_SHADOW_SLOT_RAM)
+        return;
+    first = below(r, 2) ? 0 : below(r, (uint32_t)pages);
+    if (!m->log_mem[slot])
+        dirty_start(m, slot);
+    else if (below(r, 16) == 0)
+        dirty_stop(m, slot);
+    else
+        r->harvested += (uint32_t)dirty_harvest(
+            m, slot, first, below(r, 2) ? pages - first : below(r, (uint32_t)(pages - first)));
+}
+
 static void op_rare(struct run *r)
 {
+    if (r->dirty && below(r, 2)) {
+        op_dirty(r);
+        return;
+    }
     switch (below(r, 6)) {
     case 0: op_slot(r); break;
     case 1:
@@ -329,6 +355,7 @@ static void run_begin(struct run *r, uint32_t format, uint32_t policy, uint32_t 
     params.flood_limit = 1 + below(r, 20);
     r->m = machine_new_params(params);
     r->m->markers = (int)below(r, 2);
+    r->dirty = below(r, 2) == 0;
     r->m->controls |= below(r, 2) ? GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP : 0;
     r->m->controls |= below(r, 2) ? GN_PAGING_RISCV_SUM : 0;
     r->m->controls ^= below(r, 4) ? 0 : GN_PAGING_RISCV_ADUE;
@@ -397,9 +424,10 @@ static void run_format(uint32_t format)
                       gn_paging_format_name(format), policy, n);
         run_begin(&r, format, policy, n);
         run_operations(&r, ops_wanted(), n);
-        print_message("  stored %u completed %u filled %u guest faults %u markers %u tables %u\n",
+        print_message("  stored %u completed %u filled %u guest faults %u markers %u tables %u "
+                      "harvested %u\n",
                       r.stored, r.completed, r.filled, r.outcomes[GN_SHADOW_GUEST_FAULT],
-                      r.m->markers_seen, r.m->frames_peak);
+                      r.m->markers_seen, r.m->frames_peak, r.harvested);
         for (uint32_t h = 0; h < HELD; h++)
             assert_int_equal(gn_shadow_root_put(r.m->sh, r.held[h]), 0);
         machine_free(r.m);

@@ -157,6 +157,12 @@ struct gn_shadow_ops {
     void (*table_page)(void *ctx, gn_gpa_t page, uint32_t traced);
     /** Optional. An invariant is broken; `what` is a constant string. Does not return. */
     void (*panic)(void *ctx, const char *what);
+    /**
+     * Optional. A page of a logged slot is written for the first time since it was harvested: for
+     * an embedder that keeps a ring of such pages. Its bit is set already.
+     * @return 0, or a negative status if there is no room: counted, and found by the next harvest
+     */
+    int (*dirty)(void *ctx, uint32_t slot, gn_gpa_t page);
 };
 
 /** First initializer of a gn_shadow_ops. */
@@ -265,6 +271,8 @@ struct gn_shadow_stats {
     uint64_t root_misses;      /**< ... built it */
     uint64_t large_leaves;     /**< leaves written above level 0 */
     uint64_t splinters;        /**< guest pages mapped by smaller leaves */
+    uint64_t dirty_pages;      /**< pages that became dirty */
+    uint64_t dirty_overflows;  /**< of those: the dirty op had no room */
 };
 
 /** First initializer of a gn_shadow_stats. */
@@ -452,6 +460,73 @@ GN_API GN_NODISCARD int gn_shadow_flush(struct gn_shadow *shadow, uint32_t root)
 GN_API GN_NODISCARD int gn_shadow_revoke(struct gn_shadow *shadow, gn_gpa_t gpa, uint64_t length);
 
 /**
+ * Bytes of a dirty log for a slot of this many bytes: a bit a page, in 64-bit words. 0 for a length
+ * that is no slot's.
+ *
+ * Context: any; O(1). Thread-safety: reentrant.
+ */
+GN_API size_t gn_shadow_dirty_size(uint64_t length);
+
+/**
+ * Begins to log the pages of a RAM slot that are written. All count as clean at first. What counts
+ * as a write: the guest's through any mapping, A and D bits that gn_shadow_fault() sets in tables,
+ * and every range that gn_shadow_sync() is told of: trapped, recorded and device writes. (A
+ * recorded write reported after a harvest is reported once more by the next.) While a slot is
+ * logged, a large page in it is writable only in 4 KiB pieces.
+ *
+ * @param slot  the id of a RAM slot
+ * @param mem   gn_shadow_dirty_size() bytes for the slot's length, aligned to 8
+ * @param len   its length, in bytes
+ * @return
+ *  - 0
+ *  - -GN_ERR_NOENT: no such slot
+ *  - -GN_ERR_INVAL: not RAM; mem is NULL or unaligned
+ *  - -GN_ERR_EXIST: it is logged already
+ *  - -GN_ERR_NOMEM: len is too small
+ *
+ * Context: where the ops may be called; O(pages + mappings of the slot). Thread-safety: as
+ * gn_shadow_slot_add(). Ownership: mem is the library's until gn_shadow_dirty_stop(),
+ * gn_shadow_slot_remove() or gn_shadow_fini().
+ */
+GN_API GN_NODISCARD int gn_shadow_dirty_start(struct gn_shadow *shadow, uint32_t slot, void *mem,
+                                              size_t len);
+
+/**
+ * Ends the log of a slot; what was not harvested is lost.
+ *
+ * @return
+ *  - 0
+ *  - -GN_ERR_NOENT: no such slot, or it is not logged
+ *
+ * Context: any; O(1). Thread-safety: as gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_dirty_stop(struct gn_shadow *shadow, uint32_t slot);
+
+/**
+ * Takes the dirty pages among [first, first + pages) of a slot: they count as clean from here on,
+ * and the next write to each is reported again. Copy what they hold after this returns: then no
+ * write is lost, even of guest CPUs that run meanwhile.
+ *
+ * @param slot       the id of a logged slot
+ * @param first      page number within the slot
+ * @param pages      how many
+ * @param bitmap     (pages + 63) / 64 words; the bit of page first + i, bit i % 64 of word i / 64,
+ *                   is set if it was dirty; other bits are left alone
+ * @param ret_pages  how many were dirty; may be NULL
+ * @return
+ *  - 0
+ *  - -GN_ERR_NOENT: no such slot, or it is not logged
+ *  - -GN_ERR_INVAL: bitmap is NULL
+ *  - -GN_ERR_RANGE: the slot has fewer pages
+ *
+ * Context: where the ops may be called; O(pages / 64 + mappings of dirty pages). Thread-safety: as
+ * gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_dirty_harvest(struct gn_shadow *shadow, uint32_t slot,
+                                                uint64_t first, uint64_t pages, uint64_t *bitmap,
+                                                uint64_t *ret_pages);
+
+/**
  * Does this page hold a table that is shadowed now?
  *
  * @return 1 or 0
@@ -466,6 +541,7 @@ GN_API int gn_shadow_is_table(const struct gn_shadow *shadow, gn_gpa_t gpa);
 #define GN_SHADOW_AUDIT_ABSENT     3 /**< an absent marker stands for a mapping that exists */
 #define GN_SHADOW_AUDIT_RMAP       4 /**< a leaf or link is not in its chain, or a chain is broken */
 #define GN_SHADOW_AUDIT_TRACE      5 /**< a writable, unmarked mapping of a table page */
+#define GN_SHADOW_AUDIT_DIRTY      6 /**< a writable mapping of a page that counts as clean */
 
 /** One difference. */
 struct gn_shadow_difference {

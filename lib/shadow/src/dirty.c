@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "shadow_internal.h"
+
+/*
+ * The dirty log: one bit a page of a slot, set at the first write since the last harvest.
+ *
+ * The rule that makes it complete: in a logged slot a leaf is writable only if it maps a single
+ * page whose bit is set. So the first write through any mapping faults, and the fault sets the bit
+ * before it gives W. A harvest takes W from every leaf of a page before it clears the bit, and the
+ * MMU has forgotten W when it returns: what a guest wrote before that is in the page that the
+ * embedder then copies, what it writes after that faults. What does not pass a leaf is reported by
+ * who does it: A and D by the walk below, all else by gn_shadow_sync().
+ */
+
+#define WORD_BITS 64u
+
+size_t gn_shadow_dirty_size(uint64_t length)
+{
+    uint64_t pages = length >> GN_PAGE_SHIFT;
+
+    if (!gn_shadow_slot_size(length))
+        return 0;
+    return (size_t)((pages + WORD_BITS - 1) / WORD_BITS * sizeof(uint64_t));
+}
+
+static uint64_t page_of(const struct gn_shadow__slot *s, gn_gpa_t gpa)
+{
+    return (gpa.v - s->slot.gpa.v) >> GN_PAGE_SHIFT;
+}
+
+int gn_shadow__dirty_test(const struct gn_shadow__slot *s, gn_gpa_t gpa)
+{
+    uint64_t page = page_of(s, gpa);
+
+    return (int)(s->dirty[page / WORD_BITS] >> page % WORD_BITS & 1);
+}
+
+void gn_shadow__dirty_mark(struct gn_shadow *sh, gn_gpa_t gpa)
+{
+    struct gn_shadow__slot *s = sh->logged ? gn_shadow__slot_find(sh, gpa) : NULL;
+    uint64_t page;
+
+    if (!s || !s->dirty || gn_shadow__dirty_test(s, gpa))
+        return;
+    page = page_of(s, gpa);
+    s->dirty[page / WORD_BITS] |= (uint64_t)1 << page % WORD_BITS;
+    sh->stats.dirty_pages++;
+    /* The bit is set whatever the op says: a ring that is full has lost nothing. */
+    if (sh->ops.dirty &&
+        sh->ops.dirty(sh->params.ops_ctx, (uint32_t)(s - sh->slots), gn_gpa(gpa.v & ~GN_PAGE_MASK)))
+        sh->stats.dirty_overflows++;
+}
+
+static int logged_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
+{
+    struct gn_shadow *sh = ctx;
+
+    return sh->ops.guest->load(sh->params.ops_ctx, gpa, bytes, ret_value);
+}
+
+static int logged_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected,
+                          uint64_t desired)
+{
+    struct gn_shadow *sh = ctx;
+    int rc = sh->ops.guest->cmpxchg(sh->params.ops_ctx, gpa, bytes, expected, desired);
+
+    if (!rc)
+        gn_shadow__dirty_mark(sh, gpa);
+    return rc;
+}
+
+static const struct gn_paging_ops logged_ops = {GN_PAGING_OPS_INIT, .load = logged_load,
+                                                .cmpxchg = logged_cmpxchg};
+
+int gn_shadow__walk(struct gn_shadow *sh, const struct gn_paging_context *context, gn_gva_t gva,
+                    uint32_t access, struct gn_paging_walk *ret_walk)
+{
+    if (sh->logged)
+        return gn_paging_walk(context, &logged_ops, sh, gva, access, ret_walk);
+    return gn_paging_walk(context, sh->ops.guest, sh->params.ops_ctx, gva, access, ret_walk);
+}
+
+/* Takes W from every leaf that maps this page alone. */
+static void page_protect(struct gn_shadow *sh, gn_gpa_t page)
+{
+    for (uint32_t id = *gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, 0));
+         id != GN_SHADOW__NIL; id = sh->links[id].next) {
+        uint64_t value = sh->tables[id / GN_SHADOW__ENTRIES].entries[id % GN_SHADOW__ENTRIES];
+        struct gn_paging_entry e;
+
+        if (gn_paging_entry_decode(&sh->context, 0, value, &e) || !(e.permissions & GN_PAGING_W))
+            continue;
+        e.permissions &= ~(GN_PAGING_W | GN_PAGING_D | GN_SHADOW_TRACED);
+        if (gn_paging_entry_encode(sh->params.format, 0, &e, &value) == 0)
+            gn_shadow__leaf_update(sh, id, value);
+    }
+}
+
+/* Larger leaves have no bit of their own: they go, and come back in pieces when written. */
+static void slot_protect(struct gn_shadow *sh, const struct gn_shadow__slot *s)
+{
+    uint32_t regions = s->frames[0] + s->frames[1] + s->frames[2];
+
+    for (uint32_t i = s->frames[0]; i < regions; i++)
+        while (s->heads[i] != GN_SHADOW__NIL)
+            gn_shadow__entry_drop(sh, s->heads[i]);
+    for (uint32_t i = 0; i < s->frames[0]; i++)
+        page_protect(sh, gn_gpa(s->slot.gpa.v + ((uint64_t)i << GN_PAGE_SHIFT)));
+}
+
+static struct gn_shadow__slot *slot_given(struct gn_shadow *sh, uint32_t slot)
+{
+    return sh && slot < sh->params.slots && sh->slots[slot].slot.size ? &sh->slots[slot] : NULL;
+}
+
+int gn_shadow_dirty_start(struct gn_shadow *sh, uint32_t slot, void *mem, size_t len)
+{
+    struct gn_shadow__slot *s = slot_given(sh, slot);
+
+    if (!s)
+        return -GN_ERR_NOENT;
+    if (s->slot.kind != GN_SHADOW_SLOT_RAM || !mem || (uintptr_t)mem & 7)
+        return -GN_ERR_INVAL;
+    if (s->dirty)
+        return -GN_ERR_EXIST;
+    if (len < gn_shadow_dirty_size(s->slot.length))
+        return -GN_ERR_NOMEM;
+    memset(mem, 0, gn_shadow_dirty_size(s->slot.length));
+    s->dirty = mem;
+    sh->logged++;
+    slot_protect(sh, s);
+    return 0;
+}
+
+int gn_shadow_dirty_stop(struct gn_shadow *sh, uint32_t slot)
+{
+    struct gn_shadow__slot *s = slot_given(sh, slot);
+
+    if (!s || !s->dirty)
+        return -GN_ERR_NOENT;
+    s->dirty = NULL;
+    sh->logged--;
+    return 0;
+}
+
+int gn_shadow_dirty_harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first, uint64_t pages,
+                            uint64_t *bitmap, uint64_t *ret_pages)
+{
+    struct gn_shadow__slot *s = slot_given(sh, slot);
+    uint64_t total = s ? s->slot.length >> GN_PAGE_SHIFT : 0;
+    uint64_t found = 0;
+
+    if (!s || !s->dirty)
+        return -GN_ERR_NOENT;
+    if (!bitmap)
+        return -GN_ERR_INVAL;
+    if (first > total || pages > total - first)
+        return -GN_ERR_RANGE;
+    for (uint64_t page = first; page < first + pages; page++) {
+        uint64_t rest = s->dirty[page / WORD_BITS] >> page % WORD_BITS;
+
+        if (!rest) {
+            page |= WORD_BITS - 1;
+            continue;
+        }
+        if (!(rest & 1))
+            continue;
+        page_protect(sh, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT)));
+        s->dirty[page / WORD_BITS] &= ~((uint64_t)1 << page % WORD_BITS);
+        bitmap[(page - first) / WORD_BITS] |= (uint64_t)1 << (page - first) % WORD_BITS;
+        found++;
+    }
+    if (ret_pages)
+        *ret_pages = found;
+    return 0;
+}
