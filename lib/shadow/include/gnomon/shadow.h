@@ -47,6 +47,9 @@
  *     gn_shadow_sync()                        for every write to guest memory that was trapped,
  *                                             logged, or done behind the MMU (devices)
  *
+ *     gn_shadow_dirty_harvest()               pages written since the last time, of a slot whose
+ *                                             log gn_shadow_dirty_start() began: migration
+ *
  * It is not a TLB, does not emulate instructions, and knows neither nested paging nor devices.
  *
  * Limits of this version: the guest's and the shadow's format belong to one architecture and have
@@ -350,7 +353,8 @@ GN_API GN_NODISCARD int gn_shadow_slot_add(struct gn_shadow *shadow,
                                            uint32_t *ret_slot);
 
 /**
- * Removes a slot: no mapping of it survives, in any root; tables that lay in it are forgotten.
+ * Removes a slot: no mapping of it survives, in any root; tables that lay in it are forgotten, and
+ * what its dirty log holds.
  *
  * @return
  *  - 0
