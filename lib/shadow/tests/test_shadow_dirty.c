@@ -102,6 +102,27 @@ static void inv14_a_write_to_a_table_is_reported_be_it_trapped_or_traced(void **
     everywhere(table_situation);
 }
 
+static void not_yet_situation(struct machine *m)
+{
+    uint64_t entry = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    uint64_t table = entry & ~GN_PAGE_MASK;
+    uint32_t root;
+
+    guest_map(m, ROOT, GVA + 4096, table, 0, KERNEL | AD);
+    root = root_get(m, ROOT);
+    dirty_start(m, 0);
+    /* The fault that makes the page a table traps the write: nobody has written anything yet. */
+    if (outcome(m, root, GVA + 4096, WRITE) == GN_SHADOW_TRAPPED)
+        assert_int_equal(m->dirty[table >> GN_PAGE_SHIFT], 0);
+    (void)harvest(m);
+}
+
+static void inv14_a_write_that_traps_is_not_reported_before_it_is_made(void **state)
+{
+    (void)state;
+    everywhere(not_yet_situation);
+}
+
 static void device_situation(struct machine *m)
 {
     dirty_start(m, 0);
@@ -270,6 +291,7 @@ int main(void)
         cmocka_unit_test(inv14_the_first_write_after_a_harvest_is_reported_once),
         cmocka_unit_test(inv14_a_and_d_that_the_walk_sets_are_writes_to_tables),
         cmocka_unit_test(inv14_a_write_to_a_table_is_reported_be_it_trapped_or_traced),
+        cmocka_unit_test(inv14_a_write_that_traps_is_not_reported_before_it_is_made),
         cmocka_unit_test(inv14_what_a_device_wrote_is_reported_by_the_sync),
         cmocka_unit_test(inv14_a_large_page_is_reported_by_the_page),
         cmocka_unit_test(inv14_every_mapping_of_a_page_is_watched),
