@@ -48,6 +48,7 @@ static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t e
     struct gn_paging_entry e = {0};
     struct gn_paging_walk w;
     const struct gn_shadow__slot *slot;
+    const struct gn_shadow__slot *entry_slot;
     uint32_t allowed;
 
     a->leaves++;
@@ -63,6 +64,10 @@ static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t e
         differ(a, GN_SHADOW_AUDIT_MAPPING, level, gva, entry, w.gpa.v);
         return;
     }
+    entry_slot = gn_shadow__slot_find(sh, w.step[w.level].gpa);
+    /* In read-only memory an access leaves A and D as they are, and succeeds. */
+    if (entry_slot && entry_slot->slot.kind == GN_SHADOW_SLOT_ROM)
+        w.permissions |= GN_PAGING_A | GN_PAGING_D;
     allowed = w.permissions & GN_PAGING_RWXU;
     if (!(w.permissions & GN_PAGING_D) || slot->slot.kind == GN_SHADOW_SLOT_ROM)
         allowed &= ~GN_PAGING_W;
