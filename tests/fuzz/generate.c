@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "fuzz.h"
+
+/* The guest: what it writes and where it goes. Orderly for the most part, as guests are. */
+
+uint64_t dice_next(struct dice *d)
+{
+    uint64_t z = d->state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+uint32_t dice_below(struct dice *d, uint32_t n)
+{
+    return (uint32_t)(dice_next(d) >> 16) % n;
+}
+
+uint64_t space_root(uint32_t space)
+{
+    return (1 + space % ROOT_PAGES) * GN_PAGE_SIZE;
+}
+
+static uint32_t index_any(struct dice *d)
+{
+    static const uint32_t few[] = {0, 1, 2, 511};
+
+    return dice_below(d, 64) ? few[dice_below(d, 4)] : dice_below(d, 512);
+}
+
+static uint64_t sign_extend(const struct world *w, uint64_t gva)
+{
+    uint32_t sign = 64 - (12 + 9 * (uint32_t)w->levels);
+
+    return (uint64_t)((int64_t)(gva << sign) >> sign);
+}
+
+static uint64_t gva_any(const struct world *w, struct dice *d)
+{
+    uint64_t gva = dice_below(d, 4096);
+
+    if (dice_below(d, 100) == 0)
+        return dice_next(d);
+    for (int level = 0; level < w->levels; level++)
+        gva |= (uint64_t)index_any(d) << (12 + 9 * level);
+    return sign_extend(w, gva);
+}
+
+static uint64_t linear(const struct world *w, uint64_t gpa)
+{
+    return ((uint64_t)LINEAR << (12 + 9 * (w->levels - 1))) + gpa;
+}
+
+/* A few tables lie in the slots that come and go. */
+static uint64_t pool_page(struct dice *d, uint32_t level, uint32_t step)
+{
+    uint32_t i = dice_below(d, POOL_PAGES);
+
+    i = i - i % step + level;
+    return dice_below(d, 16) ? (POOL_FIRST + i) * GN_PAGE_SIZE
+                             : 0x100000 + (uint64_t)i * GN_PAGE_SIZE;
+}
+
+static uint64_t page_any(struct dice *d)
+{
+    switch (dice_below(d, 12)) {
+    case 0:
+    case 1:
+    case 2: return (POOL_FIRST + dice_below(d, POOL_PAGES)) * GN_PAGE_SIZE;
+    case 3: return space_root(dice_below(d, ROOT_PAGES));
+    case 4:
+    case 5: return 0x100000 + dice_below(d, 26) * GN_PAGE_SIZE;
+    case 6: return 0x1c0000 + dice_below(d, 5) * GN_PAGE_SIZE;
+    case 7: return dice_below(d, 600) * GN_PAGE_SIZE;
+    default: return (DATA_FIRST + dice_below(d, DATA_PAGES)) * GN_PAGE_SIZE;
+    }
+}
+
+/* Bits of an entry but its address: SDM tables 4-14 to 4-20, RISC-V §4.3.1. */
+static uint64_t bits_x86(struct dice *d, int leaf, uint32_t level)
+{
+    uint64_t bits = 1 | (leaf && level ? 0x80 : 0);
+
+    bits |= dice_below(d, 4) ? 2 : 0;
+    bits |= dice_below(d, 4) ? 4 : 0;
+    bits |= dice_below(d, 3) ? 0x20 : 0;
+    bits |= leaf && dice_below(d, 3) ? 0x40 : 0;
+    bits |= leaf && dice_below(d, 8) == 0 ? 0x100 : 0;
+    bits |= dice_below(d, 6) ? 0 : UINT64_C(1) << 63;
+    return bits;
+}
+
+static uint64_t bits_riscv(struct dice *d, int leaf)
+{
+    static const uint64_t rwx[] = {6, 0xe, 0xe, 0xe, 2, 8, 0xa, 6};
+    uint64_t bits = 1 | (dice_below(d, 16) ? 0 : 0x20);
+
+    if (!leaf)
+        return bits;
+    bits |= rwx[dice_below(d, 8)];
+    bits |= dice_below(d, 2) ? 0x10 : 0;
+    bits |= dice_below(d, 5) ? 0x40 : 0;
+    bits |= dice_below(d, 3) ? 0x80 : 0;
+    return bits;
+}
+
+static uint32_t level_of(const struct world *w, uint64_t page)
+{
+    uint32_t step = (uint32_t)w->levels - 1;
+    uint64_t number = page >> GN_PAGE_SHIFT;
+
+    if (number >= 0x100)
+        return (uint32_t)(number - 0x100) % step;
+    return number < POOL_FIRST ? step : (uint32_t)(number - POOL_FIRST) % step;
+}
+
+uint64_t entry_any(const struct world *w, struct dice *d, uint64_t place)
+{
+    uint32_t level = level_of(w, place);
+    uint32_t kind = dice_below(d, 32);
+    int leaf;
+    uint64_t address;
+
+    if (kind < 4)
+        return kind ? dice_next(d) << 1 : 0;
+    if (kind == 4)
+        return dice_next(d) | 1;
+    leaf = level == 0 || dice_below(d, 8) == 0;
+    address = leaf ? page_any(d) : pool_page(d, level - 1, (uint32_t)w->levels - 1);
+    if (!leaf && dice_below(d, 32) == 0)
+        address = page_any(d);
+    if (leaf && dice_below(d, 32)) /* superpages are aligned, mostly */
+        address = address >> (12 + 9 * level) << (12 + 9 * level);
+    if (w->x86)
+        return address | bits_x86(d, leaf, level);
+    return address >> 2 | bits_riscv(d, leaf);
+}
+
+uint64_t edit_place(const struct world *w, struct dice *d)
+{
+    uint32_t index = dice_below(d, 8) ? index_any(d) : dice_below(d, 512);
+
+    (void)w;
+    if (dice_below(d, 6))
+        return pool_page(d, dice_below(d, (uint32_t)w->levels - 1), (uint32_t)w->levels - 1) +
+               8 * index;
+    return space_root(dice_below(d, ROOT_PAGES)) + 8 * index;
+}
+
+/* ---- Operations --------------------------------------------------------------------------- */
+
+static void generate_access(const struct world *w, struct dice *d, struct op *op)
+{
+    op->kind = OP_ACCESS;
+    op->a = dice_below(d, GN_ACCESS_KINDS) | (dice_below(d, 2) ? GN_PAGING_AS_USER : 0);
+    op->x = dice_below(d, 3) ? worked_at(dice_below(d, 64)) ^ dice_below(d, 4096) : gva_any(w, d);
+    if (dice_below(d, 12) == 0)
+        op->x = linear(w, page_any(d));
+    if (w->x86 && (op->a & GN_PAGING_ACCESS_KIND) != GN_ACCESS_EXEC && dice_below(d, 16) == 0)
+        op->a |= GN_PAGING_IMPLICIT;
+}
+
+/* Every form of write: whole entries, parts and halves of them, across entries and pages. */
+static void place_value(const struct world *w, struct dice *d, struct op *op, uint64_t place)
+{
+    op->a = 8;
+    op->y = entry_any(w, d, place);
+    op->z = entry_any(w, d, place);
+    switch (dice_below(d, 16)) {
+    case 0: op->a = 1u << dice_below(d, 3); break;
+    case 1: place += dice_below(d, 8); break;
+    case 2: place = (place & ~GN_PAGE_MASK) + 4088 + dice_below(d, 8); break;
+    case 3: op->a = 16; break;
+    case 4: place = (place & ~GN_PAGE_MASK) + 4088, op->a = 16; break;
+    case 5:
+    case 6: op->a = 4, place += 4 * (uint64_t)dice_below(d, 2); break;
+    default: break;
+    }
+    if (op->a == 4 && place & 4)
+        op->y >>= 32;
+    op->x = place;
+}
+
+static void generate_store(const struct world *w, struct dice *d, struct op *op)
+{
+    uint64_t place = edit_place(w, d);
+
+    op->kind = OP_STORE;
+    if (dice_below(d, 10) == 0)
+        place = page_any(d) + 8 * (uint64_t)dice_below(d, 512);
+    place_value(w, d, op, place);
+    if (dice_below(d, 12) == 0) {
+        op->b = dice_below(d, 2);
+        op->x = worked_at(dice_below(d, 64)) ^ (op->x & GN_PAGE_MASK);
+    } else {
+        op->x = linear(w, op->x);
+    }
+}
+
+static void generate_rare(const struct world *w, struct dice *d, struct op *op)
+{
+    static const uint32_t kinds[] = {GN_SHADOW_SLOT_RAM, GN_SHADOW_SLOT_RAM, GN_SHADOW_SLOT_ROM,
+                                     GN_SHADOW_SLOT_MMIO, NO_SLOT};
+    static const uint32_t x86[] = {GN_PAGING_X86_WP,   GN_PAGING_X86_NXE, GN_PAGING_X86_SMEP,
+                                   GN_PAGING_X86_SMAP, GN_PAGING_X86_AC,  GN_PAGING_X86_AC,
+                                   GN_PAGING_X86_1G};
+    static const uint32_t riscv[] = {GN_PAGING_RISCV_SUM, GN_PAGING_RISCV_MXR, GN_PAGING_RISCV_SUM,
+                                     GN_PAGING_RISCV_MXR, GN_PAGING_RISCV_ADUE};
+
+    switch (dice_below(d, 16)) {
+    case 0:
+        op->kind = OP_SLOT;
+        op->a = DYNAMIC + dice_below(d, 2);
+        op->b = kinds[dice_below(d, 5)];
+        break;
+    case 1:
+    case 2:
+        op->kind = OP_REVOKE;
+        op->x = page_any(d);
+        op->a = 1 + dice_below(d, 3);
+        break;
+    case 3: op->kind = OP_FORGET; break;
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+        op->kind = OP_CONTROL;
+        op->a = w->x86 ? x86[dice_below(d, 7)] : riscv[dice_below(d, 5)];
+        break;
+    case 8:
+    case 9:
+        op->kind = OP_DMA;
+        place_value(w, d, op, edit_place(w, d));
+        op->b = dice_below(d, 2);
+        break;
+    default:
+        op->kind = OP_SWITCH;
+        op->a = dice_below(d, SPACES);
+        op->b = dice_below(d, 4) == 0;
+        break;
+    }
+}
+
+static void generate_flush(const struct world *w, struct dice *d, struct op *op)
+{
+    switch (dice_below(d, 8)) {
+    case 0:
+    case 1: op->kind = OP_FLUSH_ALL; break;
+    case 2: op->kind = OP_BARRIER; break;
+    case 3:
+        op->kind = OP_FLUSH_SPACE;
+        op->a = dice_below(d, 3) ? w->vcpu[op->vcpu].space : dice_below(d, SPACES);
+        break;
+    default:
+        op->kind = OP_FLUSH_ADDRESS;
+        op->a = dice_below(d, 3) && !w->x86 ? SPACES : w->vcpu[op->vcpu].space;
+        op->x = dice_below(d, 2) ? worked_at(dice_below(d, 64)) : gva_any(w, d);
+        break;
+    }
+}
+
+void generate(const struct world *w, struct dice *d, struct op *op)
+{
+    uint32_t what = dice_below(d, 128);
+
+    *op = (struct op){.vcpu = dice_below(d, VCPUS)};
+    if (what < 82)
+        generate_access(w, d, op);
+    else if (what < 113)
+        generate_store(w, d, op);
+    else if (what < 121)
+        generate_flush(w, d, op);
+    else
+        generate_rare(w, d, op);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
+#include "fuzz.h"
+
+/* Guest memory, and what every word of it has been since the last time all vCPUs flushed. */
+
+uint64_t *memory_word(struct world *w, uint64_t gpa)
+{
+    return (uint64_t *)(void *)(w->memory + RAM_HPA + (gpa & ~(uint64_t)7));
+}
+
+const struct gn_shadow_slot *slot_at(const struct world *w, uint64_t gpa)
+{
+    for (uint32_t i = 0; i < SLOTS; i++)
+        if (gpa - w->slot[i].gpa.v < w->slot[i].length)
+            return &w->slot[i];
+    return NULL;
+}
+
+int memory_load(void *ctx, uint64_t gpa, uint64_t *ret_value)
+{
+    const struct gn_shadow_slot *s = slot_at(ctx, gpa);
+
+    if (!s || s->kind == GN_SHADOW_SLOT_MMIO)
+        return 0;
+    *ret_value = *memory_word(ctx, gpa);
+    return 1;
+}
+
+/* The old value of a word goes into its history. */
+static void version_add(struct world *w, uint64_t gpa)
+{
+    uint32_t *head = &w->history[gpa / 8];
+    struct version *v;
+
+    if (w->versions >= VERSIONS)
+        fail("fuzz: too many versions");
+    v = &w->version[w->versions];
+    *v = (struct version){.value = *memory_word(w, gpa), .to = ++w->now, .next = *head};
+    *head = w->versions++;
+}
+
+void memory_store(struct world *w, uint64_t gpa, const void *bytes, uint32_t length)
+{
+    for (uint64_t at = gpa & ~(uint64_t)7; at < gpa + length; at += 8)
+        version_add(w, at);
+    memcpy(w->memory + RAM_HPA + gpa, bytes, length);
+}
+
+/* The map of all memory stays, or the guest could write nothing any more. */
+int memory_protected(const struct world *w, uint64_t gpa, uint32_t length)
+{
+    uint64_t first = (1 + ROOT_PAGES) * GN_PAGE_SIZE;
+
+    (void)w;
+    if (gpa < POOL_FIRST * GN_PAGE_SIZE && gpa + length > first)
+        return 1;
+    for (uint32_t i = 0; i < ROOT_PAGES; i++) {
+        uint64_t entry = space_root(i) + LINEAR * 8;
+
+        if (gpa < entry + 8 && entry < gpa + length)
+            return 1;
+    }
+    return 0;
+}
+
+/* No vCPU may use anything old any more. */
+void memory_forget(struct world *w)
+{
+    memset(w->history, 0, GUEST_WORDS * sizeof *w->history);
+    w->versions = 1;
+}
+
+static int ops_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
+{
+    if (bytes != 8 || gpa.v & 7)
+        fail("paging: a load of %u bytes at %#llx", bytes, (unsigned long long)gpa.v);
+    return memory_load(ctx, gpa.v, ret_value) ? 0 : -GN_ERR_FAULT;
+}
+
+static int ops_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected, uint64_t desired)
+{
+    struct world *w = ctx;
+    const struct gn_shadow_slot *s = slot_at(w, gpa.v);
+
+    if (bytes != 8 || gpa.v & 7)
+        fail("paging: an update of %u bytes at %#llx", bytes, (unsigned long long)gpa.v);
+    if (!s || s->kind == GN_SHADOW_SLOT_MMIO)
+        return -GN_ERR_FAULT;
+    if (!w->in_access)
+        fail("shadow: A or D set without an access, at %#llx", (unsigned long long)gpa.v);
+    if (s->kind == GN_SHADOW_SLOT_ROM)
+        return 0;
+    if (*memory_word(w, gpa.v) != expected)
+        return -GN_ERR_AGAIN;
+    if (w->swaps < SWAPS) {
+        w->swap[w->swaps].gpa = gpa.v;
+        w->swap[w->swaps++].value = desired;
+    }
+    memory_store(w, gpa.v, &desired, 8);
+    return 0;
+}
+
+const struct gn_paging_ops memory_ops = {GN_PAGING_OPS_INIT, .load = ops_load,
+                                         .cmpxchg = ops_cmpxchg};

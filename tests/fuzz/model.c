@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+
+#include "fuzz.h"
+
+/* The adversary's TLB: which results an access may have. */
+
+struct search {
+    struct world *w;
+    struct oracle o;
+    uint64_t gva;
+    const struct result *result;
+    int old_faults;    /**< an absence may be remembered until the flush */
+    int unused;        /**< a table's entry on the way has no A bit: such a walk ends in a fault */
+    uint64_t since[2]; /**< last flush that covers a leaf, a table's entry */
+    uint64_t globals[2]; /**< the same for global translations */
+};
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/*
+ * RISC-V: SFENCE.VMA with rs1 orders leaf entries alone; one with rs2 leaves globals. INVLPG drops
+ * all that translates the address, globals too, and what is cached of tables (SDM §4.10.4.1).
+ */
+static void search_since(struct search *s, const struct vcpu *v)
+{
+    uint64_t leaf = v->flushed_all;
+    uint64_t global = v->flushed_all;
+
+    for (uint32_t i = 0; i < ADDRESSES; i++) {
+        const struct flushed *f = &v->flushed[i];
+
+        if (f->page != s->gva >> GN_PAGE_SHIFT || !f->time)
+            continue;
+        if (f->space == SPACES || f->space == v->space)
+            leaf = later(leaf, f->time);
+        if (f->space == SPACES || s->o.family == 'x')
+            global = later(global, f->time);
+    }
+    s->since[0] = later(leaf, v->flushed_space[v->space]);
+    s->globals[0] = global;
+    s->since[1] =
+        s->o.family == 'x' ? s->since[0] : later(v->flushed_all, v->flushed_space[v->space]);
+    s->globals[1] = s->o.family == 'x' ? global : v->flushed_all;
+}
+
+static int leads_to(const struct search *s, uint64_t gpa)
+{
+    const struct gn_shadow_slot *slot = slot_at(s->w, gpa);
+    const struct result *r = s->result;
+
+    if (r->outcome == GN_SHADOW_GUEST_FAULT || r->gpa != gpa)
+        return 0;
+    if (!slot)
+        return r->outcome == GN_SHADOW_HOLE;
+    switch (slot->kind) {
+    case GN_SHADOW_SLOT_MMIO: return r->outcome == GN_SHADOW_MMIO;
+    case GN_SHADOW_SLOT_ROM:
+        return r->outcome == (s->o.op == 'w' ? GN_SHADOW_ROM_WRITE : GN_SHADOW_FILLED);
+    default:
+        return r->outcome == GN_SHADOW_FILLED ||
+               (r->outcome == GN_SHADOW_TRAPPED && s->o.op == 'w' &&
+                s->w->c.policy == GN_SHADOW_POLICY_TRAP);
+    }
+}
+
+static int faults(const struct search *s, uint32_t fault, unsigned code)
+{
+    return s->result->outcome == GN_SHADOW_GUEST_FAULT && s->result->fault == fault &&
+           s->result->code == code;
+}
+
+static int search_level(struct search *s, int level, uint64_t base, struct oracle_path path);
+
+/* Can the walk that finds this value, in an entry that may be left alone (ROM), end so? */
+static int search_value(struct search *s, int level, uint64_t value, int old, int rom,
+                        uint64_t until, struct oracle_path path)
+{
+    uint64_t base = 0;
+    uint64_t wanted;
+    unsigned code;
+    enum oracle_step step = oracle_step(&s->o, &path, level, value, &base);
+    uint64_t since = (path.g ? s->globals : s->since)[step == ORACLE_TABLE || level > 0];
+
+    if (step == ORACLE_LEAF)
+        since = (path.g ? s->globals : s->since)[0];
+    if (old && until <= since)
+        return 0;
+    if (step == ORACLE_TABLE) {
+        int unused = s->unused;
+        int found;
+
+        if (!rom && oracle_passed(&s->o, value) != value)
+            s->unused = 1;
+        found = (!old || unused == s->unused) && search_level(s, level - 1, base, path);
+        s->unused = unused;
+        return found;
+    }
+    if (step != ORACLE_LEAF)
+        return (!old || s->old_faults) && faults(s, GN_PAGING_FAULT_PAGE, oracle_code(&s->o, step));
+    if (!oracle_judge(&s->o, &path, value, &code, &wanted))
+        return (!old || s->old_faults) && faults(s, GN_PAGING_FAULT_PAGE, code);
+    /* A and D are there before anything is cached: a value without them is of no use. */
+    return !s->unused && (rom || wanted == value) &&
+           leads_to(s, oracle_address(level, base, s->gva));
+}
+
+static int search_level(struct search *s, int level, uint64_t base, struct oracle_path path)
+{
+    uint64_t at = base + (s->gva >> (12 + 9 * level) & 511) * 8;
+    const struct gn_shadow_slot *slot = slot_at(s->w, at);
+    int rom = slot && slot->kind == GN_SHADOW_SLOT_ROM;
+    uint64_t value;
+
+    if (!memory_load(s->w, at, &value))
+        return faults(s, GN_PAGING_FAULT_ACCESS, oracle_access_code(&s->o));
+    if (search_value(s, level, value, 0, rom, 0, path))
+        return 1;
+    for (uint32_t i = s->w->history[at / 8]; i; i = s->w->version[i].next)
+        if (search_value(s, level, s->w->version[i].value, 1, rom, s->w->version[i].to, path))
+            return 1;
+    return 0;
+}
+
+static int search(struct world *w, uint32_t vcpu, uint64_t gva, uint32_t controls, uint32_t access,
+                  const struct result *result)
+{
+    const struct vcpu *v = &w->vcpu[vcpu];
+    struct search s = {.w = w, .gva = gva, .result = result};
+    struct oracle_path path = {1, 1, 1, 0};
+
+    oracle_init(&s.o, w->c.format, controls, access);
+    s.old_faults = w->c.markers == GN_NONPRESENT_RULE_FENCED;
+    if (!oracle_canonical(&s.o, gva))
+        return s.o.family == 'x' ? faults(&s, GN_PAGING_FAULT_NONCANONICAL, 0)
+                                 : faults(&s, GN_PAGING_FAULT_PAGE, oracle_code(&s.o, 0));
+    search_since(&s, v);
+    return search_level(&s, s.o.levels - 1, space_root(v->space), path);
+}
+
+struct oracle_result model_fresh(struct world *w, uint32_t vcpu, uint64_t gva, uint32_t access)
+{
+    const struct vcpu *v = &w->vcpu[vcpu];
+    struct oracle o;
+
+    oracle_init(&o, w->c.format, v->controls, access);
+    return oracle_walk(&o, space_root(v->space), gva, memory_load, w);
+}
+
+/* A and D are set for an access that succeeds, where it passes, and nothing else is. */
+static void check_swaps(const struct world *w, uint64_t gva, const struct oracle_result *fresh)
+{
+    for (uint32_t i = 0; i < w->swaps; i++) {
+        uint64_t both = 0;
+        int found = 0;
+
+        for (int level = fresh->level; level < w->levels; level++) {
+            if (fresh->at[level] != w->swap[i].gpa)
+                continue;
+            /* A table that maps itself is passed more than once. */
+            both |= fresh->value[level];
+            found |= w->swap[i].value == fresh->value[level];
+        }
+        if (fresh->kind != ORACLE_OK || (!found && w->swap[i].value != both))
+            fail("A or D wrongly set: entry %#" PRIx64 " is %#" PRIx64 " after an access at "
+                 "%#" PRIx64,
+                 w->swap[i].gpa, w->swap[i].value, gva);
+    }
+}
+
+void model_check(struct world *w, uint32_t vcpu, uint64_t gva, uint32_t access,
+                 const struct oracle_result *fresh, const struct result *r)
+{
+    check_swaps(w, gva, fresh);
+    if (search(w, vcpu, gva, w->vcpu[vcpu].controls, access, r))
+        return;
+    fail("vcpu %" PRIu32 " space %" PRIu32 " gva %#" PRIx64 " access %#" PRIx32
+         " controls %#" PRIx32 ": outcome %" PRIu32 " fault %" PRIu32 " code %#" PRIx32
+         " gpa %#" PRIx64 "%s may not be; "
+         "the tables say kind %d code %#x gpa %#" PRIx64 " level %d entry %#" PRIx64,
+         vcpu, w->vcpu[vcpu].space, gva, access, w->vcpu[vcpu].controls, r->outcome, r->fault,
+         r->code, r->gpa, r->marker ? " (a marker's)" : "", fresh->kind, fresh->code, fresh->pa,
+         fresh->level, fresh->value[fresh->level]);
+}
+
+void model_flush(struct world *w, uint32_t vcpu, uint32_t space, const uint64_t *gva)
+{
+    struct vcpu *v = &w->vcpu[vcpu];
+
+    ++w->now;
+    if (gva) {
+        v->flushed[v->flushed_next++ % ADDRESSES] =
+            (struct flushed){.page = *gva >> GN_PAGE_SHIFT, .time = w->now, .space = space};
+    } else if (space < SPACES) {
+        v->flushed_space[space] = w->now;
+    } else {
+        v->flushed_all = w->now;
+    }
+}
+
+/* ---- Looking into the TLB ----------------------------------------------------------------- */
+
+/* A cached entry that lets writes pass unseen must not be of a page that holds tables. */
+static void sweep_trace(struct world *w, const struct gn_softmmu_entry *e, uint64_t gpa)
+{
+    uint64_t writes = 0;
+
+    for (uint32_t view = 0; view < GN_SOFTMMU_VIEWS; view++)
+        writes |= GN_SOFTMMU_ALLOW(view, GN_ACCESS_WRITE);
+    if (e->tag & writes && gn_shadow_is_table(w->shadow, gn_gpa(gpa)))
+        fail("a table page is writable unseen: gva %#" PRIx64 " gpa %#" PRIx64,
+             e->tag & ~GN_PAGE_MASK, gpa);
+}
+
+static void sweep_rights(struct world *w, uint32_t vcpu, const struct gn_softmmu_entry *e,
+                         uint64_t gpa)
+{
+    static const uint32_t sum = GN_PAGING_X86_AC | GN_PAGING_RISCV_SUM;
+    const struct result done = {.outcome = GN_SHADOW_FILLED, .gpa = gpa};
+
+    for (uint32_t bit = 0; bit < GN_SOFTMMU_VIEWS * 4; bit++) {
+        uint32_t view = bit / 4;
+        uint32_t kind = bit % 4;
+        uint32_t controls = w->vcpu[vcpu].controls & ~(sum | GN_PAGING_RISCV_MXR);
+
+        if (!(e->tag >> bit & 1) || GN_SOFTMMU_TRACED == (uint64_t)1 << bit)
+            continue;
+        controls |= view == GN_SOFTMMU_VIEW_SUM ? sum : 0;
+        controls |= kind == 3 ? GN_PAGING_RISCV_MXR : 0;
+        kind = kind == 3 ? GN_ACCESS_READ : kind;
+        kind |= view == GN_SOFTMMU_VIEW_USER ? GN_PAGING_AS_USER : 0;
+        if (!search(w, vcpu, e->tag & ~GN_PAGE_MASK, controls, kind, &done))
+            fail("the TLB of vcpu %" PRIu32 " leads from %#" PRIx64 " to %#" PRIx64
+                 " in space %" PRIu32 " for access %#" PRIx32 ", which may not be",
+                 vcpu, e->tag & ~GN_PAGE_MASK, gpa, w->vcpu[vcpu].space, kind);
+    }
+}
+
+static uint64_t entry_gpa(const struct world *w, const struct gn_softmmu_entry *e)
+{
+    uint64_t page = e->tag & ~GN_PAGE_MASK;
+    uint64_t host = page + (e->data & ~GN_PAGE_MASK);
+
+    return host - (uint64_t)(uintptr_t)w->memory - RAM_HPA;
+}
+
+/* Valid, and of an ID that somebody has: what is under a dirty one is purged before its reuse. */
+static int entry_live(const struct world *w, const struct gn_softmmu_entry *e)
+{
+    struct gn_asid_info info;
+
+    return e->tag & GN_PAGE_MASK &&
+           gn_asid_query(w->asid, e->data & GN_SOFTMMU_ASID_MASK, &info) == 0 &&
+           info.state == GN_ASID_STATE_USED;
+}
+
+void model_sweep(struct world *w, uint32_t vcpu)
+{
+    uint32_t index;
+    const struct gn_softmmu *mmu = mmu_of(w, vcpu, &index);
+    const struct gn_softmmu_window *t = gn_softmmu_window(mmu, index, GN_SOFTMMU_PORT_DATA);
+
+    for (uint64_t i = 0; i <= t->index_mask; i++) {
+        const struct gn_softmmu_entry *e = &t->tlb[i];
+
+        if (!entry_live(w, e))
+            continue;
+        sweep_trace(w, e, entry_gpa(w, e));
+        if ((e->data & GN_SOFTMMU_ASID_MASK) == w->vcpu[vcpu].asid)
+            sweep_rights(w, vcpu, e, entry_gpa(w, e));
+    }
+}
+
+/* The host took these pages away. */
+void model_unmapped(struct world *w, uint64_t gpa, uint64_t length)
+{
+    for (uint32_t v = 0; v < VCPUS; v++) {
+        uint32_t index;
+        const struct gn_softmmu *mmu = mmu_of(w, v, &index);
+        const struct gn_softmmu_window *t = gn_softmmu_window(mmu, index, GN_SOFTMMU_PORT_DATA);
+
+        for (uint64_t i = 0; i <= t->index_mask; i++)
+            if (entry_live(w, &t->tlb[i]) && entry_gpa(w, &t->tlb[i]) - gpa < length)
+                fail("a page is mapped that was taken away: %#" PRIx64, entry_gpa(w, &t->tlb[i]));
+    }
+}
