@@ -8,7 +8,8 @@
  *  - hand: the same, reading guest memory itself: what one would write without a library
  *
  * All three judge permissions and find out whether A or D would have to be set. Samples of the
- * three alternate, so that a change of the clock hits all of them; ratios are of medians.
+ * three alternate, so that a change of the clock hits all of them; ratios are of medians. Then
+ * what is asked of entries alone.
  */
 
 #include <gnomon/paging.h>
@@ -220,6 +221,56 @@ static int measure(const struct row *row, int samples, uint32_t count, double *m
     return 0;
 }
 
+/* --- Entries alone -------------------------------------------------------------------------- */
+
+enum ask { DECODE, ENCODE, ALLOWS, ASKS };
+
+static const char *const ask_name[] = {"decode", "encode", "allows"};
+
+static uint64_t ask(uint32_t format, enum ask what, uint32_t count)
+{
+    struct gn_paging_context context = {GN_PAGING_CONTEXT_INIT, .format = format,
+                                        .controls = GN_PAGING_X86_WP | GN_PAGING_X86_NXE |
+                                                    GN_PAGING_RISCV_SUM};
+    struct gn_paging_entry e = {.kind = GN_PAGING_ENTRY_LEAF, .permissions = GN_PAGING_R};
+    uint64_t sum = 0, value = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        e.address = (uint64_t)(i & 0xff) << 12;
+        switch (what) {
+        case DECODE:
+            sum +=
+                (uint64_t)gn_paging_entry_decode(&context, 0, (uint64_t)(i & 63) << 12 | 0x43, &e);
+            sum += e.address;
+            break;
+        case ENCODE: sum += (uint64_t)gn_paging_entry_encode(format, 0, &e, &value) + value; break;
+        default: sum += (uint64_t)gn_paging_allows(&context, i & 15, i >> 4 & 1); break;
+        }
+    }
+    return sum;
+}
+
+static int measure_asks(uint32_t format, int samples, uint32_t count)
+{
+    static double ns[SAMPLES];
+
+    for (int what = 0; what < ASKS; what++) {
+        uint64_t sum = ask(format, (enum ask)what, count);
+
+        for (int i = 0; i < samples; i++) {
+            double start = now();
+
+            if (ask(format, (enum ask)what, count) != sum)
+                return 1;
+            ns[i] = (now() - start) / count;
+        }
+        qsort(ns, (size_t)samples, sizeof(double), by_value);
+        printf("%s_%s,ns,%.1f,%.1f,%.1f,%d\n", gn_paging_format_name(format), ask_name[what], ns[0],
+               ns[samples / 2], ns[samples - 1], samples);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct row rows[] = {
@@ -236,6 +287,9 @@ int main(int argc, char **argv)
     for (int i = 0; i < ROWS; i++)
         if (measure(&rows[i], quick ? 3 : SAMPLES, quick ? 500 : 20000, median[i]))
             return 1;
+    if (measure_asks(GN_PAGING_SV39, quick ? 3 : SAMPLES, quick ? 500 : 20000) ||
+        measure_asks(GN_PAGING_X86_4LEVEL, quick ? 3 : SAMPLES, quick ? 500 : 20000))
+        return 1;
     for (int i = 0; i < ROWS; i++)
         printf("# %s level %u %s: walk/hand %.2f, walk/op %.2f\n",
                gn_paging_format_name(rows[i].format), rows[i].level,

@@ -2,38 +2,69 @@
 #include "paging_internal.h"
 
 /*
- * The table of formats. A format that follows an architecture's rules is a row here and nothing
- * else.
+ * The table of formats, found by their numbers. A format that has the entries of another is a row
+ * here and nothing else.
  */
 
 /* x86 combines these over all levels (SDM vol. 3A §4.6); RISC-V looks at the leaf alone. */
 #define X86_INHERITED (GN_PAGING_W | GN_PAGING_X | GN_PAGING_U)
 
-/* Levels at which a leaf may stand: 4 KiB, 2 MiB, 1 GiB, and for RISC-V every level there is. */
+/* Levels at which a leaf may stand, from level 0 up. */
 #define LEAVES(levels) ((1u << (levels)) - 1)
 
-static const struct gn_paging__format formats[] = {
-    {GN_PAGING_BARE, "bare", NULL, {0, 64, 8, 9, 0, 64, 0}},
-    {GN_PAGING_X86_4LEVEL,
-     "x86-4level",
-     &gn_paging__x86,
-     {4, 48, 8, 9, LEAVES(3), 52, X86_INHERITED}},
-    {GN_PAGING_X86_5LEVEL,
-     "x86-5level",
-     &gn_paging__x86,
-     {5, 57, 8, 9, LEAVES(3), 52, X86_INHERITED}},
-    {GN_PAGING_SV39, "sv39", &gn_paging__riscv, {3, 39, 8, 9, LEAVES(3), 56, 0}},
-    {GN_PAGING_SV48, "sv48", &gn_paging__riscv, {4, 48, 8, 9, LEAVES(4), 56, 0}},
-    {GN_PAGING_SV57, "sv57", &gn_paging__riscv, {5, 57, 8, 9, LEAVES(5), 56, 0}},
-};
+/* Tables of 512 entries of 8 bytes at every level, one root. */
+#define USUAL(levels_, leaves, pa_bits_, inherited_)                                             \
+    {                                                                                            \
+        .levels = levels_, .va_bits = 12 + 9 * (levels_), .entry_bytes = 8, .index_bits = 9,     \
+        .leaf_levels = LEAVES(leaves), .pa_bits = pa_bits_, .inherited = inherited_, .roots = 1, \
+        .level_bits = {                                                                          \
+            9,                                                                                   \
+            (levels_) > 1 ? 9 : 0,                                                               \
+            (levels_) > 2 ? 9 : 0,                                                               \
+            (levels_) > 3 ? 9 : 0,                                                               \
+            (levels_) > 4 ? 9 : 0                                                                \
+        }                                                                                        \
+    }
 
-const struct gn_paging__format *gn_paging__format_find(uint32_t id)
-{
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
-        if (formats[i].id == id)
-            return &formats[i];
-    return NULL;
-}
+const struct gn_paging__format gn_paging__formats[GN_PAGING__FORMATS] = {
+    [GN_PAGING_BARE] = {"bare",
+                        &gn_paging__bare,
+                        9,
+
+                        {.va_bits = 64, .entry_bytes = 8, .index_bits = 9, .pa_bits = 64}},
+    [GN_PAGING_X86_32] = {"x86-32",
+                          &gn_paging__x86_32,
+                          10,
+
+                          {.levels = 2,
+                           .va_bits = 32,
+                           .entry_bytes = 4,
+                           .index_bits = 10,
+                           .leaf_levels = LEAVES(2),
+                           .pa_bits = 40,
+                           .inherited = GN_PAGING_W | GN_PAGING_U,
+                           .roots = 1,
+                           .level_bits = {10, 10}}},
+    /* CR3 points to 32 bytes (SDM vol. 3A table 4-7), whose four entries have no access rights. */
+    [GN_PAGING_X86_PAE] = {"x86-pae",
+                           &gn_paging__x86_pae,
+                           9,
+
+                           {.levels = 3,
+                            .va_bits = 32,
+                            .entry_bytes = 8,
+                            .index_bits = 0,
+                            .leaf_levels = LEAVES(2),
+                            .pa_bits = 52,
+                            .inherited = X86_INHERITED,
+                            .roots = 1,
+                            .level_bits = {9, 9, 2}}},
+    [GN_PAGING_X86_4LEVEL] = {"x86-4level", &gn_paging__x86_64, 9, USUAL(4, 3, 52, X86_INHERITED)},
+    [GN_PAGING_X86_5LEVEL] = {"x86-5level", &gn_paging__x86_64, 9, USUAL(5, 3, 52, X86_INHERITED)},
+    [GN_PAGING_SV39] = {"sv39", &gn_paging__riscv, 9, USUAL(3, 3, 56, 0)},
+    [GN_PAGING_SV48] = {"sv48", &gn_paging__riscv, 9, USUAL(4, 4, 56, 0)},
+    [GN_PAGING_SV57] = {"sv57", &gn_paging__riscv, 9, USUAL(5, 5, 56, 0)},
+};
 
 uint32_t gn_paging_version(void)
 {
@@ -63,19 +94,22 @@ int gn_paging_entry_decode(const struct gn_paging_context *context, uint32_t lev
                            struct gn_paging_entry *ret_entry)
 {
     const struct gn_paging__format *f;
-    int rc;
 
     if (!context || !ret_entry)
         return -GN_ERR_INVAL;
-    rc = gn_paging__size_check(context, context->size, sizeof *context);
-    if (rc)
-        return rc;
+    if (context->size != sizeof *context) {
+        int rc =
+            gn_paging__size_check(context, context->size, GN_PAGING__CONTEXT_MIN, sizeof *context);
+
+        if (rc)
+            return rc;
+    }
     f = gn_paging__format_find(context->format);
-    if (!f || !f->rules)
+    if (!f || !f->arch->decode)
         return -GN_ERR_NOTSUP;
-    if (level >= f->geometry.levels)
+    if (level >= f->geometry.levels || context->extensions & ~GN_PAGING__EXTENSIONS)
         return -GN_ERR_INVAL;
-    f->rules->decode(f, context, level, value, ret_entry);
+    f->arch->decode(context, level, value, ret_entry);
     return 0;
 }
 
@@ -83,11 +117,11 @@ int gn_paging_entry_encode(uint32_t format, uint32_t level, const struct gn_pagi
                            uint64_t *ret_value)
 {
     const struct gn_paging__format *f = gn_paging__format_find(format);
-    uint64_t span;
+    int leaf;
 
     if (!entry || !ret_value)
         return -GN_ERR_INVAL;
-    if (!f || !f->rules)
+    if (!f || !f->arch->encode)
         return -GN_ERR_NOTSUP;
     if (level >= f->geometry.levels || entry->kind > GN_PAGING_ENTRY_LEAF)
         return -GN_ERR_INVAL;
@@ -95,39 +129,31 @@ int gn_paging_entry_encode(uint32_t format, uint32_t level, const struct gn_pagi
         *ret_value = 0;
         return 0;
     }
-    if (entry->kind == GN_PAGING_ENTRY_TABLE && level == 0)
+    leaf = entry->kind == GN_PAGING_ENTRY_LEAF;
+    if (leaf ? !(f->geometry.leaf_levels >> level & 1) : level == 0)
         return -GN_ERR_INVAL;
-    if (entry->kind == GN_PAGING_ENTRY_LEAF && !(f->geometry.leaf_levels >> level & 1))
+    if (entry->attributes & ~(leaf ? f->arch->leaf_attributes : f->arch->table_attributes) ||
+        entry->reserved[0] | entry->reserved[1] | entry->reserved[2])
         return -GN_ERR_INVAL;
-    span = (uint64_t)1 << (entry->kind == GN_PAGING_ENTRY_LEAF ? gn_paging__shift(f, level)
-                                                               : GN_PAGE_SHIFT);
-    if (entry->address & (span - 1))
+    if (entry->address & gn_paging__low(leaf ? gn_paging__shift(f, level) : GN_PAGE_SHIFT))
         return -GN_ERR_INVAL;
     if (entry->address >> f->geometry.pa_bits)
         return -GN_ERR_RANGE;
-    /* RISC-V reserves W without R (Privileged Architecture §4.3.1); a table has neither. */
-    if (f->rules == &gn_paging__riscv && entry->kind == GN_PAGING_ENTRY_LEAF &&
-        (!(entry->permissions & (GN_PAGING_R | GN_PAGING_X)) ||
-         (entry->permissions & (GN_PAGING_R | GN_PAGING_W)) == GN_PAGING_W))
-        return -GN_ERR_INVAL;
-    *ret_value = f->rules->encode(f, level, entry);
-    return 0;
+    return f->arch->encode(level, entry, ret_value);
 }
 
 int gn_paging_allows(const struct gn_paging_context *context, uint32_t permissions, uint32_t access)
 {
     const struct gn_paging__format *f = context ? gn_paging__format_find(context->format) : NULL;
 
-    if (!f)
-        return 0;
-    return !f->rules || f->rules->allows(context, permissions, access);
+    return f ? f->arch->allows(context, permissions, access) : 0;
 }
 
 uint32_t gn_paging_fault_code(const struct gn_paging_context *context, uint32_t access,
                               uint32_t reason)
 {
     const struct gn_paging__format *f = context ? gn_paging__format_find(context->format) : NULL;
-    const struct gn_paging__rules *rules = f && f->rules ? f->rules : &gn_paging__riscv;
+    const struct gn_paging__arch *arch = f ? f->arch : &gn_paging__bare;
 
-    return rules->fault_code(context, access, reason);
+    return arch->fault_code(context, access, reason & 0xff, reason >> GN_PAGING_REASON_LEVEL_SHIFT);
 }

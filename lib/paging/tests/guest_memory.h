@@ -17,7 +17,8 @@ struct guest {
     uint64_t base;  /* guest physical address of words[0] */
     uint64_t bytes; /* length of the memory */
     uint64_t *words;
-    uint32_t loads; /* ops called */
+    uint32_t entry_bytes; /* the only length that is right; 0 means 8 */
+    uint32_t loads;       /* ops called */
     uint32_t swaps;
     void (*race)(struct guest *guest, uint64_t gpa); /* called before a swap compares */
     uint32_t races;                                  /* calls of race that are left */
@@ -33,17 +34,33 @@ static inline uint64_t *guest_word(struct guest *guest, uint64_t gpa)
     return &guest->words[(gpa - guest->base) / 8];
 }
 
+/* An entry of 4 or 8 bytes, or NULL where there is no memory. */
+static inline uint8_t *guest_entry(struct guest *guest, uint64_t gpa, uint32_t bytes)
+{
+    if (gpa < guest->base || gpa - guest->base >= guest->bytes || gpa & (bytes - 1))
+        return NULL;
+    return (uint8_t *)guest->words + (gpa - guest->base);
+}
+
+static inline uint64_t guest_read(const uint8_t *entry, uint32_t bytes)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, entry, bytes); /* the tests run on little-endian machines */
+    return value;
+}
+
 static inline int guest_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
 {
     struct guest *guest = ctx;
-    uint64_t *word = guest_word(guest, gpa.v);
+    uint8_t *entry = guest_entry(guest, gpa.v, bytes);
 
     guest->loads++;
     if (guest->odd_load && guest->odd_gpa == gpa.v)
         return guest->odd_load;
-    if (!word || bytes != 8)
+    if (!entry || bytes != (guest->entry_bytes ? guest->entry_bytes : 8))
         return -GN_ERR_FAULT;
-    *ret_value = *word;
+    *ret_value = guest_read(entry, bytes);
     return 0;
 }
 
@@ -51,20 +68,20 @@ static inline int guest_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_
                                 uint64_t desired)
 {
     struct guest *guest = ctx;
-    uint64_t *word = guest_word(guest, gpa.v);
+    uint8_t *entry = guest_entry(guest, gpa.v, bytes);
 
     guest->swaps++;
     if (guest->odd_swap && guest->odd_gpa == gpa.v)
         return guest->odd_swap == GUEST_IGNORES ? 0 : guest->odd_swap;
-    if (!word || bytes != 8)
+    if (!entry || bytes != (guest->entry_bytes ? guest->entry_bytes : 8))
         return -GN_ERR_FAULT;
     if (guest->races) {
         guest->races--;
         guest->race(guest, gpa.v);
     }
-    if (*word != expected)
+    if (guest_read(entry, bytes) != expected)
         return -GN_ERR_AGAIN;
-    *word = desired;
+    memcpy(entry, &desired, bytes);
     return 0;
 }
 

@@ -3,7 +3,8 @@
 #define GN_TEST_NAIVE_H
 
 /*
- * Two machines as their manuals tell them, one function each, register bit by register bit. They
+ * Two machines as their manuals tell them, one function each (naive_legacy.h and naive_aarch64.h
+ * have the others), register bit by register bit. They
  * share nothing with the library: neither its tables nor its names for controls and permissions.
  *
  *  - x86-64: Intel SDM vol. 3A §4.5 (4-level and 5-level paging), §4.6 (access rights, protection
@@ -24,11 +25,12 @@ enum naive_kind { NAIVE_OK, NAIVE_PAGE_FAULT, NAIVE_ACCESS_FAULT, NAIVE_GENERAL_
 
 struct naive_result {
     enum naive_kind kind;
-    unsigned code;    /* x86: error code; RISC-V: cause */
+    unsigned code;    /* x86: error code; RISC-V: cause; AArch64: ISS */
     uint64_t pa;      /* NAIVE_OK only, as are all below */
     unsigned bits;    /* log2 of the page size */
     int r, w, x, u;   /* what the levels together permit */
     int g, a, d;      /* of the leaf, afterwards */
+    int ux;           /* AArch64: EL0 may execute, and x is EL1's */
     unsigned entries; /* read on the way */
 };
 
@@ -46,7 +48,7 @@ struct naive_x86 {
 static inline struct naive_result naive_x86(const struct naive_x86 *cpu,
                                             const struct naive_memory *memory, uint64_t linear)
 {
-    struct naive_result result = {NAIVE_PAGE_FAULT, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0};
+    struct naive_result result = {.kind = NAIVE_PAGE_FAULT, .r = 1, .w = 1, .x = 1, .u = 1};
     int wp = cpu->cr0 >> 16 & 1, la57 = cpu->cr4 >> 12 & 1, smep = cpu->cr4 >> 20 & 1;
     int smap = cpu->cr4 >> 21 & 1, pke = cpu->cr4 >> 22 & 1, nxe = cpu->efer >> 11 & 1;
     int ac = cpu->rflags >> 18 & 1, user_mode = cpu->cpl == 3 && !cpu->implicit;
@@ -155,6 +157,8 @@ struct naive_riscv {
     uint64_t satp_ppn; /* satp.PPN */
     int sum, mxr;      /* sstatus.SUM, sstatus.MXR */
     int hardware_ad;   /* the second scheme of step 7, else Svade */
+    int pbmte;         /* menvcfg.PBMTE, Svpbmt (ch. 6) */
+    int svnapot;       /* Svnapot is there (ch. 5) */
     char mode;         /* 'u' or 's' */
     char op;           /* 'r', 'w' or 'x' */
     int probe;         /* leave A and D alone, and do not look at them */
@@ -163,7 +167,7 @@ struct naive_riscv {
 static inline struct naive_result naive_riscv(const struct naive_riscv *cpu,
                                               const struct naive_memory *memory, uint64_t va)
 {
-    struct naive_result result = {NAIVE_PAGE_FAULT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    struct naive_result result = {.kind = NAIVE_PAGE_FAULT};
     unsigned page_fault = cpu->op == 'x' ? 12 : cpu->op == 'r' ? 13 : 15;
     unsigned access_fault = cpu->op == 'x' ? 1 : cpu->op == 'r' ? 5 : 7;
     int top = 12 + 9 * cpu->levels - 1, level = cpu->levels - 1, allowed, bit;
@@ -187,16 +191,25 @@ static inline struct naive_result naive_riscv(const struct naive_riscv *cpu,
         result.entries++;
         if (!(pte & 1) || (!(pte & 2) && (pte & 4))) /* step 3 */
             return result;
-        if (pte >> 54) /* reserved: N, PBMT and the seven bits below */
+        if (pte >> 54 & 0x7f) /* reserved */
+            return result;
+        if ((pte >> 61 & 3) && !cpu->pbmte)
+            return result;
+        if ((pte >> 63) && !cpu->svnapot)
             return result;
         if ((pte & 2) || (pte & 8)) /* step 4: a leaf */
             break;
-        if (pte & 0xd0) /* U, A and D of a pointer are reserved */
+        if (pte & 0xd0 || pte >> 61) /* U, A, D, N and PBMT of a pointer are reserved */
             return result;
         if (--level < 0)
             return result;
         a = (pte >> 10 & 0xfffffffffffull) << 12;
     }
+    if ((pte >> 61 & 3) == 3) /* of the memory types, one is reserved */
+        return result;
+    /* Of the encodings with N, all are reserved but 64 KiB: i = 0, ppn[0] is xxxxx1000. */
+    if (pte >> 63 && (level != 0 || (pte >> 10 & 15) != 8))
+        return result;
     result.r = pte >> 1 & 1;
     result.w = pte >> 2 & 1;
     result.x = pte >> 3 & 1;
@@ -226,6 +239,10 @@ static inline struct naive_result naive_riscv(const struct naive_riscv *cpu,
     result.kind = NAIVE_OK; /* step 8 */
     result.code = 0;
     result.bits = 12 + 9 * level;
+    if (pte >> 63) { /* the low four bits of the page number are those of the address */
+        ppn &= ~15ull;
+        result.bits = 16;
+    }
     result.g = pte >> 5 & 1;
     result.a = pte >> 6 & 1;
     result.d = pte >> 7 & 1;

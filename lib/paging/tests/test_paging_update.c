@@ -229,6 +229,8 @@ static void an_entry_that_vanishes_under_the_walk_faults(void **state)
     assert_int_equal(p.r.outcome, GN_PAGING_FAULT_PAGE);
     assert_int_equal(p.r.code, 15);
     assert_int_equal(p.r.reason, GN_PAGING_REASON_ABSENT);
+    assert_int_equal(p.r.permissions, 0); /* nothing of the first try is left */
+    assert_int_equal(p.r.gpa.v, 0);
     assert_int_equal(*path_entry(&p, 0), 0);
     assert_int_equal(p.r.step[0].value, 0);
 }
