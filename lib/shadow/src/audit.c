@@ -50,6 +50,7 @@ static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t e
     const struct gn_shadow__slot *slot;
     const struct gn_shadow__slot *entry_slot;
     uint32_t allowed;
+    uint32_t mode;
 
     a->leaves++;
     if (gn_paging_entry_decode(&sh->context, level, entry, &e))
@@ -78,9 +79,10 @@ static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t e
     if (e.permissions & GN_PAGING_W && slot->dirty &&
         (level || !gn_shadow__dirty_test(slot, w.gpa)))
         differ(a, GN_SHADOW_AUDIT_DIRTY, level, gva, entry, w.gpa.v);
+    mode = gn_shadow__page_mode(sh, w.gpa);
     if (e.permissions & GN_PAGING_W && gn_shadow__frame_tables(sh, w.gpa, level) &&
-        (level || sh->params.policy == GN_SHADOW_POLICY_TRAP ||
-         !(e.permissions & GN_SHADOW_TRACED)))
+        (level || mode == GN_SHADOW_POLICY_TRAP ||
+         (mode == GN_SHADOW_POLICY_TRACED && !(e.permissions & GN_SHADOW_TRACED))))
         differ(a, GN_SHADOW_AUDIT_TRACE, level, gva, entry, w.gpa.v);
 }
 

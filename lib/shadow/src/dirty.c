@@ -80,8 +80,7 @@ int gn_shadow__walk(struct gn_shadow *sh, const struct gn_paging_context *contex
     return gn_paging_walk(context, sh->ops.guest, sh->params.ops_ctx, gva, access, ret_walk);
 }
 
-/* Takes W from every leaf that maps this page alone. */
-static void page_protect(struct gn_shadow *sh, gn_gpa_t page)
+void gn_shadow__page_protect(struct gn_shadow *sh, gn_gpa_t page)
 {
     for (uint32_t id = *gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, 0));
          id != GN_SHADOW__NIL; id = sh->links[id].next) {
@@ -105,7 +104,7 @@ static void slot_protect(struct gn_shadow *sh, const struct gn_shadow__slot *s)
         while (s->heads[i] != GN_SHADOW__NIL)
             gn_shadow__entry_drop(sh, s->heads[i]);
     for (uint32_t i = 0; i < s->frames[0]; i++)
-        page_protect(sh, gn_gpa(s->slot.gpa.v + ((uint64_t)i << GN_PAGE_SHIFT)));
+        gn_shadow__page_protect(sh, gn_gpa(s->slot.gpa.v + ((uint64_t)i << GN_PAGE_SHIFT)));
 }
 
 static struct gn_shadow__slot *slot_given(struct gn_shadow *sh, uint32_t slot)
@@ -165,7 +164,7 @@ int gn_shadow_dirty_harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first,
         }
         if (!(rest & 1))
             continue;
-        page_protect(sh, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT)));
+        gn_shadow__page_protect(sh, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT)));
         s->dirty[page / WORD_BITS] &= ~((uint64_t)1 << page % WORD_BITS);
         bitmap[(page - first) / WORD_BITS] |= (uint64_t)1 << (page - first) % WORD_BITS;
         found++;

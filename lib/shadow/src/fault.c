@@ -70,11 +70,13 @@ uint64_t gn_shadow__leaf(struct gn_shadow *sh, const struct gn_shadow__slot *slo
             e.permissions &= ~GN_PAGING_W;
     }
     if (gn_shadow__frame_tables(sh, first, level)) {
+        uint32_t mode = gn_shadow__page_mode(sh, first);
+
         if (level)
             return 0;
-        if (sh->params.policy == GN_SHADOW_POLICY_TRAP)
+        if (mode == GN_SHADOW_POLICY_TRAP)
             e.permissions &= ~GN_PAGING_W;
-        else if (e.permissions & GN_PAGING_W)
+        else if (mode == GN_SHADOW_POLICY_TRACED && e.permissions & GN_PAGING_W)
             e.permissions |= GN_SHADOW_TRACED;
     }
     /* The MMU that walks these tables need not, and shall not, set A and D in them. */
@@ -114,6 +116,7 @@ static uint32_t path_build(struct fault *f, uint32_t level)
 
         t->referenced = 1;
         t->flood = 0;
+        t->traps = 0;
         f->path[at] = id;
         if (at == level)
             return id;
@@ -206,7 +209,8 @@ static void mark(struct fault *f, uint32_t id, const struct gn_shadow_absent *ab
     uint32_t table = id / GN_SHADOW__ENTRIES;
     uint64_t marker = sh->ops.absent_encode(sh->params.ops_ctx, absent);
 
-    if (marker & 1)
+    /* A marker ends when its entry is written, which nobody learns of an unsync table. */
+    if (marker & 1 || sh->tables[table].mode == GN_SHADOW_POLICY_UNSYNC)
         return;
     gn_shadow__entry_drop(sh, id);
     if (sh->tables[table].live)
@@ -269,8 +273,8 @@ static uint32_t fill_level(struct fault *f)
 static int fault_traps(const struct fault *f)
 {
     return (f->access->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE &&
-           f->sh->params.policy == GN_SHADOW_POLICY_TRAP &&
-           gn_shadow__frame_tables(f->sh, f->walk.gpa, 0);
+           gn_shadow__frame_tables(f->sh, f->walk.gpa, 0) &&
+           gn_shadow__page_mode(f->sh, f->walk.gpa) == GN_SHADOW_POLICY_TRAP;
 }
 
 static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
@@ -354,6 +358,8 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
         answer->outcome = GN_SHADOW_ROM_WRITE;
         return 0;
     }
+    if (write)
+        gn_shadow__policy_write(sh, f->walk.gpa);
     if (fault_traps(f)) {
         answer->outcome = GN_SHADOW_TRAPPED;
         return 0;

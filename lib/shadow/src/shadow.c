@@ -9,6 +9,8 @@
 #define SLOTS_DEFAULT  32u
 #define SLOTS_MAX      256u
 #define FLOOD_DEFAULT  64u
+#define UNSYNC_DEFAULT 3u
+#define SYNC_DEFAULT   3u
 
 /* Where the parts of the object lie in the caller's memory, in bytes from its start. */
 struct layout {
@@ -43,8 +45,11 @@ static int params_normalize(const struct gn_shadow_params *params, struct gn_sha
     p.roots = p.roots ? p.roots : ROOTS_DEFAULT;
     p.slots = p.slots ? p.slots : SLOTS_DEFAULT;
     p.flood_limit = p.flood_limit ? p.flood_limit : FLOOD_DEFAULT;
+    p.unsync_after = p.unsync_after ? p.unsync_after : UNSYNC_DEFAULT;
+    p.sync_after = p.sync_after ? p.sync_after : SYNC_DEFAULT;
     if (p.tables < TABLES_MIN || p.tables > TABLES_MAX || p.roots < 2 || p.roots > ROOTS_MAX ||
-        p.slots > SLOTS_MAX || p.policy > GN_SHADOW_POLICY_TRACED || p.reserved)
+        p.slots > SLOTS_MAX || p.policy > GN_SHADOW_POLICY_ADAPT || p.reserved || p.reserved2 ||
+        p.flags & ~GN_SHADOW_MMU_TRACES)
         return -GN_ERR_INVAL;
     *ret = p;
     return 0;

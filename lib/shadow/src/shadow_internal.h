@@ -9,7 +9,7 @@
  *   slot.c    guest memory, frames       rmap.c   chains: who maps this page, who links this table
  *   root.c    cached roots               fault.c  resolving an access
  *   sync.c    coherence, revoke, flush   audit.c  the checker
- *   dirty.c   the dirty log
+ *   dirty.c   the dirty log              policy.c table pages: trapped, traced or unsync
  *
  * An entry of a shadow table is named by one number: table index * 512 + index in the table. Each
  * entry that is present stands in exactly one chain: a leaf in the chain of the page it maps, a
@@ -34,6 +34,9 @@
 
 /* Highest level at which a shadow leaf is written: 1 GiB. */
 #define GN_SHADOW__LEAF_LEVELS 3u
+
+/* Words of a bit an entry. */
+#define GN_SHADOW__BELOW_WORDS (GN_SHADOW__ENTRIES / 64u)
 
 /* Tables kept ready with a frame, beyond what a fault needs. */
 #define GN_SHADOW__SPARE 8u
@@ -70,9 +73,13 @@ struct gn_shadow__table {
     uint32_t present;   /**< entries that are present */
     uint32_t flood;     /**< useless syncs since it last served a fault */
     uint32_t frame;     /**< frame index of the page that holds the guest table */
+    uint32_t traps;     /**< writes that trapped since it last served a fault */
+    uint32_t idle;      /**< re-reads in a row that found nothing changed */
+    uint64_t below[GN_SHADOW__BELOW_WORDS]; /**< entries behind which a table may be unsync */
     uint8_t live;
     uint8_t referenced; /**< second chance */
-    uint8_t unused[2];
+    uint8_t mode;       /**< GN_SHADOW_POLICY_TRAP, _TRACED or _UNSYNC; policy.c */
+    uint8_t unused;
 };
 
 /** A cached root. */
@@ -203,6 +210,9 @@ void gn_shadow__dirty_mark(struct gn_shadow *sh, gn_gpa_t gpa);
 int gn_shadow__walk(struct gn_shadow *sh, const struct gn_paging_context *context, gn_gva_t gva,
                     uint32_t access, struct gn_paging_walk *ret_walk);
 
+/** Takes W, and the mark, from every leaf that maps this page alone; the MMU knows. */
+void gn_shadow__page_protect(struct gn_shadow *sh, gn_gpa_t page);
+
 /* rmap.c */
 
 /** Puts an entry at the front of the chain of a frame, or of a table (HEAD_TABLE | index). */
@@ -275,6 +285,28 @@ void gn_shadow__spare_trim(struct gn_shadow *sh, uint32_t keep);
 
 /** The MMU must forget what this entry translated. */
 void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id);
+
+/* sync.c */
+
+/** The table that comes after `skip` others among those that stand for a page, or NIL. */
+uint32_t gn_shadow__table_of_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t skip);
+
+/** Re-reads one guest entry. @return whether the shadow had any use for it */
+int gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id);
+
+/* policy.c */
+
+/** How writes to a page become known, if tables lie there: TRAP, TRACED or UNSYNC. */
+uint32_t gn_shadow__page_mode(struct gn_shadow *sh, gn_gpa_t gpa);
+
+/** A new table, tracked and empty, takes the mode of its page, or changes it. Frees nothing. */
+void gn_shadow__policy_join(struct gn_shadow *sh, uint32_t table);
+
+/** A table has been linked: its new parent learns what is unsync below it. */
+void gn_shadow__policy_linked(struct gn_shadow *sh, uint32_t child);
+
+/** The guest is about to write to a page, which may be a table's: shall that trap any more? */
+void gn_shadow__policy_write(struct gn_shadow *sh, gn_gpa_t gpa);
 
 /* root.c */
 

@@ -32,7 +32,7 @@ static uint64_t absent_marker(struct gn_shadow *sh, const struct gn_shadow__tabl
 
     /* Only of a page whose writes are known: nothing else ends a marker in time. */
     if (e->kind != GN_PAGING_ENTRY_ABSENT || !sh->ops.absent_encode ||
-        t->frame == GN_SHADOW__NO_FRAME)
+        t->frame == GN_SHADOW__NO_FRAME || t->mode == GN_SHADOW_POLICY_UNSYNC)
         return 0;
     marker = sh->ops.absent_encode(sh->params.ops_ctx, &absent);
     return marker & 1 ? 0 : marker;
@@ -46,7 +46,8 @@ void gn_shadow__table_explain(struct gn_shadow *sh, uint32_t table)
 {
     struct gn_shadow__table *t = &sh->tables[table];
 
-    if (t->role.direct || !sh->ops.absent_encode || t->frame == GN_SHADOW__NO_FRAME)
+    if (t->role.direct || !sh->ops.absent_encode || t->frame == GN_SHADOW__NO_FRAME ||
+        t->mode == GN_SHADOW_POLICY_UNSYNC)
         return;
     for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
         struct gn_paging_entry e;
@@ -131,8 +132,7 @@ static void sync_drop(struct gn_shadow *sh, uint32_t id, const struct gn_paging_
         gn_shadow__mark_absent(sh, id, absent_marker(sh, t, id % GN_SHADOW__ENTRIES, e));
 }
 
-/* Re-reads one guest entry. @return whether the shadow had any use for it */
-static int sync_entry(struct gn_shadow *sh, uint32_t id)
+int gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id)
 {
     uint32_t table = id / GN_SHADOW__ENTRIES;
     struct gn_shadow__table *t = &sh->tables[table];
@@ -176,7 +176,7 @@ static void sync_table(struct gn_shadow *sh, uint32_t table, uint32_t first, uin
     uint32_t useful = 0;
 
     for (uint32_t i = first; i <= last && sh->tables[table].live; i++)
-        useful += (uint32_t)sync_entry(sh, table * GN_SHADOW__ENTRIES + i);
+        useful += (uint32_t)gn_shadow__sync_entry(sh, table * GN_SHADOW__ENTRIES + i);
     if (!sh->tables[table].live)
         return;
     if (useful) {
@@ -191,15 +191,14 @@ static void sync_table(struct gn_shadow *sh, uint32_t table, uint32_t first, uin
     }
 }
 
-/* The table that comes after `skip` others among those that stand for a page, or NIL. */
-static uint32_t table_of_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t skip)
+uint32_t gn_shadow__table_of_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t skip)
 {
     uint32_t table = *gn_shadow__bucket(sh, sh->by_gpa, page.v);
 
     for (; table != GN_SHADOW__NIL; table = sh->tables[table].hash_next) {
         const struct gn_shadow__role *role = &sh->tables[table].role;
 
-        if (role->gpa == page.v && !role->direct && skip-- == 0)
+        if ((role->gpa & ~GN_PAGE_MASK) == page.v && !role->direct && skip-- == 0)
             break;
     }
     return table;
@@ -215,7 +214,7 @@ static void sync_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t first, uint3
     uint32_t done = 0;
     uint32_t table;
 
-    while ((table = table_of_page(sh, page, done)) != GN_SHADOW__NIL) {
+    while ((table = gn_shadow__table_of_page(sh, page, done)) != GN_SHADOW__NIL) {
         uint32_t freed = sh->freed;
 
         sync_table(sh, table, first, last);

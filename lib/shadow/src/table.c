@@ -51,6 +51,7 @@ void gn_shadow__link_set(struct gn_shadow *sh, uint32_t id, uint32_t child)
     gn_shadow__check(sh, rc == 0 && !(*entry_at(sh, id) & 1), "shadow: cannot link a table");
     gn_shadow__chain_add(sh, id, GN_SHADOW__HEAD_TABLE | child);
     t->present++;
+    gn_shadow__policy_linked(sh, child);
     entry_write(entry_at(sh, id), value);
 }
 
@@ -216,7 +217,7 @@ static void page_becomes_table(struct gn_shadow *sh, gn_gpa_t page)
         if (gn_paging_entry_decode(&sh->context, 0, *entry_at(sh, id), &e) ||
             !(e.permissions & GN_PAGING_W))
             continue;
-        if (sh->params.policy == GN_SHADOW_POLICY_TRAP)
+        if (gn_shadow__page_mode(sh, page) == GN_SHADOW_POLICY_TRAP)
             e.permissions &= ~(GN_PAGING_W | GN_PAGING_D);
         else
             e.permissions |= GN_SHADOW_TRACED;
@@ -287,6 +288,10 @@ uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role
     t->roots = 0;
     t->present = 0;
     t->flood = 0;
+    t->traps = 0;
+    t->idle = 0;
+    t->mode = GN_SHADOW_POLICY_TRAP;
+    memset(t->below, 0, sizeof t->below);
     t->live = 1;
     t->referenced = 1;
     memset(t->entries, 0, GN_PAGE_SIZE);
@@ -302,6 +307,7 @@ uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role
     if (sh->stats.tables_created - sh->stats.tables_freed > sh->stats.tables_peak)
         sh->stats.tables_peak = sh->stats.tables_created - sh->stats.tables_freed;
     gn_shadow__table_track(sh, t);
+    gn_shadow__policy_join(sh, table);
     gn_shadow__table_explain(sh, table);
     return table;
 }

@@ -21,19 +21,22 @@
 
 #include <cmocka.h>
 
-#define RAM_BYTES   ((uint64_t)4 << 20) /* what really has memory behind it: GPA 0 and up */
-#define RAM_HPA     ((uint64_t)1 << 32)
-#define FRAME_HPA   ((uint64_t)1 << 40)
-#define FRAMES_MAX  1200u
-#define SLOTS_MAX   8u
-#define ROOTS_MAX   16u
-#define TLB_SIZE    1024u
-#define WAYS_SIZE   256u
-#define LOG_MAX     64u
-#define OLD_MAX     128u
-#define SWAPS_MAX   16u
-#define MARKER_D    16u
-#define DIRTY_PAGES (1u << 14)
+#define RAM_BYTES  ((uint64_t)4 << 20) /* what really has memory behind it: GPA 0 and up */
+#define RAM_HPA    ((uint64_t)1 << 32)
+#define FRAME_HPA  ((uint64_t)1 << 40)
+#define FRAMES_MAX 1200u
+#define SLOTS_MAX  8u
+#define ROOTS_MAX  16u
+#define TLB_SIZE   1024u
+#define WAYS_SIZE  256u
+#define LOG_MAX    64u
+#define OLD_MAX    128u
+#define SWAPS_MAX  16u
+#define MARKER_D   16u
+/* Beside the library's own policies: one that adapts, with an MMU that traces. */
+#define POLICY_ADAPT_TRACED 4u
+#define POLICIES            5u
+#define DIRTY_PAGES         (1u << 14)
 
 #define ALL_CONTROLS \
     (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G | GN_PAGING_RISCV_ADUE)
@@ -98,6 +101,7 @@ struct machine {
     uint32_t swap_count;
     uint64_t next_table; /* bump allocator of guest tables */
     void (*on_table_page)(struct machine *m, uint64_t page);
+    void (*on_invalidate)(struct machine *m); /* another CPU, just before it forgets */
     uint32_t panics;
     uint64_t *log_mem[SLOTS_MAX];   /* of slots with a dirty log */
     uint8_t dirty[DIRTY_PAGES];     /* the naive log: every page of RAM that was written */
@@ -300,6 +304,8 @@ static inline void machine_invalidate_range(void *ctx, uint32_t root, gn_gva_t g
 
     assert_true(root == GN_SHADOW_ROOT_ANY || root < ROOTS_MAX);
     assert_true(length && !((gva.v | length) & GN_PAGE_MASK));
+    if (m->on_invalidate)
+        m->on_invalidate(m);
     m->invalidated_ranges++;
     forget(m->tlb, TLB_SIZE, root, gva.v, length);
     forget(m->way, WAYS_SIZE, root, gva.v, length);
@@ -416,9 +422,17 @@ static inline void slot_remove(struct machine *m, uint32_t id)
 static inline struct gn_shadow_params machine_params(uint32_t format, uint32_t policy,
                                                      uint32_t tables)
 {
+    uint32_t traced = policy == POLICY_ADAPT_TRACED;
+
     return (struct gn_shadow_params){
-        GN_SHADOW_PARAMS_INIT, .format = format,   .policy = policy,    .tables = tables,
-        .roots = ROOTS_MAX,    .slots = SLOTS_MAX, .ops = &machine_ops,
+        GN_SHADOW_PARAMS_INIT,
+        .format = format,
+        .policy = traced ? GN_SHADOW_POLICY_ADAPT : policy,
+        .flags = traced ? GN_SHADOW_MMU_TRACES : 0,
+        .tables = tables,
+        .roots = ROOTS_MAX,
+        .slots = SLOTS_MAX,
+        .ops = &machine_ops,
     };
 }
 

@@ -5,6 +5,7 @@
 /* The machine's MMU, what the guest's tables say, and accesses that are judged by it. */
 
 #include "machine.h"
+#include "shadow_internal.h"
 
 #define COMPLETED 100u /* besides GN_SHADOW_...: the MMU needed nobody */
 
@@ -412,6 +413,8 @@ static inline void judge_answer(struct machine *m, const struct gn_paging_walk *
         expected = GN_SHADOW_ROM_WRITE;
     else if (write && m->policy == GN_SHADOW_POLICY_TRAP && gn_shadow_is_table(m->sh, w->gpa))
         expected = GN_SHADOW_TRAPPED;
+    else if (write && a->outcome == GN_SHADOW_TRAPPED && gn_shadow_is_table(m->sh, w->gpa))
+        expected = m->policy == GN_SHADOW_POLICY_TRACED ? expected : GN_SHADOW_TRAPPED;
     assert_int_equal(a->outcome, expected);
     assert_int_equal(a->gpa.v, w->gpa.v);
     assert_int_equal(a->permissions, w->permissions & (GN_PAGING_RWXU | GN_PAGING_D));
@@ -433,12 +436,21 @@ static inline void mmu_fault(struct machine *m, uint32_t root, uint64_t gva, uin
     assert_memory_equal(m->swaps, s.swaps, 2 * s.swap_count * sizeof s.swaps[0]);
 }
 
+/* Nobody learns of a write to this page before the next coherence point. */
+static inline int is_unsync(struct machine *m, uint64_t gpa)
+{
+    return gn_shadow_is_table(m->sh, gn_gpa(gpa)) &&
+           gn_shadow__page_mode(m->sh, gn_gpa(gpa)) == GN_SHADOW_POLICY_UNSYNC;
+}
+
 /* The MMU completed a write: has it been told to record those to tables? */
 static inline void judge_write(struct machine *m, uint64_t gpa, uint32_t traced)
 {
     if (!gn_shadow_is_table(m->sh, gn_gpa(gpa)))
         return;
-    assert_int_equal(m->policy, GN_SHADOW_POLICY_TRACED);
+    if (gn_shadow__page_mode(m->sh, gn_gpa(gpa)) == GN_SHADOW_POLICY_UNSYNC)
+        return;
+    assert_int_equal(gn_shadow__page_mode(m->sh, gn_gpa(gpa)), GN_SHADOW_POLICY_TRACED);
     assert_true(traced);
 }
 
@@ -519,6 +531,7 @@ static inline void coherence_point(struct machine *m)
     for (uint32_t i = 0; i < m->logged; i++)
         machine_sync(m, m->log[i].gpa, m->log[i].length);
     m->logged = 0;
+    assert_int_equal(gn_shadow_coherence_root(m->sh, GN_SHADOW_ROOT_ANY), 0);
     m->olds = 0;
 }
 
@@ -555,7 +568,7 @@ static inline uint32_t guest_store(struct machine *m, uint32_t root, uint64_t gv
         /* Only a recorded write leaves the shadow behind, until the log is drained. */
         if (outcome == COMPLETED && r.traced)
             log_write(m, r.gpa, here);
-        else
+        else if (outcome != COMPLETED || !is_unsync(m, r.gpa))
             m->olds = olds;
         gva += here;
         from += here;

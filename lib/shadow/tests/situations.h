@@ -29,7 +29,7 @@ static const uint32_t formats[] = {GN_PAGING_SV39, GN_PAGING_SV48, GN_PAGING_SV5
 static inline void everywhere(void (*situation)(struct machine *m))
 {
     for (uint32_t f = 0; f < 5; f++) {
-        for (uint32_t policy = 0; policy < 2; policy++) {
+        for (uint32_t policy = 0; policy < POLICIES; policy++) {
             struct machine *m = machine_new(formats[f], policy);
 
             situation(m);
@@ -57,6 +57,15 @@ static inline uint64_t marker_at(struct machine *m, uint32_t root, uint64_t gva)
     uint64_t value;
 
     return spt_leaf(m, root, gva, &e, &value) == UINT32_MAX ? value : 0;
+}
+
+/* What becomes of the first write to a page of tables, of leaf-level ones or not. */
+static inline uint32_t first_write(const struct machine *m, int leaf_level)
+{
+    return m->policy == GN_SHADOW_POLICY_TRACED ||
+                   (m->policy == GN_SHADOW_POLICY_UNSYNC && leaf_level)
+               ? COMPLETED
+               : GN_SHADOW_TRAPPED;
 }
 
 static inline uint32_t outcome(struct machine *m, uint32_t root, uint64_t gva, uint32_t access)

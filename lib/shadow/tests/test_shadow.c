@@ -14,7 +14,7 @@ _Static_assert(sizeof(struct gn_shadow_ops) == 8 + 10 * sizeof(void *), "gn_shad
 _Static_assert(offsetof(struct gn_shadow_ops, guest) == 8, "gn_shadow_ops.guest");
 _Static_assert(offsetof(struct gn_shadow_ops, panic) == 8 + 8 * sizeof(void *),
                "gn_shadow_ops.panic");
-_Static_assert(sizeof(struct gn_shadow_params) == 32 + 2 * sizeof(void *), "gn_shadow_params");
+_Static_assert(sizeof(struct gn_shadow_params) == 48 + 2 * sizeof(void *), "gn_shadow_params");
 _Static_assert(offsetof(struct gn_shadow_params, ops) == 32, "gn_shadow_params.ops");
 _Static_assert(sizeof(struct gn_shadow_root_key) == 32, "gn_shadow_root_key");
 _Static_assert(offsetof(struct gn_shadow_root_key, tag) == 24, "gn_shadow_root_key.tag");
@@ -24,7 +24,7 @@ _Static_assert(sizeof(struct gn_shadow_access) == 32, "gn_shadow_access");
 _Static_assert(offsetof(struct gn_shadow_access, gva) == 8, "gn_shadow_access.gva");
 _Static_assert(sizeof(struct gn_shadow_answer) == 32, "gn_shadow_answer");
 _Static_assert(offsetof(struct gn_shadow_answer, gpa) == 16, "gn_shadow_answer.gpa");
-_Static_assert(sizeof(struct gn_shadow_stats) == 8 + 25 * 8, "gn_shadow_stats");
+_Static_assert(sizeof(struct gn_shadow_stats) == 8 + 29 * 8, "gn_shadow_stats");
 _Static_assert(offsetof(struct gn_shadow_stats, splinters) == 8 + 22 * 8,
                "gn_shadow_stats.splinters");
 _Static_assert(offsetof(struct gn_shadow_ops, dirty) == 8 + 9 * sizeof(void *),
@@ -73,7 +73,7 @@ static void every_parameter_out_of_its_range_is_einval_and_has_no_size(void **st
     static const struct {
         uint32_t policy, tables, roots, slots, reserved;
     } bad[] = {
-        {2, 16, 2, 1, 0}, {UINT32_MAX, 16, 2, 1, 0},    {0, 15, 2, 1, 0},
+        {4, 16, 2, 1, 0}, {UINT32_MAX, 16, 2, 1, 0},    {0, 15, 2, 1, 0},
         {0, 1, 2, 1, 0},  {0, (1u << 20) + 1, 2, 1, 0}, {0, UINT32_MAX, 2, 1, 0},
         {0, 16, 1, 1, 0}, {0, 16, 65537, 1, 0},         {0, 16, 2, 257, 0},
         {0, 16, 2, 1, 1},
@@ -83,6 +83,7 @@ static void every_parameter_out_of_its_range_is_einval_and_has_no_size(void **st
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct gn_shadow_params p = machine_params(GN_PAGING_SV39, bad[i].policy, bad[i].tables);
 
+        p.policy = bad[i].policy;
         p.roots = bad[i].roots;
         p.slots = bad[i].slots;
         p.reserved = bad[i].reserved;

@@ -345,15 +345,14 @@ static void becomes_table_situation(struct machine *m)
     assert_int_equal(m->table_page[page >> GN_PAGE_SHIFT], 1);
     for (uint32_t i = 0; i < 2; i++)
         assert_int_equal(mapped(m, root[i], gva[i], NULL) & (GN_PAGING_W | GN_SHADOW_TRACED),
-                         m->policy == GN_SHADOW_POLICY_TRAP ? 0 : GN_PAGING_W | GN_SHADOW_TRACED);
+                         m->policy == GN_SHADOW_POLICY_TRACED ? GN_PAGING_W | GN_SHADOW_TRACED : 0);
     /* By whatever way, a write is trapped or recorded; access_at() insists. */
     for (uint32_t i = 0; i < 3; i++) {
         uint64_t at = i < 2 ? gva[i] + 16 : gva[2] + 0x5010;
         struct result r = access_at(m, root[i], at, WRITE);
 
         assert_int_equal(r.gpa, page + 16);
-        assert_int_equal(r.outcome,
-                         m->policy == GN_SHADOW_POLICY_TRAP ? GN_SHADOW_TRAPPED : COMPLETED);
+        assert_int_equal(r.outcome, first_write(m, 1));
         (void)mapped(m, root[i], at, &level);
         assert_true(level == 0 || level == UINT32_MAX);
     }
@@ -405,8 +404,7 @@ static void ceases_situation(struct machine *m)
     guest_map(m, ROOT, gva, page, 0, KERNEL | AD);
     root = root_get(m, ROOT);
     assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
-    assert_int_equal(outcome(m, root, gva, WRITE),
-                     m->policy == GN_SHADOW_POLICY_TRAP ? GN_SHADOW_TRAPPED : COMPLETED);
+    assert_int_equal(outcome(m, root, gva, WRITE), first_write(m, 1));
     device_store8(m, above, 0);
     assert_int_equal(gn_shadow_is_table(m->sh, gn_gpa(page)), 0);
     assert_int_equal(m->table_page[page >> GN_PAGE_SHIFT], 0);
@@ -431,7 +429,7 @@ static void own_path_situation(struct machine *m)
     root = root_get(m, ROOT);
     assert_int_equal(shadow_fault(m, root, GVA, WRITE, &answer), 0);
     assert_int_equal(answer.outcome,
-                     m->policy == GN_SHADOW_POLICY_TRAP ? GN_SHADOW_TRAPPED : GN_SHADOW_FILLED);
+                     m->policy == GN_SHADOW_POLICY_TRACED ? GN_SHADOW_FILLED : GN_SHADOW_TRAPPED);
     assert_int_equal(answer.gpa.v, entry & ~GN_PAGE_MASK);
 }
 

@@ -10,7 +10,7 @@
 
 #include "mmu.h"
 
-#define OPS_DEFAULT 50000u
+#define OPS_DEFAULT 25000u
 #define OPS_SOAK    1500000u
 #define ROOT_PAGES  4u
 #define POOL_FIRST  32u  /* page numbers: tables that the guest edits */
@@ -305,6 +305,52 @@ static void op_dirty(struct run *r)
             m, slot, first, below(r, 2) ? pages - first : below(r, (uint32_t)(pages - first)));
 }
 
+/* A flush of one address space: what the TLB and the shadow hold of it is as the tables are now. */
+static void op_coherence(struct run *r)
+{
+    struct machine *m = r->m;
+    uint32_t root = r->held[below(r, HELD)];
+    uint64_t differences = UINT64_MAX;
+    uint32_t olds = m->olds;
+
+    if (m->logged)
+        return;
+    assert_int_equal(gn_shadow_coherence_root(m->sh, root), 0);
+    m->olds = 0;
+    for (uint32_t i = 0; i < TLB_SIZE; i++) {
+        const struct cached *c = &m->tlb[i];
+        struct claim claim = {.hpa = c->hpa, .permissions = c->permissions};
+
+        if (c->valid && c->root == root)
+            assert_true(view_any(m, c->root, c->gva, match_line, &claim));
+    }
+    assert_int_equal(gn_shadow_audit(m->sh, root, audit_report, NULL, &differences, NULL), 0);
+    assert_int_equal(differences, 0);
+    m->olds = olds;
+}
+
+/* A flush of one page, of one address space. */
+static void op_coherence_page(struct run *r)
+{
+    struct machine *m = r->m;
+    uint32_t root = r->held[below(r, HELD)];
+    uint64_t gva = r->worked[below(r, RECENT)] & ~GN_PAGE_MASK;
+    uint32_t olds = m->olds;
+
+    if (m->logged)
+        return;
+    assert_int_equal(gn_shadow_coherence_page(m->sh, root, gn_gva(gva)), 0);
+    m->olds = 0;
+    for (uint32_t i = 0; i < TLB_SIZE; i++) {
+        const struct cached *c = &m->tlb[i];
+        struct claim claim = {.hpa = c->hpa, .permissions = c->permissions};
+
+        if (c->valid && c->root == root && c->gva == gva)
+            assert_true(view_any(m, c->root, c->gva, match_line, &claim));
+    }
+    m->olds = olds;
+}
+
 static void op_rare(struct run *r)
 {
     if (r->dirty && below(r, 2)) {
@@ -336,6 +382,10 @@ static void op_any(struct run *r)
         op_device(r);
     else if (what < 120)
         op_rare(r);
+    else if (what < 122)
+        op_coherence(r);
+    else if (what < 124)
+        op_coherence_page(r);
     else
         coherence_point(r->m);
     if (r->m->olds >= OLDS_MANY || r->m->logged >= LOG_MAX / 2)
@@ -353,6 +403,8 @@ static void run_begin(struct run *r, uint32_t format, uint32_t policy, uint32_t 
 
     params.roots = 6;
     params.flood_limit = 1 + below(r, 20);
+    params.unsync_after = 1 + below(r, 4);
+    params.sync_after = 1 + below(r, 4);
     r->m = machine_new_params(params);
     r->m->markers = (int)below(r, 2);
     r->dirty = below(r, 2) == 0;
@@ -415,10 +467,10 @@ static void run_format(uint32_t format)
     const char *text = getenv("GN_TEST_SEED");
     uint64_t seed = text ? strtoull(text, NULL, 0) : 20261122;
 
-    for (uint32_t i = 0; i < 4; i++) {
+    for (uint32_t i = 0; i < 2 * POLICIES; i++) {
         struct run r = {.random = (seed ? seed : 1) * 0x9e3779b97f4a7c15ull + format * 16 + i};
-        uint32_t policy = i & 1 ? GN_SHADOW_POLICY_TRACED : GN_SHADOW_POLICY_TRAP;
-        uint32_t n = tables[i < 2 ? 2 : below(&r, 2)];
+        uint32_t policy = i % POLICIES;
+        uint32_t n = tables[i < POLICIES ? 2 : below(&r, 2)];
 
         print_message("GN_TEST_SEED=%llu %s policy %u tables %u\n", (unsigned long long)seed,
                       gn_paging_format_name(format), policy, n);

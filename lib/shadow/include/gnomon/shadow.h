@@ -83,6 +83,16 @@ struct gn_shadow;
 /* How the library learns that the guest wrote to one of its tables. */
 #define GN_SHADOW_POLICY_TRAP   0 /**< table pages are mapped read-only; writes come as TRAPPED */
 #define GN_SHADOW_POLICY_TRACED 1 /**< table pages are mapped writable and marked traced */
+/**
+ * A leaf-level table's page is trapped until it is first written, then left alone and re-read at
+ * coherence points: gn_shadow_coherence_page(), gn_shadow_coherence_root(). Others are trapped.
+ */
+#define GN_SHADOW_POLICY_UNSYNC 2
+/** Trapped, but a page trapped often is left to be unsync, or traced: see params.unsync_after. */
+#define GN_SHADOW_POLICY_ADAPT 3
+
+/* gn_shadow_params.flags */
+#define GN_SHADOW_MMU_TRACES 1 /**< ADAPT: the MMU heeds GN_SHADOW_TRACED; prefer it to unsync */
 
 /** The bit of a shadow leaf that marks a traced page, as gn_paging decodes it. */
 #define GN_SHADOW_TRACED GN_PAGING_SOFT0
@@ -187,6 +197,18 @@ struct gn_shadow_params {
     uint32_t reserved;               /**< zero */
     const struct gn_shadow_ops *ops; /**< copied */
     void *ops_ctx;                   /**< passed to ops */
+    uint32_t flags;                  /**< GN_SHADOW_MMU_... */
+    /**
+     * ADAPT: a page goes unsync, or traced, with the write that comes after so many trapped ones
+     * since its tables last served a fault; 0 means 3.
+     */
+    uint32_t unsync_after;
+    /**
+     * ADAPT: an unsync table that so many coherence points found unchanged is trapped again by the
+     * next that does; 0 means 3.
+     */
+    uint32_t sync_after;
+    uint32_t reserved2; /**< zero */
 };
 
 /** First initializer of a gn_shadow_params. */
@@ -276,6 +298,10 @@ struct gn_shadow_stats {
     uint64_t splinters;        /**< guest pages mapped by smaller leaves */
     uint64_t dirty_pages;      /**< pages that became dirty */
     uint64_t dirty_overflows;  /**< of those: the dirty op had no room */
+    uint64_t pages_unsync;     /**< table pages that went from trapped to unsync */
+    uint64_t pages_traced;     /**< ... from trapped to traced, by ADAPT */
+    uint64_t pages_resynced;   /**< ... from unsync back to trapped */
+    uint64_t unsync_rereads;   /**< unsync tables re-read */
 };
 
 /** First initializer of a gn_shadow_stats. */
@@ -448,6 +474,38 @@ GN_API GN_NODISCARD int gn_shadow_sync(struct gn_shadow *shadow, gn_gpa_t gpa, u
  * Context: where the ops may be called; O(tables). Thread-safety: as gn_shadow_slot_add().
  */
 GN_API GN_NODISCARD int gn_shadow_flush(struct gn_shadow *shadow, uint32_t root);
+
+/**
+ * A coherence point of one address (INVLPG, SFENCE.VMA or TLBI with an address), under the
+ * policies UNSYNC and ADAPT: what an unsync table says of it is re-read; the table stays unsync.
+ * Under the others, and for pages that are not unsync, nothing is to be done.
+ *
+ * @param root  a root's id, or GN_SHADOW_ROOT_ANY, where the flush concerns every address space
+ * @param gva   any address of the page
+ * @return
+ *  - 0
+ *  - -GN_ERR_NOENT: no such root
+ *
+ * Context: where the ops may be called; O(levels), for each root. Thread-safety: as
+ * gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_coherence_page(struct gn_shadow *shadow, uint32_t root,
+                                                 gn_gva_t gva);
+
+/**
+ * A coherence point of an address space (MOV to CR3, a write to satp, SFENCE.VMA without an
+ * address): re-reads what is unsync and can be reached from the root. To be called when a root is
+ * loaded, too, unless the machine would keep its translations (PCID with NOFLUSH).
+ *
+ * @param root  a root's id, or GN_SHADOW_ROOT_ANY
+ * @return
+ *  - 0
+ *  - -GN_ERR_NOENT: no such root
+ *
+ * Context: where the ops may be called; O(unsync tables of the root x entries they map).
+ * Thread-safety: as gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_coherence_root(struct gn_shadow *shadow, uint32_t root);
 
 /**
  * The host takes pages away: after this no root maps [gpa, gpa + length). Accesses fault and are
