@@ -268,6 +268,43 @@ static double write_traced(uint32_t *ret_n)
     return now_ns() - begin;
 }
 
+/* How an embedder writes under a policy that leaves pages alone: traps are those it still has. */
+static void write_left_alone(uint32_t count, int writable)
+{
+    if (fault(PAGES - 1, GN_ACCESS_WRITE) == GN_SHADOW_TRAPPED) {
+        write_entry(0, writable);
+        sync(0);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        write_entry(i, writable);
+    must(gn_shadow_coherence_root(shadow, root));
+}
+
+static double write_unsync(uint32_t *ret_n)
+{
+    const double begin = now_ns();
+
+    for (uint32_t k = 0; k < rounds; k++)
+        write_left_alone(WORK, k & 1);
+    *ret_n = rounds * WORK;
+    return now_ns() - begin;
+}
+
+/* One entry, and a flush of that address. */
+static double write_unsync_page(uint32_t *ret_n)
+{
+    const double begin = now_ns();
+
+    for (uint32_t k = 0; k < rounds; k++) {
+        for (uint32_t i = 0; i < WORK; i++) {
+            write_entry(i, k & 1);
+            must(gn_shadow_coherence_page(shadow, root, gn_gva(GVA + (uint64_t)i * 4096)));
+        }
+    }
+    *ret_n = rounds * WORK;
+    return now_ns() - begin;
+}
+
 /* One entry written between two flushes, and the pages in use filled again. */
 static double write_eager(uint32_t *ret_n)
 {
@@ -332,6 +369,31 @@ static double fork_synced(uint32_t *ret_n)
     return now_ns() - begin;
 }
 
+static double fork_trapped(uint32_t *ret_n)
+{
+    const double begin = now_ns();
+
+    for (uint32_t k = 0; k < rounds; k++) {
+        for (uint32_t i = 0; i < PAGES - 1; i++) {
+            fault(PAGES - 1, GN_ACCESS_WRITE);
+            write_entry(i, k & 1);
+            sync(i);
+        }
+    }
+    *ret_n = rounds;
+    return now_ns() - begin;
+}
+
+static double fork_unsync(uint32_t *ret_n)
+{
+    const double begin = now_ns();
+
+    for (uint32_t k = 0; k < rounds; k++)
+        write_left_alone(PAGES - 1, k & 1);
+    *ret_n = rounds;
+    return now_ns() - begin;
+}
+
 static double fork_eager(uint32_t *ret_n)
 {
     const double begin = now_ns();
@@ -383,7 +445,9 @@ static void ratio(const char *name, struct result a, struct result b)
 int main(int argc, char **argv)
 {
     const uint32_t trap = GN_SHADOW_POLICY_TRAP, traced = GN_SHADOW_POLICY_TRACED;
-    struct result walk, filled, trapped, recorded, eager, storm, storm_eager;
+    const uint32_t unsync = GN_SHADOW_POLICY_UNSYNC, adapt = GN_SHADOW_POLICY_ADAPT;
+    struct result walk, filled, trapped, recorded, alone, adapted, page, eager;
+    struct result storm, storm_trapped, storm_unsync, storm_eager;
 
     rounds = argc > 1 && strcmp(argv[1], "--quick") == 0 ? 2 : 100;
     printf("name,unit,min,median,max,n\n");
@@ -391,16 +455,25 @@ int main(int argc, char **argv)
     filled = measure("fault_fill", trap, fault_fill);
     trapped = measure("entry_write_trapped", trap, write_trapped);
     recorded = measure("entry_write_traced", traced, write_traced);
+    alone = measure("entry_write_unsync", unsync, write_unsync);
+    adapted = measure("entry_write_adapt", adapt, write_unsync);
+    page = measure("entry_write_unsync_flush_each", unsync, write_unsync_page);
     eager = measure("entry_write_eager_flush", traced, write_eager);
     measure("sync_unchanged", traced, sync_unchanged);
     measure("root_get_hit", trap, root_hit);
     measure("root_get_miss", trap, root_miss);
     storm = measure("fork_storm_synced", traced, fork_synced);
+    storm_trapped = measure("fork_storm_trapped", trap, fork_trapped);
+    storm_unsync = measure("fork_storm_unsync", unsync, fork_unsync);
     storm_eager = measure("fork_storm_eager_flush", traced, fork_eager);
     ratio("fault_fill/guest_walk", filled, walk);
     ratio("trapped/traced", trapped, recorded);
+    ratio("trapped/unsync", trapped, alone);
+    ratio("trapped/adapt", trapped, adapted);
+    ratio("trapped/unsync_flush_each", trapped, page);
     ratio("eager_flush/traced", eager, recorded);
     ratio("fork_storm_eager/synced", storm_eager, storm);
+    ratio("fork_storm_trapped/unsync", storm_trapped, storm_unsync);
     gn_shadow_fini(shadow);
     return 0;
 }

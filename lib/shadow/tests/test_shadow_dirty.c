@@ -6,6 +6,7 @@
  * interleave harvests with everything.
  */
 
+#include "log.h"
 #include "situations.h"
 
 #define RAM_PAGES (RAM_BYTES >> GN_PAGE_SHIFT)

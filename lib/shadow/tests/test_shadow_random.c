@@ -8,6 +8,7 @@
  * thirty times as many.
  */
 
+#include "log.h"
 #include "mmu.h"
 
 #define OPS_DEFAULT 25000u

@@ -27,7 +27,13 @@
  *  - The guest changes an entry. Every page that holds a shadowed table is either write-protected
  *    (policy TRAP: the write comes to the embedder, who performs it and calls gn_shadow_sync()
  *    at once) or marked traced (policy TRACED: the MMU completes and records the write, the
- *    embedder drains the record at the next coherence point and calls gn_shadow_sync() for each).
+ *    embedder drains the record at the next coherence point and calls gn_shadow_sync() for each),
+ *    or left alone (UNSYNC, for leaf-level tables: nobody records the write, and what the table
+ *    maps is re-read by gn_shadow_coherence_page() and gn_shadow_coherence_root()). ADAPT begins
+ *    with TRAP and changes a page as it is written. On x86 an entry that becomes present is used
+ *    without a flush: that needs no record, since an absent shadow entry faults, and an unsync
+ *    table holds no absent markers, which would answer instead. RISC-V orders every change by
+ *    SFENCE.VMA, so that all policies are open to it, and a guest that flushes all can do without.
  *  - The MMU has cached what an SPT said. Every change that takes something away from an SPT
  *    entry calls invalidate_... before the library's function returns: at every moment, what the
  *    MMU caches is what the SPT says or less. So an embedder's own flushes are needed for nothing
@@ -47,6 +53,7 @@
  *     gn_shadow_sync()                        for every write to guest memory that was trapped,
  *                                             logged, or done behind the MMU (devices)
  *
+ *     gn_shadow_coherence_page(), ..._root()  at coherence points, under UNSYNC and ADAPT
  *     gn_shadow_dirty_harvest()               pages written since the last time, of a slot whose
  *                                             log gn_shadow_dirty_start() began: migration
  *
