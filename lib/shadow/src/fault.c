@@ -309,6 +309,8 @@ static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
         /* The MMU faulted nevertheless: it holds what was there before an upgrade. */
         gn_shadow__invalidate(sh, id);
     }
+    if (sh->params.fault_around && f->leaf_level == 0)
+        gn_shadow__around(sh, id);
     sh->stats.splinters += level < f->leaf_level && f->root->key.format != GN_PAGING_BARE;
     /* The way to the page may lead through the page itself, which is a table only from now on. */
     answer->outcome = fault_traps(f) ? GN_SHADOW_TRAPPED : GN_SHADOW_FILLED;

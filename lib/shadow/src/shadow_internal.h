@@ -10,6 +10,7 @@
  *   root.c    cached roots               fault.c  resolving an access
  *   sync.c    coherence, revoke, flush   audit.c  the checker
  *   dirty.c   the dirty log              policy.c table pages: trapped, traced or unsync
+ *   around.c  pages around a fault
  *
  * An entry of a shadow table is named by one number: table index * 512 + index in the table. Each
  * entry that is present stands in exactly one chain: a leaf in the chain of the page it maps, a
@@ -293,6 +294,14 @@ uint32_t gn_shadow__table_of_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t 
 
 /** Re-reads one guest entry. @return whether the shadow had any use for it */
 int gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id);
+
+/** Maps what an absent leaf-level entry should, if the guest's is ready to use. @return did it */
+int gn_shadow__sync_fill(struct gn_shadow *sh, uint32_t id);
+
+/* around.c */
+
+/** Fills pages around that of a leaf-level entry that a fault has filled. Frees nothing. */
+void gn_shadow__around(struct gn_shadow *sh, uint32_t id);
 
 /* policy.c */
 

@@ -132,6 +132,21 @@ static void sync_drop(struct gn_shadow *sh, uint32_t id, const struct gn_paging_
         gn_shadow__mark_absent(sh, id, absent_marker(sh, t, id % GN_SHADOW__ENTRIES, e));
 }
 
+int gn_shadow__sync_fill(struct gn_shadow *sh, uint32_t id)
+{
+    struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
+    struct gn_paging_entry e;
+    uint64_t leaf;
+
+    guest_entry(sh, t, id % GN_SHADOW__ENTRIES, &e);
+    leaf = wanted_leaf(sh, t, &e);
+    if (!leaf)
+        return 0;
+    gn_shadow__mark_absent(sh, id, 0);
+    gn_shadow__leaf_set(sh, id, leaf, gn_shadow__frame(sh, gn_gpa(e.address), 0));
+    return 1;
+}
+
 int gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id)
 {
     uint32_t table = id / GN_SHADOW__ENTRIES;

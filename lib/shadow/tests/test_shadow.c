@@ -24,7 +24,7 @@ _Static_assert(sizeof(struct gn_shadow_access) == 32, "gn_shadow_access");
 _Static_assert(offsetof(struct gn_shadow_access, gva) == 8, "gn_shadow_access.gva");
 _Static_assert(sizeof(struct gn_shadow_answer) == 32, "gn_shadow_answer");
 _Static_assert(offsetof(struct gn_shadow_answer, gpa) == 16, "gn_shadow_answer.gpa");
-_Static_assert(sizeof(struct gn_shadow_stats) == 8 + 29 * 8, "gn_shadow_stats");
+_Static_assert(sizeof(struct gn_shadow_stats) == 8 + 30 * 8, "gn_shadow_stats");
 _Static_assert(offsetof(struct gn_shadow_stats, splinters) == 8 + 22 * 8,
                "gn_shadow_stats.splinters");
 _Static_assert(offsetof(struct gn_shadow_ops, dirty) == 8 + 9 * sizeof(void *),
@@ -88,6 +88,12 @@ static void every_parameter_out_of_its_range_is_einval_and_has_no_size(void **st
         p.slots = bad[i].slots;
         p.reserved = bad[i].reserved;
         assert_int_equal(gn_shadow_size(&p), 0);
+        assert_int_equal(init_result(p), -GN_ERR_INVAL);
+    }
+    for (uint32_t around = 3; around <= 1024; around += 1021) {
+        struct gn_shadow_params p = machine_params(GN_PAGING_SV39, GN_SHADOW_POLICY_TRAP, 16);
+
+        p.fault_around = around;
         assert_int_equal(init_result(p), -GN_ERR_INVAL);
     }
     assert_int_equal(gn_shadow_size(NULL), 0);

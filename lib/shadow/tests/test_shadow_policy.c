@@ -384,7 +384,8 @@ static void close_situation(struct machine *m)
     for (uint32_t i = 0; i < 4; i++)
         (void)write_entry(m, root, entry, 0, leaf(m, i));
     coherence_point(m);
-    while (stats(m).pages_resynced == 0) {
+    for (uint32_t i = 0; stats(m).pages_resynced == 0; i++) {
+        assert_true(i < 100);
         /* Another vCPU writes until the very moment at which the MMU forgets W. */
         late_entry = entry + 8;
         late_value = leaf(m, 9);
@@ -400,6 +401,60 @@ static void inv2_a_write_just_before_its_page_is_trapped_again_is_seen(void **st
 {
     (void)state;
     under(ADAPT, close_situation);
+}
+
+/* ---- Fault-around
+ * ---------------------------------------------------------------------------------- */
+
+static void around_situation(struct machine *m)
+{
+    uint64_t entry = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD); /* index 1 of its table */
+    uint32_t root;
+
+    guest_map(m, ROOT, GVA + 0x1000, PAGE + 0x1000, 0, KERNEL | AD);
+    guest_map(m, ROOT, GVA + 0x2000, PAGE + 0x2000, 0, KERNEL | GN_PAGING_A);
+    guest_map(m, ROOT, GVA + 0x3000, PAGE + 0x3000, 0, KERNEL);
+    guest_map(m, ROOT, GVA + 0x5000, MMIO, 0, KERNEL | AD);
+    guest_map(m, ROOT, GVA + 0x6000, PAGE + 0x6000, 0, KERNEL | AD);
+    guest_map(m, ROOT, GVA + 0x7000, PAGE + 0x7000, 0, KERNEL | AD);
+    guest_map(m, ROOT, GVA - 0x2000, PAGE + 0x8000, 0, KERNEL | AD); /* the table before */
+    root = root_get(m, ROOT);
+    m->swap_count = 0;
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    assert_int_equal(stats(m).around_fills, 3);
+    /* What has A is mapped, writable with D; nothing got A or D. */
+    assert_int_equal(mapped(m, root, GVA + 0x1000, NULL) & KERNEL, KERNEL);
+    assert_int_equal(mapped(m, root, GVA + 0x2000, NULL) & KERNEL, KERNEL & ~GN_PAGING_W);
+    assert_int_equal(mapped(m, root, GVA + 0x3000, NULL), 0);
+    assert_int_equal(mapped(m, root, GVA + 0x5000, NULL), 0);
+    assert_int_equal(mapped(m, root, GVA + 0x6000, NULL) & KERNEL, KERNEL);
+    assert_int_equal(*ram_word(m, entry + 8 * 2),
+                     leaf_value(m, 0, PAGE + 0x2000, KERNEL | GN_PAGING_A));
+    assert_int_equal(*ram_word(m, entry + 8 * 3), leaf_value(m, 0, PAGE + 0x3000, KERNEL));
+    /* Not beyond the eight, nor into another table. */
+    assert_int_equal(mapped(m, root, GVA + 0x7000, NULL), 0);
+    assert_int_equal(mapped(m, root, GVA - 0x2000, NULL), 0);
+    assert_int_equal(access_at(m, root, GVA + 0x6000, WRITE).answers, 0);
+    assert_int_equal(access_at(m, root, GVA + 0x2000, WRITE).answers, 1);
+    assert_int_equal(outcome(m, root, GVA + 0x3000, READ), COMPLETED);
+    assert_int_equal(outcome(m, root, GVA + 0x5000, READ), GN_SHADOW_HOLE);
+    coherence_check(m);
+}
+
+static void inv4_a_fault_maps_pages_around_it_and_sets_a_and_d_of_none(void **state)
+{
+    (void)state;
+    for (uint32_t f = 0; f < 5; f++) {
+        for (uint32_t policy = 0; policy < POLICIES; policy++) {
+            struct gn_shadow_params p = machine_params(formats[f], policy, 256);
+            struct machine *m;
+
+            p.fault_around = 8;
+            m = machine_new_params(p);
+            around_situation(m);
+            machine_free(m);
+        }
+    }
 }
 
 static void arguments_are_checked(void **state)
@@ -433,6 +488,7 @@ int main(void)
         cmocka_unit_test(a_page_whose_table_serves_faults_between_writes_stays_trapped),
         cmocka_unit_test(a_page_written_often_is_traced_where_the_mmu_can),
         cmocka_unit_test(inv2_a_write_just_before_its_page_is_trapped_again_is_seen),
+        cmocka_unit_test(inv4_a_fault_maps_pages_around_it_and_sets_a_and_d_of_none),
         cmocka_unit_test(arguments_are_checked),
     };
 

@@ -405,6 +405,7 @@ static void run_begin(struct run *r, uint32_t format, uint32_t policy, uint32_t 
     params.roots = 6;
     params.flood_limit = 1 + below(r, 20);
     params.unsync_after = 1 + below(r, 4);
+    params.fault_around = below(r, 2) ? 0 : 1u << below(r, 10);
     params.sync_after = 1 + below(r, 4);
     r->m = machine_new_params(params);
     r->m->markers = (int)below(r, 2);

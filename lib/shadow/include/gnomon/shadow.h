@@ -215,7 +215,12 @@ struct gn_shadow_params {
      * next that does; 0 means 3.
      */
     uint32_t sync_after;
-    uint32_t reserved2; /**< zero */
+    /**
+     * Pages, aligned among themselves, that a fault maps along with its own where the guest's
+     * entries have A (and D, to be writable) already: a power of two, up to 512; 0 means none. A
+     * and D are set by no more than the access, and no other table is looked at.
+     */
+    uint32_t fault_around;
 };
 
 /** First initializer of a gn_shadow_params. */
@@ -309,6 +314,7 @@ struct gn_shadow_stats {
     uint64_t pages_traced;     /**< ... from trapped to traced, by ADAPT */
     uint64_t pages_resynced;   /**< ... from unsync back to trapped */
     uint64_t unsync_rereads;   /**< unsync tables re-read */
+    uint64_t around_fills;     /**< pages mapped along with another's fault */
 };
 
 /** First initializer of a gn_shadow_stats. */
