@@ -41,11 +41,14 @@
 #define POOL_PAGES  24u /**< divisible by the levels below any root */
 #define DATA_FIRST  32u
 #define DATA_PAGES  48u
-#define GUEST_BYTES ((uint64_t)2 << 20)
+#define GUEST_BYTES ((uint64_t)6 << 20)
 #define GUEST_WORDS (GUEST_BYTES / 8)
 #define FRAMES_MAX  48u
-#define RAM_HPA     (FRAMES_MAX * GN_PAGE_SIZE)
+#define RAM_HPA     ((uint64_t)2 << 20) /**< so that superpages may be mapped as such */
 #define ROOTS_MAX   16u
+#define FAR_TABLES  UINT64_C(0x200000) /**< a region that seldom holds tables */
+#define SLOT_TABLES UINT64_C(0x400000) /**< the slots that come and go */
+#define DEVICES     UINT64_C(0x5c0000)
 #define LINEAR      3u /**< index in every root table of the map of all guest memory */
 #define SLOTS       4u
 #define DYNAMIC     1u /**< slots from here to DYNAMIC + 1 come and go */
@@ -99,7 +102,7 @@ struct config {
 /** A value that a word of guest memory had until `to`. */
 struct version {
     uint64_t value, to;
-    uint32_t next;
+    uint32_t next, word;
 };
 
 /** A flush of one page. */

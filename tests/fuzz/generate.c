@@ -52,27 +52,32 @@ static uint64_t linear(const struct world *w, uint64_t gpa)
     return ((uint64_t)LINEAR << (12 + 9 * (w->levels - 1))) + gpa;
 }
 
-/* A few tables lie in the slots that come and go. */
+/* A few tables lie in the slots that come and go, or where large pages are mapped. */
 static uint64_t pool_page(struct dice *d, uint32_t level, uint32_t step)
 {
     uint32_t i = dice_below(d, POOL_PAGES);
 
     i = i - i % step + level;
-    return dice_below(d, 16) ? (POOL_FIRST + i) * GN_PAGE_SIZE
-                             : 0x100000 + (uint64_t)i * GN_PAGE_SIZE;
+    switch (dice_below(d, 32)) {
+    case 0: return SLOT_TABLES + i * GN_PAGE_SIZE;
+    case 1: return FAR_TABLES + i * GN_PAGE_SIZE;
+    default: return (POOL_FIRST + i) * GN_PAGE_SIZE;
+    }
 }
 
 static uint64_t page_any(struct dice *d)
 {
-    switch (dice_below(d, 12)) {
+    switch (dice_below(d, 14)) {
     case 0:
     case 1:
     case 2: return (POOL_FIRST + dice_below(d, POOL_PAGES)) * GN_PAGE_SIZE;
     case 3: return space_root(dice_below(d, ROOT_PAGES));
     case 4:
-    case 5: return 0x100000 + dice_below(d, 26) * GN_PAGE_SIZE;
-    case 6: return 0x1c0000 + dice_below(d, 5) * GN_PAGE_SIZE;
-    case 7: return dice_below(d, 600) * GN_PAGE_SIZE;
+    case 5: return SLOT_TABLES + dice_below(d, 26) * GN_PAGE_SIZE;
+    case 6: return DEVICES + dice_below(d, 5) * GN_PAGE_SIZE;
+    case 7: return dice_below(d, 1600) * GN_PAGE_SIZE;
+    case 8:
+    case 9: return FAR_TABLES + dice_below(d, 128) * GN_PAGE_SIZE;
     default: return (DATA_FIRST + dice_below(d, DATA_PAGES)) * GN_PAGE_SIZE;
     }
 }
@@ -105,13 +110,14 @@ static uint64_t bits_riscv(struct dice *d, int leaf)
     return bits;
 }
 
+/* Level of the table that a page usually is. */
 static uint32_t level_of(const struct world *w, uint64_t page)
 {
     uint32_t step = (uint32_t)w->levels - 1;
     uint64_t number = page >> GN_PAGE_SHIFT;
 
-    if (number >= 0x100)
-        return (uint32_t)(number - 0x100) % step;
+    if (page >= FAR_TABLES)
+        return (uint32_t)(number % (FAR_TABLES >> GN_PAGE_SHIFT)) % step;
     return number < POOL_FIRST ? step : (uint32_t)(number - POOL_FIRST) % step;
 }
 
@@ -188,7 +194,7 @@ static void generate_store(const struct world *w, struct dice *d, struct op *op)
 
     op->kind = OP_STORE;
     if (dice_below(d, 10) == 0)
-        place = page_any(d) + 8 * (uint64_t)dice_below(d, 512);
+        place = page_any(d) % GUEST_BYTES + 8 * (uint64_t)dice_below(d, 512);
     place_value(w, d, op, place);
     if (dice_below(d, 12) == 0) {
         op->b = dice_below(d, 2);

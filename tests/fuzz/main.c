@@ -13,7 +13,7 @@
  * down to the fewest operations that still fail, and printed as a text for --replay.
  */
 
-#define OPS_DEFAULT 1500000u
+#define OPS_DEFAULT 3000000u
 #define EPISODE     4000u
 
 static struct op ops[1u << 16];

@@ -37,7 +37,8 @@ static void version_add(struct world *w, uint64_t gpa)
     if (w->versions >= VERSIONS)
         fail("fuzz: too many versions");
     v = &w->version[w->versions];
-    *v = (struct version){.value = *memory_word(w, gpa), .to = ++w->now, .next = *head};
+    *v = (struct version){
+        .value = *memory_word(w, gpa), .to = ++w->now, .next = *head, .word = (uint32_t)(gpa / 8)};
     *head = w->versions++;
 }
 
@@ -68,7 +69,8 @@ int memory_protected(const struct world *w, uint64_t gpa, uint32_t length)
 /* No vCPU may use anything old any more. */
 void memory_forget(struct world *w)
 {
-    memset(w->history, 0, GUEST_WORDS * sizeof *w->history);
+    for (uint32_t i = 1; i < w->versions; i++)
+        w->history[w->version[i].word] = 0;
     w->versions = 1;
 }
 

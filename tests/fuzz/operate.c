@@ -20,27 +20,20 @@ uint64_t worked_at(uint32_t i)
 
 /* ---- The guest's own tables at the start -------------------------------------------------- */
 
-/* The map of all memory: a superpage at level 1 (GUEST_BYTES is one), below LINEAR. */
+/* The map of all memory by superpages, below LINEAR. */
 static void linear_make(struct world *w)
 {
-    uint64_t a_d = w->x86 ? 0x60 : 0xc0;
+    uint64_t table = space_root(0) + LINEAR * 8;
     uint64_t below = (1 + ROOT_PAGES) * GN_PAGE_SIZE;
 
-    for (int level = w->levels - 1; level >= 1; level--) {
-        uint64_t entry = level == 1 ? 0 : below;
-
-        if (w->x86)
-            entry |= level == 1 ? 0x83 | a_d : 0x23;
-        else
-            entry = entry >> 2 | (level == 1 ? 0xf | a_d : 1);
-        if (level == w->levels - 1) {
-            for (uint32_t i = 0; i < ROOT_PAGES; i++)
-                *memory_word(w, space_root(i) + LINEAR * 8) = entry;
-        } else {
-            *memory_word(w, below) = entry;
-            below += GN_PAGE_SIZE;
-        }
+    for (int level = w->levels - 1; level > 1; level--, below += GN_PAGE_SIZE) {
+        *memory_word(w, table) = w->x86 ? below | 0x23 : below >> 2 | 1;
+        table = below;
     }
+    for (uint32_t i = 1; i < ROOT_PAGES; i++)
+        *memory_word(w, space_root(i) + LINEAR * 8) = *memory_word(w, space_root(0) + LINEAR * 8);
+    for (uint64_t gpa = 0; gpa < GUEST_BYTES; gpa += UINT64_C(1) << 21, table += 8)
+        *memory_word(w, table) = w->x86 ? gpa | 0xe3 : gpa >> 2 | 0xcf;
 }
 
 void world_guest_make(struct world *w, struct dice *d)

@@ -15,8 +15,8 @@
  *     +--absent, denied--> shadow.fault            asid: activate on a switch, release: root gone
  */
 
-static const uint64_t slot_base[SLOTS] = {0, 0x100000, 0x110000, 0x1c0000};
-static const uint64_t slot_bytes[SLOTS] = {0x100000, 0x10000, 0x8000, 0x4000};
+static const uint64_t slot_base[SLOTS] = {0, SLOT_TABLES, SLOT_TABLES + 0x10000, DEVICES};
+static const uint64_t slot_bytes[SLOTS] = {SLOT_TABLES, 0x10000, 0x8000, 0x4000};
 
 static void *aligned(size_t align, size_t size)
 {
@@ -431,7 +431,8 @@ void world_open(struct world *w, uint64_t seed)
     w->memory = aligned(4096, RAM_HPA + GUEST_BYTES);
     memset(w->memory, 0, RAM_HPA + GUEST_BYTES);
     w->history = aligned(64, GUEST_WORDS * sizeof *w->history);
-    memory_forget(w);
+    memset(w->history, 0, GUEST_WORDS * sizeof *w->history);
+    w->versions = 1;
     for (uint32_t i = w->c.tables; i-- > 0;)
         w->frames[w->frame_count++] = gn_hpa(i * GN_PAGE_SIZE);
     for (uint32_t i = 0; i < VCPUS; i++)
