@@ -209,6 +209,31 @@ static void inv9_a_revoked_page_is_mapped_in_no_root(void **state)
     everywhere(revoke_situation);
 }
 
+/* Tables in ROM: the access succeeds, and A stays clear where it cannot be set. */
+static void rom_table_situation(struct machine *m)
+{
+    uint64_t *entry = ram_word(m, guest_map(m, ROOT, GVA, PAGE, 0, USER));
+    uint64_t as_burnt = *entry;
+    uint64_t differences;
+    uint64_t as_set;
+
+    slot_remove(m, 0);
+    slot_add(m, GN_SHADOW_SLOT_ROM, 0, RAM_BYTES, RAM_HPA);
+    assert_int_equal(outcome(m, root_get(m, ROOT), GVA, READ | USERS), COMPLETED);
+    as_set = *entry;
+    assert_true(as_set != as_burnt);
+    *entry = as_burnt;
+    assert_int_equal(gn_shadow_audit(m->sh, GN_SHADOW_ROOT_ANY, NULL, NULL, &differences, NULL), 0);
+    assert_int_equal(differences, 0);
+    *entry = as_set;
+}
+
+static void inv4_the_audit_asks_no_a_bit_of_tables_in_rom(void **state)
+{
+    (void)state;
+    everywhere(rom_table_situation);
+}
+
 static void slot_situation(struct machine *m)
 {
     uint64_t gpa = (uint64_t)4 << 20;
@@ -502,6 +527,7 @@ int main(void)
         cmocka_unit_test(inv8_a_large_page_is_mapped_as_large_as_slot_and_backing_allow),
         cmocka_unit_test(inv8_pieces_of_a_large_page_change_together),
         cmocka_unit_test(inv9_a_revoked_page_is_mapped_in_no_root),
+        cmocka_unit_test(inv4_the_audit_asks_no_a_bit_of_tables_in_rom),
         cmocka_unit_test(inv10_no_mapping_survives_a_change_of_its_slot),
         cmocka_unit_test(inv10_the_table_of_a_held_root_may_lose_its_memory_and_get_it_back),
         cmocka_unit_test(inv11_the_root_cache_evicts_the_least_recently_used_and_never_a_held_one),
