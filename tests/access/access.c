@@ -279,6 +279,8 @@ static void entries_permissive(struct table *t)
     for (int level = 1; level < t->w.levels; level++)
         t->entry[level] = address_bits(t, table_address(level - 1)) |
                           (t->x86 ? X86_P | X86_RW | X86_US : RISCV_V);
+    if (t->w.format == GN_PAGING_X86_PAE)
+        t->entry[2] &= ~(X86_RW | X86_US);
 }
 
 static uint64_t leaf_address(int level)
@@ -323,7 +325,7 @@ static void controls_run(struct table *t, uint32_t controls)
 /* Protection keys (SDM vol. 3A §4.6.2); the walk alone, unless a shadow takes them some day. */
 static void keys_run(struct table *t)
 {
-    if (!t->x86)
+    if (!t->x86 || t->w.format == GN_PAGING_X86_PAE) /* keys belong to 4-level paging and up */
         return;
     for (uint32_t i = 0; i < 64; i++) {
         uint32_t controls = GN_PAGING_X86_PKE | (i & 1 ? GN_PAGING_X86_WP : 0) |
@@ -347,6 +349,8 @@ static void widths_run(struct table *t, uint32_t controls)
     uint64_t gva = t->gva;
     int shadowed = ways_root(&t->w, controls);
 
+    if (t->w.format == GN_PAGING_X86_PAE) /* its addresses have no bits above */
+        return;
     t->leaf_level = 0;
     entries_permissive(t);
     t->entry[0] = address_bits(t, DATA_PAGE) | (t->x86 ? 0x67 : 0xdf);

@@ -24,6 +24,7 @@ int oracle_init(struct oracle *o, uint32_t format, uint32_t controls, uint32_t a
 
     memset(o, 0, sizeof *o);
     switch (format) {
+    case GN_PAGING_X86_PAE: o->family = 'x', o->levels = 3, o->pae = 1; break;
     case GN_PAGING_X86_4LEVEL: o->family = 'x', o->levels = 4; break;
     case GN_PAGING_X86_5LEVEL: o->family = 'x', o->levels = 5; break;
     case GN_PAGING_SV39: o->family = 'r', o->levels = 3; break;
@@ -52,10 +53,23 @@ int oracle_canonical(const struct oracle *o, uint64_t va)
 {
     int top = 12 + 9 * o->levels - 1;
 
+    if (o->pae)
+        return va >> 32 == 0;
     for (int i = top; i < 64; i++)
         if (bit(va, i) != bit(va, top))
             return 0;
     return 1;
+}
+
+/* Table 4-8: a PDPTE of PAE paging has P, an address, and reserved bits; it restricts nothing. */
+static enum oracle_step pdpte_step(const struct oracle *o, uint64_t entry, uint64_t *ret_address)
+{
+    if (!bit(entry, 0))
+        return ORACLE_ABSENT;
+    if (any_bit(entry, 1, 2) || any_bit(entry, 5, 8) || any_bit(entry, o->maxphyaddr, 63))
+        return ORACLE_RESERVED;
+    *ret_address = entry & 0x000ffffffffff000ull;
+    return ORACLE_TABLE;
 }
 
 static enum oracle_step x86_step(const struct oracle *o, struct oracle_path *path, int level,
@@ -63,9 +77,12 @@ static enum oracle_step x86_step(const struct oracle *o, struct oracle_path *pat
 {
     int page = level == 0 || bit(entry, 7);
 
+    if (o->pae && level == 2)
+        return pdpte_step(o, entry, ret_address);
     if (!bit(entry, 0))
         return ORACLE_ABSENT;
-    if (any_bit(entry, o->maxphyaddr, 51) || (bit(entry, 63) && !o->nxe))
+    /* Tables 4-9 to 4-11: PAE paging has no free bits below XD. */
+    if (any_bit(entry, o->maxphyaddr, o->pae ? 62 : 51) || (bit(entry, 63) && !o->nxe))
         return ORACLE_RESERVED;
     /* Tables 4-14 to 4-16: PS is reserved in a PML5E and a PML4E, and without 1-GByte pages. */
     if (level > 0 && page &&
@@ -212,7 +229,7 @@ struct oracle_result oracle_walk(const struct oracle *o, uint64_t root, uint64_t
     }
     for (int level = o->levels - 1; step == ORACLE_TABLE; level--) {
         r.level = level;
-        r.at[level] = base + (va >> (12 + 9 * level) & 511) * 8;
+        r.at[level] = base + (va >> (12 + 9 * level) & (o->pae && level == 2 ? 3 : 511)) * 8;
         if (!load(ctx, r.at[level], &r.value[level])) {
             r.kind = ORACLE_ACCESS_FAULT;
             r.code = oracle_access_code(o);
@@ -233,7 +250,8 @@ struct oracle_result oracle_walk(const struct oracle *o, uint64_t root, uint64_t
         r.value[r.level] = wanted;
     }
     for (int level = o->levels - 1; level > r.level; level--)
-        r.value[level] = oracle_passed(o, r.value[level]);
+        if (!o->pae || level < 2) /* no PDPTE of PAE has an A bit */
+            r.value[level] = oracle_passed(o, r.value[level]);
     r.kind = ORACLE_OK;
     r.code = 0;
     r.pa = oracle_address(r.level, base, va);

@@ -18,6 +18,7 @@
 struct oracle {
     char family; /**< 'x': x86-64, 'r': RISC-V */
     int levels;
+    int pae; /**< PAE paging: four PDPTEs on top, 32-bit addresses */
     int wp, nxe, smep, smap, ac, pke, page1g; /**< x86 */
     uint32_t pkru;
     int maxphyaddr;

@@ -41,7 +41,7 @@ static uint32_t format_any(struct dice *d)
         uint32_t format = 1 + dice_below(d, 15);
         struct oracle o;
 
-        if (gn_paging_format_name(format) && oracle_init(&o, format, 0, 0))
+        if (gn_paging_format_name(format) && oracle_init(&o, format, 0, 0) && !o.pae)
             return format;
     }
 }
