@@ -551,6 +551,30 @@ static void the_end_of_a_vm_returns_all_of_its_ids(void **state)
     destroy(asid);
 }
 
+/* In a pool of twelve, chains of the hash tables are sure to hold pairs of several VMs. */
+static void vms_that_share_a_guest_asid_share_nothing_else(void **state)
+{
+    struct gn_asid *asid = make((struct gn_asid_params){GN_ASID_PARAMS_INIT});
+    uint32_t id_of[IDS], vm, other, id;
+
+    (void)state;
+    for (vm = 0; vm < IDS; vm++) {
+        id_of[vm] = run(asid, 0, vm * 97, 1);
+        for (other = 0; other < vm; other++)
+            assert_int_not_equal(id_of[vm], id_of[other]);
+    }
+    run(asid, 0, (IDS - 1) * 97, 1);
+    for (vm = 0; vm < IDS - 1; vm++) {
+        assert_int_equal(gn_asid_vm_release(asid, vm * 97), 0);
+        for (other = 0; other < IDS; other++) {
+            assert_int_equal(gn_asid_lookup(asid, other * 97, 1, &id), other > vm);
+            if (other > vm)
+                assert_int_equal(id, id_of[other]);
+        }
+    }
+    destroy(asid);
+}
+
 static void a_reserved_id_is_never_given_out(void **state)
 {
     const uint64_t reserved[1] = {1u << 0 | 1u << 5};
@@ -942,6 +966,7 @@ int main(void)
         cmocka_unit_test(a_flush_purges_what_runs_on_another_cpu),
         cmocka_unit_test(a_released_id_is_purged_before_its_next_use),
         cmocka_unit_test(the_end_of_a_vm_returns_all_of_its_ids),
+        cmocka_unit_test(vms_that_share_a_guest_asid_share_nothing_else),
         cmocka_unit_test(a_reserved_id_is_never_given_out),
         cmocka_unit_test(reserving_leaves_more_ids_than_cpus),
         cmocka_unit_test(every_cpu_may_run_a_pair_of_its_own_and_switch),
