@@ -326,6 +326,23 @@ static void a_write_across_pages_makes_both_pending(void **state)
     destroy(log);
 }
 
+static void a_log_of_overflow_bits_alone_is_not_empty(void **state)
+{
+    struct gn_tracelog *log = make((struct gn_tracelog_params){
+        GN_TRACELOG_PARAMS_INIT, .page_base = gn_gpa(0x10000), .page_count = 16});
+    struct gn_tracelog_drain d;
+
+    (void)state;
+    gn_tracelog_append_page(log, gn_gpa(0x12000));
+    assert_false(gn_tracelog_empty(log));
+    gn_tracelog_drain_begin(log, &d);
+    expect(log, &d, GN_TRACELOG_PAGE, 0x12000, 4096, 0);
+    assert_false(gn_tracelog_empty(log));
+    expect_end(log, &d);
+    assert_true(gn_tracelog_empty(log));
+    destroy(log);
+}
+
 static void odd_appends_are_taken_page_by_page(void **state)
 {
     struct gn_tracelog *log = make((struct gn_tracelog_params){
@@ -733,6 +750,7 @@ int main(void)
         cmocka_unit_test(a_full_ring_becomes_pages_and_loses_nothing),
         cmocka_unit_test(a_page_outside_the_range_sets_the_everything_flag),
         cmocka_unit_test(a_write_across_pages_makes_both_pending),
+        cmocka_unit_test(a_log_of_overflow_bits_alone_is_not_empty),
         cmocka_unit_test(odd_appends_are_taken_page_by_page),
         cmocka_unit_test(an_abandoned_drain_loses_no_item),
         cmocka_unit_test(a_drain_may_end_early_and_the_rest_stays),
