@@ -128,6 +128,8 @@ static void on_root_gone(void *ctx, uint32_t root, uint64_t cookie)
     struct rv64_compose *c = ctx;
 
     c->cookies[root] = 0;
+    if (c->asid_trace)
+        rv64_asid_trace_release(c->asid_trace, cookie);
     if (c->asid)
         rv64_asid_release(c->asid, cookie); /* purged before the ID is used again */
 }
@@ -253,6 +255,8 @@ static void guest_root_load(struct rv64_compose *c, uint64_t satp)
     if (gn_shadow_root_get(c->shadow, &key, &root))
         on_panic(c, "no shadow root can be had");
     c->cookies[root.id] = root.cookie;
+    if (c->asid_trace)
+        rv64_asid_trace_activate(c->asid_trace, root.cookie);
     if (c->asid) {
         c->guest_asid = rv64_asid_activate(c->asid, root.cookie);
     } else {
@@ -452,6 +456,15 @@ int rv64_compose_create(const struct rv64_compose_params *params, struct rv64_co
     c->bus = params->bus;
     c->cpu = params->cpu;
     c->audit = params->audit;
+    if (params->asid_trace) {
+        c->asid_trace = rv64_asid_trace_create(params->asid_trace);
+        *ret_error = "the file of --asid-trace cannot be made";
+        if (!c->asid_trace) {
+            free(c);
+            return -1;
+        }
+        *ret_error = "not enough memory for the guest";
+    }
     if (memory_create(c, params->ram_size, tables) || parts_create(c, params->without) ||
         softmmu_create(c) || shadow_create(c, tables)) {
         rv64_compose_destroy(c);
@@ -470,6 +483,9 @@ void rv64_compose_destroy(struct rv64_compose *c)
 {
     if (!c)
         return;
+    /* First: what goes with the machine's end is no part of what the guest did. */
+    rv64_asid_trace_destroy(c->asid_trace);
+    c->asid_trace = NULL;
     if (c->softmmu)
         gn_shadow_fini(c->shadow);
     gn_softmmu_fini(c->softmmu);

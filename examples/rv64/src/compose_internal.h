@@ -7,6 +7,7 @@
 #include <gnomon/shadow.h>
 #include <gnomon/softmmu.h>
 
+#include "asid_trace.h"
 #include "compose.h"
 #include "compose_parts.h"
 
@@ -42,6 +43,7 @@ struct rv64_compose {
     struct rv64_tracelog *tracelog;     /**< NULL: left out */
     struct rv64_nonpresent *nonpresent; /**< NULL: left out */
     struct rv64_asid *asid;             /**< NULL: left out */
+    struct rv64_asid_trace *asid_trace; /**< NULL: not asked for */
 
     struct gn_shadow_root bare;
     struct gn_shadow_root guest; /**< the guest's current address space; held while guest_held */

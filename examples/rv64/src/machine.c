@@ -250,6 +250,7 @@ static int create_hart(struct rv64_machine *machine, const struct rv64_options *
                                                .mmu = options->mmu,
                                                .without = options->without,
                                                .audit = options->audit,
+                                               .asid_trace = options->asid_trace,
                                                .bus = &machine->bus,
                                                .cpu = &machine->cpu};
     const char *why = "cannot be built";

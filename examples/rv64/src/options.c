@@ -28,6 +28,7 @@ enum {
     OPTION_MMU,
     OPTION_WITHOUT,
     OPTION_AUDIT,
+    OPTION_ASID_TRACE,
     OPTION_SVADE,
     OPTION_STATS,
     OPTION_TIMEOUT,
@@ -49,6 +50,7 @@ static const struct option long_options[] = {
     {"mmu", required_argument, NULL, OPTION_MMU},
     {"without", required_argument, NULL, OPTION_WITHOUT},
     {"audit", no_argument, NULL, OPTION_AUDIT},
+    {"asid-trace", required_argument, NULL, OPTION_ASID_TRACE},
     {"svade", no_argument, NULL, OPTION_SVADE},
     {"stats", optional_argument, NULL, OPTION_STATS},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
@@ -77,6 +79,7 @@ static const char help_text[] =
     "  --mmu NAME          what executes guest accesses: softmmu (default)\n"
     "  --without LIST      leave libraries out: tracelog, nonpresent, asid (with commas)\n"
     "  --audit             check every translation against the guest's tables: slow\n"
+    "  --asid-trace FILE   record the address spaces that the guest activates, for bench_asid\n"
     "  --svade             a clear A or D bit faults, instead of being set by the MMU\n"
     "  --stats[=json]      print counters on standard error at the end\n"
     "  --timeout SECONDS   end after this time\n"
@@ -263,6 +266,7 @@ static int parse_option(struct rv64_options *options, int option, struct rv64_er
     case OPTION_DTB: options->dtb = optarg; return 0;
     case OPTION_DUMP_DTB: options->dump_dtb = optarg; return 0;
     case OPTION_AUDIT: options->audit = true; return 0;
+    case OPTION_ASID_TRACE: options->asid_trace = optarg; return 0;
     case OPTION_SVADE: options->svade = true; return 0;
     case OPTION_MMU: return parse_mmu(options, optarg, error);
     case OPTION_MEMORY: return parse_memory(options, optarg, error);

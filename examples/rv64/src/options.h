@@ -38,8 +38,9 @@ struct rv64_drive {
 
 /** What the user wants. Strings are those of argv. */
 struct rv64_options {
-    const char *kernel, *initrd, *append, *bios, *dtb, *dump_dtb, *mmu; /**< NULL: not given */
-    uint64_t memory;                                                    /**< bytes */
+    const char *kernel, *initrd, *append, *bios, *dtb, *dump_dtb, *mmu,
+        *asid_trace; /**< NULL: not given */
+    uint64_t memory; /**< bytes */
     struct rv64_drive drives[RV64_DRIVES_MAX];
     size_t drive_count;
     uint32_t without; /**< RV64_WITHOUT_* of compose.h */
