@@ -6,19 +6,10 @@
  */
 #include <gnomon/asid.h>
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "gn_bench.h"
 
-#define RUNS     31
 #define POOL     64
 #define CONTEXTS 192 /* address spaces of the trace, three for each ID */
-
-struct result {
-    double min, median, max;
-};
 
 static struct gn_asid *asid;
 static uint32_t rounds;
@@ -39,39 +30,6 @@ static int purge_all(void *ctx, uint32_t cpu)
 
 static const struct gn_asid_ops ops = {
     GN_ASID_OPS_INIT, GN_ASID_CAP_PURGE_ONE, purge, purge_all, NULL, NULL, NULL};
-
-static double now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int order(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static struct result measure(const char *name, void (*body)(uint32_t n))
-{
-    double sample[RUNS];
-    struct result r;
-    uint32_t i;
-
-    for (i = 0; i < RUNS; i++) {
-        const double begin = now_ns();
-
-        body(rounds);
-        sample[i] = (now_ns() - begin) / rounds;
-    }
-    qsort(sample, RUNS, sizeof *sample, order);
-    r = (struct result){sample[0], sample[RUNS / 2], sample[RUNS - 1]};
-    printf("%s,ns,%.2f,%.2f,%.2f,%u\n", name, r.min, r.median, r.max, RUNS * rounds);
-    return r;
-}
 
 static void make(uint32_t policy)
 {
@@ -172,9 +130,10 @@ static void trace_make(uint32_t n)
 
 static void per_1000(const char *policy, const char *what, uint64_t count, uint32_t n)
 {
-    const double v = (double)count * 1000.0 / n;
+    char name[64];
 
-    printf("trace_%s_%s,per_1000_switches,%.1f,%.1f,%.1f,%u\n", policy, what, v, v, v, n);
+    snprintf(name, sizeof name, "trace_%s_%s", policy, what);
+    gn_bench_value(name, "per_1000_switches", 1, (double)count * 1000.0 / n, n);
 }
 
 static double replay(const char *name, uint32_t policy, uint32_t n)
@@ -196,26 +155,26 @@ static double replay(const char *name, uint32_t policy, uint32_t n)
 
 int main(int argc, char **argv)
 {
-    const uint32_t quick = argc > 1 && !strcmp(argv[1], "--quick");
+    const uint32_t quick = gn_bench_quick(argc, argv);
     const uint32_t switches = quick ? 20000 : 1000000;
     uint32_t i, stays = 0;
     double clock, lru, generation;
 
     rounds = quick ? 1000 : 200000;
-    printf("name,unit,min,median,max,n\n");
+    gn_bench_header();
     make(0);
-    measure("activate_last", activate_last);
-    measure("activate_hit", activate_hit);
-    measure("activate_miss_clock", activate_miss);
-    measure("flush_running_purge", flush_running);
-    measure("flush_other_and_return", flush_and_return);
+    gn_bench_time("activate_last", activate_last, rounds);
+    gn_bench_time("activate_hit", activate_hit, rounds);
+    gn_bench_time("activate_miss_clock", activate_miss, rounds);
+    gn_bench_time("flush_running_purge", flush_running, rounds);
+    gn_bench_time("flush_other_and_return", flush_and_return, rounds);
     destroy();
     make(GN_ASID_POLICY_LRU);
-    measure("activate_hit_lru", activate_hit);
-    measure("activate_miss_lru", activate_miss);
+    gn_bench_time("activate_hit_lru", activate_hit, rounds);
+    gn_bench_time("activate_miss_lru", activate_miss, rounds);
     destroy();
     make(GN_ASID_POLICY_GENERATION);
-    measure("activate_miss_generation", activate_miss);
+    gn_bench_time("activate_miss_generation", activate_miss, rounds);
     destroy();
     trace_make(switches);
     for (i = 1; i < switches; i++)
@@ -226,11 +185,9 @@ int main(int argc, char **argv)
     clock = replay("clock", GN_ASID_POLICY_CLOCK, switches);
     lru = replay("lru", GN_ASID_POLICY_LRU, switches);
     generation = replay("generation", GN_ASID_POLICY_GENERATION, switches);
-    printf("cold_starts_flush_always/clock,ratio,%.2f,%.2f,%.2f,1\n", (switches - stays) / clock,
-           (switches - stays) / clock, (switches - stays) / clock);
-    printf("cold_starts_generation/clock,ratio,%.2f,%.2f,%.2f,1\n", generation / clock,
-           generation / clock, generation / clock);
-    printf("cold_starts_lru/clock,ratio,%.2f,%.2f,%.2f,1\n", lru / clock, lru / clock, lru / clock);
+    gn_bench_value("cold_starts_flush_always/clock", "ratio", 2, (switches - stays) / clock, 1);
+    gn_bench_value("cold_starts_generation/clock", "ratio", 2, generation / clock, 1);
+    gn_bench_value("cold_starts_lru/clock", "ratio", 2, lru / clock, 1);
     free(trace);
     return 0;
 }

@@ -11,9 +11,8 @@
 #include <gnomon/asid.h>
 
 #include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "gn_bench.h"
 
 #define NEVER UINT32_MAX
 #define LIVE  676u /* address spaces at once that a trace can name */
@@ -221,7 +220,10 @@ static struct gn_asid_stats replay(const struct trace *t, uint32_t policy, uint3
 static void row(const char *trace, uint32_t pool, const char *what, const char *unit, double v,
                 uint32_t n)
 {
-    printf("%s_%u_%s,%s,%.2f,%.2f,%.2f,%u\n", trace, pool, what, unit, v, v, v, n);
+    char name[96];
+
+    snprintf(name, sizeof name, "%s_%u_%s", trace, pool, what);
+    gn_bench_value(name, unit, 2, v, n);
 }
 
 static double over(double a, double b)
@@ -301,9 +303,9 @@ static void trace_compare(const char *path)
 
 int main(int argc, char **argv)
 {
-    int i = argc > 1 && !strcmp(argv[1], "--quick") ? 2 : 1;
+    int i = gn_bench_quick(argc, argv) ? 2 : 1;
 
-    printf("name,unit,min,median,max,n\n");
+    gn_bench_header();
     for (; i < argc; i++)
         trace_compare(argv[i]);
     printf("purges_clock_within_%.2f_of_optimum,cases,%u,%u,%u,%u\n", GOAL, cases_met, cases_met,

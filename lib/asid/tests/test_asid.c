@@ -2,14 +2,8 @@
 #include <gnomon/asid.h>
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
-#include <cmocka.h>
+#include "gn_test.h"
 
 /* Layout: sizes and offsets are ABI. */
 #define AT(type, member, offset) \
@@ -68,26 +62,9 @@ struct machine {
     uint32_t purges, purge_alls, locked;
 };
 
-static uint64_t random_next(uint64_t *s)
-{
-    *s ^= *s << 13;
-    *s ^= *s >> 7;
-    *s ^= *s << 17;
-    return *s;
-}
-
-static uint64_t seed_get(void)
-{
-    const char *given = getenv("GN_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 2654435761u;
-
-    print_message("GN_TEST_SEED=%llu\n", (unsigned long long)seed);
-    return seed | 1;
-}
-
 static int fails(struct machine *m)
 {
-    return m->fail_one_in && random_next(&m->rng) % m->fail_one_in == 0;
+    return m->fail_one_in && gn_test_random(&m->rng) % m->fail_one_in == 0;
 }
 
 static int op_purge(void *ctx, uint32_t cpu, uint32_t id)
@@ -165,10 +142,7 @@ static struct gn_asid *make(struct gn_asid_params params)
     params.count = params.count ? params.count : IDS;
     params.cpus = params.cpus ? params.cpus : CPUS;
     size = gn_asid_size(&params);
-    assert_int_not_equal(size, 0);
-    mem = aligned_alloc(gn_asid_align(), size);
-    assert_non_null(mem);
-    memset(mem, 0xa5, size);
+    mem = gn_test_memory(gn_asid_align(), size);
     assert_int_equal(gn_asid_init(mem, size, &params, &asid), 0);
     return asid;
 }
@@ -812,7 +786,7 @@ static void world_reserve(struct world *w, uint32_t id)
 static void world_step(struct world *w)
 {
     static const char choice[] = "ffffffFrrrRdddxzaaaaaaaaaaaaaaaaaaaaaaaa........................";
-    const uint64_t r = random_next(&w->rng);
+    const uint64_t r = gn_test_random(&w->rng);
     const uint32_t cpu = r % CPUS, vm = (r >> 8) % VMS, key = (r >> 16) % KEYS;
     const uint32_t caller = r >> 24 & 1 ? cpu : GN_ASID_NO_CPU;
     const uint32_t own = w->running[cpu] && r >> 25 & 1; /* flush what runs here */
@@ -841,7 +815,7 @@ static void world_step(struct world *w)
 
 static void run_world(uint64_t fail_one_in)
 {
-    const uint64_t seed = seed_get();
+    const uint64_t seed = gn_test_seed();
     uint32_t policy, rename, k, i;
 
     for (k = 0; k < 2; k++)
@@ -906,7 +880,7 @@ static void *cpu_run(void *arg)
     uint32_t i, id;
 
     for (i = 0; i < 20000; i++) {
-        r = random_next(&rng);
+        r = gn_test_random(&rng);
         if (r % 8 == 0) { /* a pair that no other CPU runs: its flushes are ours alone */
             t->wrong += gn_asid_activate(t->asid, t->cpu, 1000, t->cpu, &id) != 0;
             cpu_access(t, id, 1000, t->cpu, flushed);

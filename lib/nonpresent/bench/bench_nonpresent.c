@@ -12,19 +12,10 @@
  */
 #include <gnomon/nonpresent.h>
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "gn_bench.h"
 
-#define RUNS  31
 #define LEAFS 8192       /* leaf tables of the guest: 32 MiB */
 #define HOT   (64 * 512) /* pages of the hot runs: 256 KiB of entries */
-
-struct result {
-    double min, median, max;
-};
 
 static struct {
     uint64_t base, bytes;
@@ -35,44 +26,6 @@ static uint64_t *shadow; /* a marker a hot page */
 static struct gn_nonpresent *fenced, *immediate;
 static uint32_t rounds;
 static volatile uint64_t sink;
-
-static double now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int order(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static struct result measure(const char *name, void (*body)(uint32_t n))
-{
-    double sample[RUNS];
-    struct result r;
-    uint32_t i;
-
-    for (i = 0; i < RUNS; i++) {
-        const double begin = now_ns();
-
-        body(rounds);
-        sample[i] = (now_ns() - begin) / rounds;
-    }
-    qsort(sample, RUNS, sizeof *sample, order);
-    r = (struct result){sample[0], sample[RUNS / 2], sample[RUNS - 1]};
-    printf("%s,ns,%.2f,%.2f,%.2f,%u\n", name, r.min, r.median, r.max, RUNS * rounds);
-    return r;
-}
-
-static void ratio(const char *name, struct result a, struct result b)
-{
-    printf("%s,ratio,%.3f,%.3f,%.3f,1\n", name, a.min / b.max, a.median / b.median, a.max / b.min);
-}
 
 /* The same pages for all: far apart, so that neither side lives on one cache line. */
 static uint32_t page_of(uint32_t i)
@@ -213,10 +166,10 @@ int main(int argc, char **argv)
     static uint8_t quiet[64];
     const struct gn_nonpresent_ops ops = {GN_NONPRESENT_OPS_INIT, .pending = none_pending};
     struct gn_nonpresent_params params = {GN_NONPRESENT_PARAMS_INIT, .ops = &ops, .ctx = quiet};
-    struct result r, s, c, f, m;
+    struct gn_bench_result r, s, c, f, m;
     uint32_t i;
 
-    rounds = argc > 1 && !strcmp(argv[1], "--quick") ? 1000 : 200000;
+    rounds = gn_bench_quick(argc, argv) ? 1000 : 200000;
     middle = aligned_alloc(4096, LEAFS * sizeof *middle);
     leaf = aligned_alloc(4096, LEAFS * (size_t)4096);
     shadow = aligned_alloc(4096, HOT * sizeof *shadow);
@@ -233,20 +186,20 @@ int main(int argc, char **argv)
     for (i = 0; i < HOT; i++)
         if (gn_nonpresent_encode_absent(fenced, 0, gn_gpa((uint64_t)(i / 512) << 12), &shadow[i]))
             return 1;
-    printf("name,unit,min,median,max,n\n");
-    r = measure("walk_3_levels", walk);
-    s = measure("walk_3_levels_slots", walk_slots);
-    c = measure("walk_3_levels_cold", walk_cold);
-    f = measure("lookup_fenced", lookup_fenced);
-    m = measure("lookup_immediate", lookup_immediate);
-    ratio("walk_3_levels/lookup_fenced", r, f);
-    ratio("walk_3_levels/lookup_immediate", r, m);
-    ratio("walk_3_levels_slots/lookup_fenced", s, f);
-    ratio("walk_3_levels_slots/lookup_immediate", s, m);
-    ratio("walk_3_levels_cold/lookup_fenced", c, f);
-    ratio("walk_3_levels_cold/lookup_immediate", c, m);
-    measure("lookup_unknown", lookup_unknown);
-    measure("encode_absent", encode);
+    gn_bench_header();
+    r = gn_bench_time("walk_3_levels", walk, rounds);
+    s = gn_bench_time("walk_3_levels_slots", walk_slots, rounds);
+    c = gn_bench_time("walk_3_levels_cold", walk_cold, rounds);
+    f = gn_bench_time("lookup_fenced", lookup_fenced, rounds);
+    m = gn_bench_time("lookup_immediate", lookup_immediate, rounds);
+    gn_bench_ratio("walk_3_levels/lookup_fenced", r, f);
+    gn_bench_ratio("walk_3_levels/lookup_immediate", r, m);
+    gn_bench_ratio("walk_3_levels_slots/lookup_fenced", s, f);
+    gn_bench_ratio("walk_3_levels_slots/lookup_immediate", s, m);
+    gn_bench_ratio("walk_3_levels_cold/lookup_fenced", c, f);
+    gn_bench_ratio("walk_3_levels_cold/lookup_immediate", c, m);
+    gn_bench_time("lookup_unknown", lookup_unknown, rounds);
+    gn_bench_time("encode_absent", encode, rounds);
     gn_nonpresent_fini(fenced);
     gn_nonpresent_fini(immediate);
     free(middle);

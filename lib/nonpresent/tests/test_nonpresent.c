@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <gnomon/nonpresent.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-#include <cmocka.h>
+#include "gn_test.h"
 
 /* Layout: sizes and offsets are ABI. */
 #define AT(type, member, offset) \
@@ -199,23 +192,6 @@ static void arguments_are_checked(void **state)
 
 /* ---- encodings --------------------------------------------------------------------------- */
 
-static uint64_t random_next(uint64_t *s)
-{
-    *s ^= *s << 13;
-    *s ^= *s >> 7;
-    *s ^= *s << 17;
-    return *s;
-}
-
-static uint64_t seed_get(void)
-{
-    const char *given = getenv("GN_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 2654435761u;
-
-    print_message("GN_TEST_SEED=%llu\n", (unsigned long long)seed);
-    return seed | 1;
-}
-
 static uint32_t encoding_number(uint32_t i)
 {
     return i == 0   ? GN_NONPRESENT_RISCV
@@ -226,14 +202,14 @@ static uint32_t encoding_number(uint32_t i)
 
 static struct gn_nonpresent_marker random_marker(uint64_t *rng)
 {
-    const uint64_t r = random_next(rng);
+    const uint64_t r = gn_test_random(rng);
     struct gn_nonpresent_marker m = {.kind = 1 + (r & 1), .generation = r >> 1 & 0x7ff};
 
     if (m.kind == GN_NONPRESENT_GUEST_ABSENT)
         m.level = (r >> 12 & 0xff) % 5;
     else
         m.allow = r >> 12 & 0x1f;
-    m.gpa = gn_gpa(random_next(rng) & LAST_PAGE);
+    m.gpa = gn_gpa(gn_test_random(rng) & LAST_PAGE);
     if ((r >> 20 & 7) == 0)
         m.gpa = gn_gpa(r >> 23 & 1 ? LAST_PAGE : 0);
     return m;
@@ -241,7 +217,7 @@ static struct gn_nonpresent_marker random_marker(uint64_t *rng)
 
 static void every_marker_comes_back_as_it_was_in_every_encoding(void **state)
 {
-    uint64_t rng = seed_get(), value;
+    uint64_t rng = gn_test_seed(), value;
     uint32_t i, k;
 
     (void)state;
@@ -260,7 +236,7 @@ static void every_marker_comes_back_as_it_was_in_every_encoding(void **state)
 
 static void no_x86_marker_names_memory_that_a_cache_could_hold(void **state)
 {
-    uint64_t rng = seed_get(), value;
+    uint64_t rng = gn_test_seed(), value;
     uint32_t bits, k;
 
     (void)state;
@@ -278,21 +254,21 @@ static void no_x86_marker_names_memory_that_a_cache_could_hold(void **state)
 static void a_value_that_no_encoder_makes_is_unknown(void **state)
 {
     const struct gn_nonpresent_marker nothing = {0};
-    uint64_t rng = seed_get(), again;
+    uint64_t rng = gn_test_seed(), again;
     uint32_t i, k, known = 0;
 
     (void)state;
     for (i = 0; i < ENCODINGS; i++) {
         for (k = 0; k < 50000; k++) {
             struct gn_nonpresent_marker m;
-            uint64_t value = random_next(&rng);
+            uint64_t value = gn_test_random(&rng);
 
             if (k & 1) /* close to a marker: one bit of it flipped */
             {
                 struct gn_nonpresent_marker near = random_marker(&rng);
 
                 assert_int_equal(gn_nonpresent_encode(encoding_number(i), &near, &value), 0);
-                value ^= (uint64_t)1 << (random_next(&rng) % 64);
+                value ^= (uint64_t)1 << (gn_test_random(&rng) % 64);
             }
             assert_int_equal(gn_nonpresent_decode(encoding_number(i), value, &m), 0);
             if (m.kind == GN_NONPRESENT_UNKNOWN) {
@@ -562,7 +538,7 @@ static void run_guest(uint32_t encoding, uint32_t guest, uint32_t rule)
     struct gn_nonpresent_ops mine = {GN_NONPRESENT_OPS_INIT, .pending = guest_pending};
     struct gn_nonpresent_params params = {
         GN_NONPRESENT_PARAMS_INIT, encoding, guest, rule, &mine, &g};
-    uint64_t mem[64], rng = seed_get();
+    uint64_t mem[64], rng = gn_test_seed();
     struct gn_nonpresent *np;
     int i;
 
@@ -570,7 +546,7 @@ static void run_guest(uint32_t encoding, uint32_t guest, uint32_t rule)
     memset(g.absent_since, 1, sizeof g.absent_since);
     assert_int_equal(gn_nonpresent_init(mem, sizeof mem, &params, &np), 0);
     for (i = 0; i < 400000; i++) {
-        const uint64_t r = random_next(&rng);
+        const uint64_t r = gn_test_random(&rng);
 
         if (r % 8 == 0)
             guest_write(&g, r >> 8);

@@ -14,10 +14,7 @@
 
 #include <gnomon/paging.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "gn_bench.h"
 
 #define PAGES   8
 #define SAMPLES 101
@@ -175,21 +172,6 @@ static uint64_t run(const struct row *row, enum how how, uint32_t count)
     return sum;
 }
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 /* Prints the rows of one case, and keeps their medians. */
 static int measure(const struct row *row, int samples, uint32_t count, double *median)
 {
@@ -205,18 +187,20 @@ static int measure(const struct row *row, int samples, uint32_t count, double *m
     }
     for (int i = 0; i < samples; i++)
         for (int how = 0; how < HOWS; how++) {
-            double start = now();
+            double start = gn_bench_now();
 
             if (run(row, (enum how)how, count) != sum[how])
                 return 1;
-            ns[how][i] = (now() - start) / count;
+            ns[how][i] = (gn_bench_now() - start) / count;
         }
     for (int how = 0; how < HOWS; how++) {
-        qsort(ns[how], (size_t)samples, sizeof(double), by_value);
-        median[how] = ns[how][samples / 2];
-        printf("%s_level%u_%s_%s,ns,%.1f,%.1f,%.1f,%d\n", gn_paging_format_name(row->format),
-               row->level, row->access == GN_ACCESS_WRITE ? "write" : "read", how_name[how],
-               ns[how][0], median[how], ns[how][samples - 1], samples);
+        struct gn_bench_result r = gn_bench_summary(ns[how], (uint32_t)samples);
+        char name[64];
+
+        median[how] = r.median;
+        snprintf(name, sizeof name, "%s_level%u_%s_%s", gn_paging_format_name(row->format),
+                 row->level, row->access == GN_ACCESS_WRITE ? "write" : "read", how_name[how]);
+        gn_bench_print(name, "ns", 1, r, (uint64_t)samples);
     }
     return 0;
 }
@@ -280,10 +264,10 @@ int main(int argc, char **argv)
         {GN_PAGING_X86_4LEVEL, 2, GN_ACCESS_READ}, {GN_PAGING_X86_4LEVEL, 0, GN_ACCESS_WRITE},
     };
     enum { ROWS = sizeof rows / sizeof rows[0] };
-    int quick = argc > 1 && !strcmp(argv[1], "--quick");
+    int quick = gn_bench_quick(argc, argv);
     double median[ROWS][HOWS];
 
-    printf("name,unit,min,median,max,n\n");
+    gn_bench_header();
     for (int i = 0; i < ROWS; i++)
         if (measure(&rows[i], quick ? 3 : SAMPLES, quick ? 500 : 20000, median[i]))
             return 1;

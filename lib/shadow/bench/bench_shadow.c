@@ -6,13 +6,8 @@
  */
 #include <gnomon/shadow.h>
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "gn_bench.h"
 
-#define RUNS   31
 #define FRAMES 512u
 #define PAGES  512u /* mapped by the one table at the bottom */
 #define WORK   64u  /* pages that a process touches between two flushes */
@@ -21,10 +16,6 @@
 #define TABLE  ((uint64_t)0x3000) /* the bottom table */
 #define DATA   ((uint64_t)0x400000)
 #define RAM    ((uint64_t)0x4000)
-
-struct result {
-    double min, median, max;
-};
 
 static uint64_t ram[RAM / 8]; /* guest tables; what they map needs no memory here */
 static _Alignas(4096) uint8_t frames[FRAMES][4096];
@@ -103,14 +94,6 @@ static void must(int rc)
         fprintf(stderr, "bench_shadow: %s\n", gn_base_status_name(rc));
         exit(1);
     }
-}
-
-static double now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
 /* ---- The machine ------------------------------------------------------------------------- */
@@ -218,14 +201,14 @@ static double guest_walk(uint32_t *ret_n)
     struct gn_paging_context c = {GN_PAGING_CONTEXT_INIT, .format = GN_PAGING_SV39,
                                   .root = gn_gpa(ROOT), .controls = GN_PAGING_RISCV_ADUE};
     struct gn_paging_walk w;
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds; k++)
         for (uint32_t i = 0; i < PAGES; i++)
             must(gn_paging_walk(&c, &guest, NULL, gn_gva(GVA + (uint64_t)i * 4096), GN_ACCESS_READ,
                                 &w));
     *ret_n = rounds * PAGES;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 static double fault_fill(uint32_t *ret_n)
@@ -236,9 +219,9 @@ static double fault_fill(uint32_t *ret_n)
         double begin;
 
         must(gn_shadow_revoke(shadow, gn_gpa(DATA), (uint64_t)PAGES * 4096));
-        begin = now_ns();
+        begin = gn_bench_now();
         fill(PAGES - 1);
-        ns += now_ns() - begin;
+        ns += gn_bench_now() - begin;
     }
     *ret_n = rounds * (PAGES - 1);
     return ns;
@@ -255,10 +238,10 @@ static double fault_around(uint32_t *ret_n)
         double begin;
 
         must(gn_shadow_revoke(shadow, gn_gpa(DATA), (uint64_t)PAGES * 4096));
-        begin = now_ns();
+        begin = gn_bench_now();
         for (uint32_t i = 0; i < PAGES - 1; i += 8)
             fault(i, GN_ACCESS_READ);
-        ns += now_ns() - begin;
+        ns += gn_bench_now() - begin;
     }
     must(gn_shadow_stats_get(shadow, &s));
     /* Seven of eight pages come without a fault; so does the table itself, once. */
@@ -270,7 +253,7 @@ static double fault_around(uint32_t *ret_n)
 
 static double write_trapped(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds; k++) {
         for (uint32_t i = 0; i < WORK; i++) {
@@ -281,12 +264,12 @@ static double write_trapped(uint32_t *ret_n)
         }
     }
     *ret_n = rounds * WORK;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 static double write_traced(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds; k++) {
         for (uint32_t i = 0; i < WORK; i++)
@@ -295,7 +278,7 @@ static double write_traced(uint32_t *ret_n)
             sync(i);
     }
     *ret_n = rounds * WORK;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 /* How an embedder writes under a policy that leaves pages alone: traps are those it still has. */
@@ -312,18 +295,18 @@ static void write_left_alone(uint32_t count, int writable)
 
 static double write_unsync(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds; k++)
         write_left_alone(WORK, k & 1);
     *ret_n = rounds * WORK;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 /* One entry, and a flush of that address. */
 static double write_unsync_page(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds; k++) {
         for (uint32_t i = 0; i < WORK; i++) {
@@ -332,13 +315,13 @@ static double write_unsync_page(uint32_t *ret_n)
         }
     }
     *ret_n = rounds * WORK;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 /* One entry written between two flushes, and the pages in use filled again. */
 static double write_eager(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds; k++) {
         write_entry(k % WORK, k & 1);
@@ -346,23 +329,23 @@ static double write_eager(uint32_t *ret_n)
         fill(WORK);
     }
     *ret_n = rounds;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 static double sync_unchanged(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds; k++)
         for (uint32_t i = 0; i < PAGES - 1; i++)
             sync(i);
     *ret_n = rounds * (PAGES - 1);
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 static double root_any(uint32_t *ret_n, uint64_t keys)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds * 64; k++) {
         struct gn_shadow_root_key key = key_of(1 + k % keys);
@@ -372,7 +355,7 @@ static double root_any(uint32_t *ret_n, uint64_t keys)
         must(gn_shadow_root_put(shadow, r.id));
     }
     *ret_n = rounds * 64;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 static double root_hit(uint32_t *ret_n)
@@ -388,7 +371,7 @@ static double root_miss(uint32_t *ret_n)
 /* fork: every page write-protected, one flush; then every page is read. */
 static double fork_synced(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds; k++) {
         for (uint32_t i = 0; i < PAGES - 1; i++)
@@ -396,12 +379,12 @@ static double fork_synced(uint32_t *ret_n)
         must(gn_shadow_sync(shadow, gn_gpa(TABLE), (PAGES - 1) * 8));
     }
     *ret_n = rounds;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 static double fork_trapped(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds; k++) {
         for (uint32_t i = 0; i < PAGES - 1; i++) {
@@ -411,22 +394,22 @@ static double fork_trapped(uint32_t *ret_n)
         }
     }
     *ret_n = rounds;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 static double fork_unsync(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds; k++)
         write_left_alone(PAGES - 1, k & 1);
     *ret_n = rounds;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 static double fork_eager(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds; k++) {
         for (uint32_t i = 0; i < PAGES - 1; i++)
@@ -435,52 +418,28 @@ static double fork_eager(uint32_t *ret_n)
         fill(PAGES - 1);
     }
     *ret_n = rounds;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 /* ---- Output ---------------------------------------------------------------------------------- */
 
-static int order(const void *a, const void *b)
+static struct gn_bench_result measure(const char *name, uint32_t policy,
+                                      double (*body)(uint32_t *ret_n))
 {
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* Runs body RUNS times; it says how many operations it timed, and how long they took. */
-static struct result measure(const char *name, uint32_t policy, double (*body)(uint32_t *ret_n))
-{
-    double sample[RUNS];
-    struct result r;
-    uint32_t n = 1;
-
     setup(policy);
     fill(PAGES);
-    for (uint32_t i = 0; i < RUNS; i++) {
-        const double ns = body(&n);
-
-        sample[i] = ns / n;
-    }
-    qsort(sample, RUNS, sizeof *sample, order);
-    r = (struct result){sample[0], sample[RUNS / 2], sample[RUNS - 1]};
-    printf("%s,ns,%.2f,%.2f,%.2f,%u\n", name, r.min, r.median, r.max, RUNS * n);
-    return r;
-}
-
-static void ratio(const char *name, struct result a, struct result b)
-{
-    printf("%s,ratio,%.3f,%.3f,%.3f,1\n", name, a.min / b.max, a.median / b.median, a.max / b.min);
+    return gn_bench_timed(name, body);
 }
 
 int main(int argc, char **argv)
 {
     const uint32_t trap = GN_SHADOW_POLICY_TRAP, traced = GN_SHADOW_POLICY_TRACED;
     const uint32_t unsync = GN_SHADOW_POLICY_UNSYNC, adapt = GN_SHADOW_POLICY_ADAPT;
-    struct result walk, filled, around, trapped, recorded, alone, adapted, page, eager;
-    struct result storm, storm_trapped, storm_unsync, storm_eager;
+    struct gn_bench_result walk, filled, around, trapped, recorded, alone, adapted, page, eager;
+    struct gn_bench_result storm, storm_trapped, storm_unsync, storm_eager;
 
-    rounds = argc > 1 && strcmp(argv[1], "--quick") == 0 ? 2 : 100;
-    printf("name,unit,min,median,max,n\n");
+    rounds = gn_bench_quick(argc, argv) ? 2 : 100;
+    gn_bench_header();
     walk = measure("guest_walk", trap, guest_walk);
     filled = measure("fault_fill", trap, fault_fill);
     around = measure("fault_around_8", trap, fault_around);
@@ -497,15 +456,15 @@ int main(int argc, char **argv)
     storm_trapped = measure("fork_storm_trapped", trap, fork_trapped);
     storm_unsync = measure("fork_storm_unsync", unsync, fork_unsync);
     storm_eager = measure("fork_storm_eager_flush", traced, fork_eager);
-    ratio("fault_fill/guest_walk", filled, walk);
-    ratio("fault_fill/fault_around_8", filled, around);
-    ratio("trapped/traced", trapped, recorded);
-    ratio("trapped/unsync", trapped, alone);
-    ratio("trapped/adapt", trapped, adapted);
-    ratio("trapped/unsync_flush_each", trapped, page);
-    ratio("eager_flush/traced", eager, recorded);
-    ratio("fork_storm_eager/synced", storm_eager, storm);
-    ratio("fork_storm_trapped/unsync", storm_trapped, storm_unsync);
+    gn_bench_ratio("fault_fill/guest_walk", filled, walk);
+    gn_bench_ratio("fault_fill/fault_around_8", filled, around);
+    gn_bench_ratio("trapped/traced", trapped, recorded);
+    gn_bench_ratio("trapped/unsync", trapped, alone);
+    gn_bench_ratio("trapped/adapt", trapped, adapted);
+    gn_bench_ratio("trapped/unsync_flush_each", trapped, page);
+    gn_bench_ratio("eager_flush/traced", eager, recorded);
+    gn_bench_ratio("fork_storm_eager/synced", storm_eager, storm);
+    gn_bench_ratio("fork_storm_trapped/unsync", storm_trapped, storm_unsync);
     gn_shadow_fini(shadow);
     return 0;
 }

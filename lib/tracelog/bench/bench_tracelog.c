@@ -10,60 +10,13 @@
 #include <gnomon/tracelog_inline.h>
 
 #include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
-#define RUNS 31
-
-struct result {
-    double min, median, max;
-};
+#include "gn_bench.h"
 
 static struct gn_tracelog *bench_log;
 static uint64_t *page; /* 4096 bytes of guest page table */
 static uint32_t rounds;
-
-static double now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int order(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* Runs body RUNS times; it says how many operations it timed, and how long they took. */
-static struct result measure(const char *name, double (*body)(uint32_t *ret_n))
-{
-    double sample[RUNS];
-    struct result r;
-    uint32_t n = 1, i;
-
-    for (i = 0; i < RUNS; i++) {
-        const double ns = body(&n);
-
-        sample[i] = ns / n;
-    }
-    qsort(sample, RUNS, sizeof *sample, order);
-    r = (struct result){sample[0], sample[RUNS / 2], sample[RUNS - 1]};
-    printf("%s,ns,%.2f,%.2f,%.2f,%u\n", name, r.min, r.median, r.max, RUNS * n);
-    return r;
-}
-
-static void ratio(const char *name, struct result a, struct result b)
-{
-    printf("%s,ratio,%.3f,%.3f,%.3f,1\n", name, a.min / b.max, a.median / b.median, a.max / b.min);
-}
 
 static uint32_t drain(void)
 {
@@ -84,14 +37,14 @@ static void store(uint32_t i)
 
 static double plain_store(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
     uint32_t i, k;
 
     for (k = 0; k < rounds; k++)
         for (i = 0; i < 512; i++)
             store(i);
     *ret_n = rounds * 512;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 /* 512 entries of one table, each once: nothing for the filter. Drains are not timed. */
@@ -101,12 +54,12 @@ static double append_distinct(uint32_t *ret_n)
     uint32_t i, k;
 
     for (k = 0; k < rounds; k++) {
-        begin = now_ns();
+        begin = gn_bench_now();
         for (i = 0; i < 512; i++) {
             store(i);
             gn_tracelog_append_inline(bench_log, 0, gn_gpa(0x8000 + i * 8), 8);
         }
-        ns += now_ns() - begin;
+        ns += gn_bench_now() - begin;
         drain();
     }
     *ret_n = rounds * 512;
@@ -119,12 +72,12 @@ static double append_call(uint32_t *ret_n)
     uint32_t i, k;
 
     for (k = 0; k < rounds; k++) {
-        begin = now_ns();
+        begin = gn_bench_now();
         for (i = 0; i < 512; i++) {
             store(i);
             gn_tracelog_append(bench_log, 0, gn_gpa(0x8000 + i * 8), 8);
         }
-        ns += now_ns() - begin;
+        ns += gn_bench_now() - begin;
         drain();
     }
     *ret_n = rounds * 512;
@@ -134,7 +87,7 @@ static double append_call(uint32_t *ret_n)
 /* Four entries again and again: all but four appends are dropped by the filter. */
 static double append_filtered(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
     uint32_t i;
 
     for (i = 0; i < rounds * 512; i++) {
@@ -143,7 +96,7 @@ static double append_filtered(uint32_t *ret_n)
     }
     *ret_n = rounds * 512;
     drain();
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 static double append_overflowing(uint32_t *ret_n)
@@ -153,11 +106,11 @@ static double append_overflowing(uint32_t *ret_n)
 
     for (i = 0; i < 512; i++)
         gn_tracelog_append_inline(bench_log, 0, gn_gpa(0x8000 + i * 8), 8);
-    begin = now_ns();
+    begin = gn_bench_now();
     for (i = 0; i < rounds * 64; i++)
         gn_tracelog_append_inline(bench_log, 0, gn_gpa(0x100000 + i * 8 % 0x100000), 8);
     *ret_n = rounds * 64;
-    begin = now_ns() - begin;
+    begin = gn_bench_now() - begin;
     drain();
     return begin;
 }
@@ -171,27 +124,27 @@ static double drain_record(uint32_t *ret_n)
     for (k = 0; k < rounds; k++) {
         for (i = 0; i < 512; i++)
             gn_tracelog_append_inline(bench_log, 0, gn_gpa(0x8000 + i * 8), 8);
-        begin = now_ns();
+        begin = gn_bench_now();
         *ret_n += drain();
-        ns += now_ns() - begin;
+        ns += gn_bench_now() - begin;
     }
     return ns;
 }
 
 static double drain_empty(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
     uint32_t k;
 
     for (k = 0; k < rounds * 16; k++)
         drain();
     *ret_n = rounds * 16;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 static double pending(uint32_t *ret_n)
 {
-    const double begin = now_ns();
+    const double begin = gn_bench_now();
     uint32_t k;
     volatile int sink = 0;
 
@@ -199,7 +152,7 @@ static double pending(uint32_t *ret_n)
         sink += gn_tracelog_pending_inline(bench_log, gn_gpa(k * 4096));
     *ret_n = rounds * 64;
     (void)sink;
-    return now_ns() - begin;
+    return gn_bench_now() - begin;
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context)
@@ -218,12 +171,12 @@ static double trap(uint32_t *ret_n)
     action.sa_sigaction = on_fault;
     action.sa_flags = SA_SIGINFO;
     sigaction(SIGSEGV, &action, &old);
-    begin = now_ns();
+    begin = gn_bench_now();
     for (k = 0; k < rounds; k++) {
         mprotect(page, 4096, PROT_READ);
         store(k);
     }
-    begin = now_ns() - begin;
+    begin = gn_bench_now() - begin;
     sigaction(SIGSEGV, &old, NULL);
     *ret_n = rounds;
     return begin;
@@ -232,30 +185,30 @@ static double trap(uint32_t *ret_n)
 int main(int argc, char **argv)
 {
     struct gn_tracelog_params params = {GN_TRACELOG_PARAMS_INIT, .page_count = 1 << 18};
-    struct result plain, append;
+    struct gn_bench_result plain, append;
     size_t size = gn_tracelog_size(&params);
     void *mem = aligned_alloc(gn_tracelog_align(), size);
 
-    rounds = argc > 1 && !strcmp(argv[1], "--quick") ? 4 : 1000;
+    rounds = gn_bench_quick(argc, argv) ? 4 : 1000;
     page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (!mem || page == MAP_FAILED || gn_tracelog_init(mem, size, &params, &bench_log))
         return 1;
-    printf("name,unit,min,median,max,n\n");
-    plain = measure("store", plain_store);
-    append = measure("store_append", append_distinct);
-    measure("store_append_call", append_call);
-    measure("store_append_filtered", append_filtered);
-    measure("append_overflowing", append_overflowing);
-    measure("drain_record", drain_record);
-    measure("drain_empty", drain_empty);
-    measure("pending", pending);
-    ratio("store_append/store", append, plain);
-    ratio("store_trap/store_append", measure("store_trap", trap), append);
+    gn_bench_header();
+    plain = gn_bench_timed("store", plain_store);
+    append = gn_bench_timed("store_append", append_distinct);
+    gn_bench_timed("store_append_call", append_call);
+    gn_bench_timed("store_append_filtered", append_filtered);
+    gn_bench_timed("append_overflowing", append_overflowing);
+    gn_bench_timed("drain_record", drain_record);
+    gn_bench_timed("drain_empty", drain_empty);
+    gn_bench_timed("pending", pending);
+    gn_bench_ratio("store_append/store", append, plain);
+    gn_bench_ratio("store_trap/store_append", gn_bench_timed("store_trap", trap), append);
     gn_tracelog_fini(bench_log);
     params.flags = GN_TRACELOG_SERIAL;
     if (gn_tracelog_init(mem, size, &params, &bench_log))
         return 1;
-    measure("store_append_filtered_serial", append_filtered);
+    gn_bench_timed("store_append_filtered_serial", append_filtered);
     gn_tracelog_fini(bench_log);
     free(mem);
     return 0;

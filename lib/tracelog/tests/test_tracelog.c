@@ -3,14 +3,8 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
-#include <cmocka.h>
+#include "gn_test.h"
 
 /* Layout: sizes and offsets are ABI. */
 #define AT(type, member, offset) \
@@ -51,10 +45,7 @@ static struct gn_tracelog *make(struct gn_tracelog_params params)
     struct gn_tracelog *log = NULL;
     void *mem;
 
-    assert_int_not_equal(size, 0);
-    mem = aligned_alloc(gn_tracelog_align(), size);
-    assert_non_null(mem);
-    memset(mem, 0xa5, size);
+    mem = gn_test_memory(gn_tracelog_align(), size);
     assert_int_equal(gn_tracelog_init(mem, size, &params, &log), 0);
     assert_ptr_equal(log, mem);
     assert_true(gn_tracelog_empty(log));
@@ -486,23 +477,6 @@ static void arguments_are_checked_and_stats_know_their_size(void **state)
 #define MODEL_PAGES 8
 #define MODEL_WORDS (MODEL_PAGES * 512)
 
-static uint64_t random_next(uint64_t *s)
-{
-    *s ^= *s << 13;
-    *s ^= *s >> 7;
-    *s ^= *s << 17;
-    return *s;
-}
-
-static uint64_t seed_get(void)
-{
-    const char *given = getenv("GN_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 2654435761u;
-
-    print_message("GN_TEST_SEED=%llu\n", (unsigned long long)seed);
-    return seed | 1;
-}
-
 /* Guest memory and what the consumer knows of it. */
 struct model {
     struct gn_tracelog *log;
@@ -528,7 +502,7 @@ static void model_apply(struct model *m, const struct gn_tracelog_item *item)
 static void model_write(struct model *m, uint64_t *rng)
 {
     /* A few hot words, so that duplicates and full rings are common. */
-    const uint64_t r = random_next(rng);
+    const uint64_t r = gn_test_random(rng);
     const uint64_t i = r & 1 ? r / 2 % 32 * 129 % (MODEL_WORDS - 1) : r / 2 % (MODEL_WORDS - 1);
     const uint32_t vcpu = (r >> 40) % 3;
 
@@ -564,7 +538,7 @@ static void model_check(const struct model *m, uint64_t writes_at_begin, int end
 static void model_drain(struct model *m, uint64_t *rng)
 {
     const uint64_t writes_at_begin = m->writes;
-    const uint64_t manner = random_next(rng) % 16;
+    const uint64_t manner = gn_test_random(rng) % 16;
     struct gn_tracelog_drain d;
     struct gn_tracelog_item item;
     uint64_t steps = 0;
@@ -579,14 +553,14 @@ static void model_drain(struct model *m, uint64_t *rng)
         steps++;
         /* Bounded: three rings of 16, every page, the everything flag. */
         assert_true(steps <= 3 * 16 + MODEL_PAGES + 1);
-        if (random_next(rng) % 4 == 0)
+        if (gn_test_random(rng) % 4 == 0)
             model_write(m, rng);
-        if (random_next(rng) % 32 == 0)
+        if (gn_test_random(rng) % 32 == 0)
             model_check(m, 0, 0); /* with an item in hand that the shadow does not show */
         if (manner == 0 && steps == 5)
             return; /* abandoned, the item not applied */
         model_apply(m, &item);
-        if (random_next(rng) % 4 == 0)
+        if (gn_test_random(rng) % 4 == 0)
             model_write(m, rng);
         if (manner == 2 && steps == 4) {
             gn_tracelog_drain_end(m->log, &d);
@@ -600,7 +574,7 @@ static void model_drain(struct model *m, uint64_t *rng)
 static void no_write_that_completed_before_a_drain_began_is_unknown_after_it(void **state)
 {
     static struct model m;
-    uint64_t rng = seed_get();
+    uint64_t rng = gn_test_seed();
     const uint64_t counts[] = {MODEL_PAGES, MODEL_PAGES / 2, 0};
     int i, k;
 
@@ -612,7 +586,7 @@ static void no_write_that_completed_before_a_drain_began_is_unknown_after_it(voi
             .pending_entries = 4, .flags = k < 3 ? 0 : GN_TRACELOG_SERIAL,
             .page_count = counts[k % 3]});
         for (i = 0; i < 4000; i++) {
-            uint64_t n = random_next(&rng) % 40;
+            uint64_t n = gn_test_random(&rng) % 40;
 
             while (n--)
                 model_write(&m, &rng);
@@ -649,10 +623,10 @@ static void *race_producer(void *arg)
     uint64_t rng = 88172645463325252u, value = 0, n, w;
 
     for (n = 1; n <= __atomic_load_n(&race->last, __ATOMIC_ACQUIRE); n++) {
-        uint64_t left = random_next(&rng) % 12 + 1;
+        uint64_t left = gn_test_random(&rng) % 12 + 1;
 
         while (left--) {
-            w = random_next(&rng) % RACE_WORDS;
+            w = gn_test_random(&rng) % RACE_WORDS;
             /* Relaxed: the log alone orders it before the consumer's reading. */
             __atomic_store_n(&race->memory[w * 64], ++value, __ATOMIC_RELAXED);
             gn_tracelog_append_inline(race->log, 0, gn_gpa(race_gpa(w)), 8);

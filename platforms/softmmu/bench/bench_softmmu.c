@@ -16,10 +16,7 @@
 #include <gnomon/paging.h>
 #include <gnomon/softmmu.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "gn_bench.h"
 
 #define MEMORY_SIZE ((uint64_t)32 << 20)
 #define TABLES      ((uint64_t)24 << 20)
@@ -123,21 +120,6 @@ static inline void *translate(uint64_t gva, uint32_t access)
     return host ? host : slow(gva, access);
 }
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 /* One thing that is measured: it does its work `count` times. */
 struct row {
     const char *name;
@@ -158,16 +140,16 @@ static void measure(struct row *row, int rows)
     }
     for (int s = 0; s < samples; s++)
         for (int i = 0; i < rows; i++) {
-            double start = now();
+            double start = gn_bench_now();
 
             row[i].run(row[i].arg, row[i].count);
-            ns[i][s] = (now() - start) / row[i].count;
+            ns[i][s] = (gn_bench_now() - start) / row[i].count;
         }
     for (int i = 0; i < rows; i++) {
-        qsort(ns[i], (size_t)samples, sizeof(double), by_value);
-        row[i].median = ns[i][samples / 2];
-        printf("%s,ns,%.2f,%.2f,%.2f,%d\n", row[i].name, ns[i][0], row[i].median,
-               ns[i][samples - 1], samples);
+        struct gn_bench_result r = gn_bench_summary(ns[i], (uint32_t)samples);
+
+        row[i].median = r.median;
+        gn_bench_print(row[i].name, "ns", 2, r, (uint64_t)samples);
     }
 }
 
@@ -392,9 +374,9 @@ static void bench_working_set(const char *name, void (*work)(uint32_t), uint32_t
         if (gn_softmmu_stats_get(mmu, &s))
             die("no counters");
         before = s.walks;
-        start = now();
+        start = gn_bench_now();
         work(rounds);
-        ns = (now() - start) / rounds / accesses;
+        ns = (gn_bench_now() - start) / rounds / accesses;
         if (gn_softmmu_stats_get(mmu, &s))
             die("no counters");
         per_1000 = (double)(s.walks - before) * 1000 / rounds / accesses;
@@ -408,7 +390,7 @@ int main(int argc, char **argv)
 {
     char ratio[4][256];
 
-    samples = argc > 1 && !strcmp(argv[1], "--quick") ? 3 : SAMPLES;
+    samples = gn_bench_quick(argc, argv) ? 3 : SAMPLES;
     memory = aligned_alloc(GN_PAGE_SIZE, MEMORY_SIZE);
     if (!memory)
         die("no memory");
@@ -423,7 +405,7 @@ int main(int argc, char **argv)
     }
     make(0);
     load_asid(1, space[0]);
-    printf("name,unit,min,median,max,n\n");
+    gn_bench_header();
     bench_chase("16k", 16 << 10, 64, ratio[0], sizeof ratio[0]);
     bench_chase("1m", 1 << 20, 64, ratio[1], sizeof ratio[1]);
     bench_chase("4m_page", 4 << 20, 4096, ratio[2], sizeof ratio[2]);

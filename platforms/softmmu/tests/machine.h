@@ -15,14 +15,7 @@
 #include <gnomon/paging.h>
 #include <gnomon/softmmu.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "gn_test.h"
 
 #define READ  GN_ACCESS_READ
 #define WRITE GN_ACCESS_WRITE
@@ -103,15 +96,11 @@ static inline struct machine *machine_new(uint32_t format, uint32_t vcpus, uint3
     size_t size;
 
     assert_non_null(m);
-    m->memory = aligned_alloc(GN_PAGE_SIZE, MEMORY_SIZE);
-    assert_non_null(m->memory);
+    m->memory = gn_test_memory(GN_PAGE_SIZE, MEMORY_SIZE);
     memset(m->memory, 0, MEMORY_SIZE);
     params.memory = m->memory;
     size = gn_softmmu_size(&params);
-    assert_int_not_equal(size, 0);
-    m->object = aligned_alloc(gn_softmmu_align(), (size + 63) & ~(size_t)63);
-    assert_non_null(m->object);
-    memset(m->object, 0xa5, size);
+    m->object = gn_test_memory(gn_softmmu_align(), size);
     assert_int_equal(gn_softmmu_init(m->object, size, &params, &m->mmu), 0);
     assert_int_equal(gn_paging_geometry(format, &m->geometry), 0);
     m->format = format;

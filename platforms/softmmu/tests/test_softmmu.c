@@ -205,7 +205,7 @@ static void init_works_at_the_limits(void **state)
     p.vcpus = 256;
     p.tlb_entries = 64;
     p.memory_size = 4096;
-    mem = aligned_alloc(64, gn_softmmu_size(&p));
+    mem = gn_test_memory(gn_softmmu_align(), gn_softmmu_size(&p));
     assert_int_equal(gn_softmmu_init(mem, gn_softmmu_size(&p), &p, &mmu), 0);
     assert_non_null(gn_softmmu_window(mmu, 255, FETCH));
     assert_null(gn_softmmu_window(mmu, 256, DATA));

@@ -9,8 +9,6 @@
 
 #include "machine.h"
 
-#include <time.h>
-
 #define ASIDS  5
 #define GROUPS 3
 #define PAGES  8 /* of a group */
@@ -46,20 +44,9 @@ struct world {
     uint64_t hits, stale, denied;
 };
 
-static uint64_t random_u64(struct world *w)
-{
-    uint64_t x = w->seed;
-
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    w->seed = x;
-    return x * 0x2545f4914f6cdd1dull;
-}
-
 static uint32_t below(struct world *w, uint32_t n)
 {
-    return (uint32_t)((random_u64(w) >> 33) % n);
+    return (uint32_t)((gn_test_random(&w->seed) >> 33) % n);
 }
 
 /* Groups lie in two tables of 2 MiB and at the top of the address space. */
@@ -207,7 +194,8 @@ static void change(struct world *w)
     } else if (!below(w, 8)) {
         break_table(w, machine_entry(w->m, root, gva, 1));
     } else if (!below(w, 6)) {
-        *machine_entry(w->m, root, gva, 0) = below(w, 2) ? 0 : random_u64(w) & ~(uint64_t)1;
+        *machine_entry(w->m, root, gva, 0) =
+            below(w, 2) ? 0 : gn_test_random(&w->seed) & ~(uint64_t)1;
     } else {
         machine_map(w->m, root, gva, below(w, 20) ? hpa : hpa + MEMORY_SIZE, random_permissions(w));
     }
@@ -292,15 +280,6 @@ static void access_one(struct world *w)
     fail();
 }
 
-static uint64_t seed_of(void)
-{
-    const char *text = getenv("GN_TEST_SEED");
-    uint64_t seed = text ? strtoull(text, NULL, 0) : (uint64_t)time(NULL);
-
-    print_message("GN_TEST_SEED=%llu\n", (unsigned long long)seed);
-    return seed * 0x9e3779b97f4a7c15ull | 1;
-}
-
 static void run(uint32_t format, uint32_t tlb_entries, uint64_t seed)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -343,7 +322,7 @@ static void answers_are_what_the_tables_say_or_said_since_the_last_invalidation(
 {
     static const uint32_t formats[] = {GN_PAGING_SV39, GN_PAGING_SV57, GN_PAGING_X86_4LEVEL,
                                        GN_PAGING_X86_5LEVEL};
-    uint64_t seed = seed_of();
+    uint64_t seed = gn_test_seed();
 
     (void)state;
     for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++)
