@@ -237,20 +237,20 @@ static uint64_t ask(uint32_t format, enum ask what, uint32_t count)
 static int measure_asks(uint32_t format, int samples, uint32_t count)
 {
     static double ns[SAMPLES];
+    char name[64];
 
     for (int what = 0; what < ASKS; what++) {
         uint64_t sum = ask(format, (enum ask)what, count);
 
         for (int i = 0; i < samples; i++) {
-            double start = now();
+            double start = gn_bench_now();
 
             if (ask(format, (enum ask)what, count) != sum)
                 return 1;
-            ns[i] = (now() - start) / count;
+            ns[i] = (gn_bench_now() - start) / count;
         }
-        qsort(ns, (size_t)samples, sizeof(double), by_value);
-        printf("%s_%s,ns,%.1f,%.1f,%.1f,%d\n", gn_paging_format_name(format), ask_name[what], ns[0],
-               ns[samples / 2], ns[samples - 1], samples);
+        snprintf(name, sizeof name, "%s_%s", gn_paging_format_name(format), ask_name[what]);
+        gn_bench_print(name, "ns", 1, gn_bench_summary(ns, (uint32_t)samples), (uint64_t)samples);
     }
     return 0;
 }
