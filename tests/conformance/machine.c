@@ -94,7 +94,7 @@ uint32_t machine_controls(const struct machine *m)
 static uint64_t encode(const struct machine *m, uint32_t level, uint32_t kind, uint32_t permissions,
                        uint64_t address)
 {
-    const struct gn_paging_entry e = {kind, permissions, address};
+    const struct gn_paging_entry e = {.kind = kind, .permissions = permissions, .address = address};
     uint64_t value = 0;
 
     assert_int_equal(gn_paging_entry_encode(m->format, level, &e, &value), 0);

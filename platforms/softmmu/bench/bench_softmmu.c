@@ -83,7 +83,8 @@ static void map(uint64_t root, uint64_t gva, uint64_t hpa, uint32_t permissions)
         uint64_t *entry = (uint64_t *)(memory + table) + (gva >> (12 + 9 * level) & 511);
 
         if (level == 0) {
-            const struct gn_paging_entry e = {GN_PAGING_ENTRY_LEAF, permissions, hpa};
+            const struct gn_paging_entry e = {
+                .kind = GN_PAGING_ENTRY_LEAF, .permissions = permissions, .address = hpa};
 
             if (gn_paging_entry_encode(GN_PAGING_SV39, 0, &e, entry))
                 die("not an entry");
