@@ -107,6 +107,27 @@ static void slot_protect(struct gn_shadow *sh, const struct gn_shadow__slot *s)
         gn_shadow__page_protect(sh, gn_gpa(s->slot.gpa.v + ((uint64_t)i << GN_PAGE_SHIFT)));
 }
 
+/*
+ * The same, as far as steps go. A chain that is longer than that is shortened from its front: what
+ * is dropped need not be looked at again, so a harvest in parts comes to its end.
+ */
+static int page_protect_part(struct gn_shadow *sh, gn_gpa_t page)
+{
+    uint32_t *head = gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, 0));
+    uint32_t members = 0;
+
+    for (uint32_t id = *head; id != GN_SHADOW__NIL && members <= sh->steps; id = sh->links[id].next)
+        members++;
+    if (members > sh->steps || !sh->steps) {
+        while (gn_shadow__step(sh))
+            gn_shadow__entry_drop(sh, *head);
+        return -GN_ERR_AGAIN;
+    }
+    sh->steps -= members ? members : 1;
+    gn_shadow__page_protect(sh, page);
+    return 0;
+}
+
 static struct gn_shadow__slot *slot_given(struct gn_shadow *sh, uint32_t slot)
 {
     return sh && slot < sh->params.slots && sh->slots[slot].slot.size ? &sh->slots[slot] : NULL;
@@ -147,7 +168,6 @@ int gn_shadow_dirty_harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first,
 {
     struct gn_shadow__slot *s = slot_given(sh, slot);
     uint64_t total = s ? s->slot.length >> GN_PAGE_SHIFT : 0;
-    uint64_t found = 0;
 
     if (!s || !s->dirty)
         return -GN_ERR_NOENT;
@@ -155,6 +175,7 @@ int gn_shadow_dirty_harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first,
         return -GN_ERR_INVAL;
     if (first > total || pages > total - first)
         return -GN_ERR_RANGE;
+    sh->steps = sh->params.step_limit;
     for (uint64_t page = first; page < first + pages; page++) {
         uint64_t rest = s->dirty[page / WORD_BITS] >> page % WORD_BITS;
 
@@ -164,12 +185,16 @@ int gn_shadow_dirty_harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first,
         }
         if (!(rest & 1))
             continue;
-        gn_shadow__page_protect(sh, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT)));
+        if (!sh->params.step_limit)
+            gn_shadow__page_protect(sh, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT)));
+        else if (page_protect_part(sh, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT))))
+            return -GN_ERR_AGAIN;
         s->dirty[page / WORD_BITS] &= ~((uint64_t)1 << page % WORD_BITS);
         bitmap[(page - first) / WORD_BITS] |= (uint64_t)1 << (page - first) % WORD_BITS;
-        found++;
+        s->found++;
     }
     if (ret_pages)
-        *ret_pages = found;
+        *ret_pages = s->found;
+    s->found = 0;
     return 0;
 }

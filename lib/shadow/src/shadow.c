@@ -48,9 +48,9 @@ static int params_normalize(const struct gn_shadow_params *params, struct gn_sha
     p.unsync_after = p.unsync_after ? p.unsync_after : UNSYNC_DEFAULT;
     p.sync_after = p.sync_after ? p.sync_after : SYNC_DEFAULT;
     if (p.tables < TABLES_MIN || p.tables > TABLES_MAX || p.roots < 2 || p.roots > ROOTS_MAX ||
-        p.slots > SLOTS_MAX || p.policy > GN_SHADOW_POLICY_ADAPT || p.reserved ||
-        p.fault_around > GN_SHADOW__ENTRIES || p.fault_around & (p.fault_around - 1) ||
-        p.flags & ~GN_SHADOW_MMU_TRACES)
+        p.slots > SLOTS_MAX || p.policy > GN_SHADOW_POLICY_ADAPT || p.reserved || p.reserved2 ||
+        p.step_limit == UINT32_MAX || p.fault_around > GN_SHADOW__ENTRIES ||
+        p.fault_around & (p.fault_around - 1) || p.flags & ~GN_SHADOW_MMU_TRACES)
         return -GN_ERR_INVAL;
     *ret = p;
     return 0;

@@ -100,6 +100,7 @@ struct gn_shadow__slot {
     uint32_t *heads;                         /**< chain heads, level 0 first, then 1, then 2 */
     uint32_t *tables; /**< of levels 1 and 2: pages inside that hold tables */
     uint16_t *traced; /**< of level 0: shadow tables that stand for this page */
+    uint64_t found;   /**< pages harvested by calls that have not come to their end */
     uint64_t *dirty;  /**< a bit a page, set by its first write since a harvest; NULL: no log */
 };
 
@@ -128,6 +129,8 @@ struct gn_shadow {
     struct gn_shadow__slot *slots;
     uint32_t slot_hint;
     uint32_t logged; /**< slots with a dirty log */
+    uint32_t part;   /**< more of the written range is to be synced by the next call */
+    uint32_t steps;  /**< that the call may still make; counts only if there is a limit */
 };
 
 /* shadow.c */
@@ -137,6 +140,17 @@ static inline void gn_shadow__check(const struct gn_shadow *sh, int holds, const
 {
     if (!holds && sh->ops.panic)
         sh->ops.panic(sh->params.ops_ctx, what);
+}
+
+/** May the call make one step more? One that has no limit always may. */
+static inline int gn_shadow__step(struct gn_shadow *sh)
+{
+    if (!sh->params.step_limit || sh->steps == UINT32_MAX)
+        return 1;
+    if (!sh->steps)
+        return 0;
+    sh->steps--;
+    return 1;
 }
 
 /** Is this one of the x86 formats? */
@@ -266,6 +280,9 @@ void gn_shadow__entry_drop(struct gn_shadow *sh, uint32_t id);
 /** Takes a table out: unlinks it from its parents, drops its entries. Not a held root's. */
 void gn_shadow__table_drop(struct gn_shadow *sh, uint32_t table);
 
+/** Makes an entry absent as entry_drop does. The MMU is not told: the caller did or will. */
+void gn_shadow__entry_clear(struct gn_shadow *sh, uint32_t id);
+
 /** Drops all entries of a table, which stays. The MMU is not told: the caller did or will. */
 void gn_shadow__table_clear(struct gn_shadow *sh, uint32_t table);
 
@@ -297,6 +314,9 @@ int gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id);
 
 /** Maps what an absent leaf-level entry should, if the guest's is ready to use. @return did it */
 int gn_shadow__sync_fill(struct gn_shadow *sh, uint32_t id);
+
+/** gn_shadow_flush(), as far as steps go. @return 0 or -GN_ERR_AGAIN; the MMU knows either way */
+int gn_shadow__flush(struct gn_shadow *sh, uint32_t root, uint32_t bounded);
 
 /* around.c */
 

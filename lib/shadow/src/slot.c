@@ -228,7 +228,7 @@ int gn_shadow_slot_add(struct gn_shadow *sh, const struct gn_shadow_slot *slot, 
     if (rc)
         return rc;
     /* What was answered for the range while it was a hole may be cached: start afresh. */
-    rc = gn_shadow_flush(sh, GN_SHADOW_ROOT_ANY);
+    rc = gn_shadow__flush(sh, GN_SHADOW_ROOT_ANY, 0);
     gn_shadow__check(sh, rc == 0, "shadow: flush of all roots failed");
     sh->slots[free_slot] = s;
     slots_changed(sh);
@@ -244,8 +244,9 @@ int gn_shadow_slot_remove(struct gn_shadow *sh, uint32_t slot)
     if (!sh || slot >= sh->params.slots || !sh->slots[slot].slot.size)
         return -GN_ERR_NOENT;
     s = &sh->slots[slot];
-    rc = gn_shadow_flush(sh, GN_SHADOW_ROOT_ANY);
-    gn_shadow__check(sh, rc == 0, "shadow: flush of all roots failed");
+    rc = gn_shadow__flush(sh, GN_SHADOW_ROOT_ANY, 1);
+    if (rc)
+        return rc;
     /* Only held roots' tables are left; one that lies here lies in a hole from now on. */
     for (uint32_t i = 0; i < sh->params.tables; i++) {
         struct gn_shadow__table *t = &sh->tables[i];

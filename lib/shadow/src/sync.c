@@ -196,7 +196,7 @@ static void sync_table(struct gn_shadow *sh, uint32_t table, uint32_t first, uin
         return;
     if (useful) {
         sh->tables[table].flood = 0;
-    } else if (++sh->tables[table].flood > sh->params.flood_limit) {
+    } else if (!sh->part && ++sh->tables[table].flood > sh->params.flood_limit) {
         uint32_t freed = sh->freed;
 
         /* Written and written, and never used: the guest has made something else of the page. */
@@ -263,21 +263,94 @@ int gn_shadow_sync(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
     return 0;
 }
 
+/* As gn_shadow_sync(), and moves on in the range by what one call may do. */
+int gn_shadow_sync_part(struct gn_shadow *sh, gn_gpa_t *gpa, uint64_t *length)
+{
+    uint64_t left = sh ? sh->params.step_limit : 0;
+
+    if (!sh || !gpa || !length)
+        return -GN_ERR_INVAL;
+    if (!left) {
+        int rc = gn_shadow_sync(sh, *gpa, *length);
+
+        if (!rc) {
+            gpa->v += *length;
+            *length = 0;
+        }
+        return rc;
+    }
+    if (*length && gpa->v + (*length - 1) < gpa->v)
+        return -GN_ERR_RANGE;
+    while (*length && left) {
+        uint64_t here = GN_PAGE_SIZE - (gpa->v & GN_PAGE_MASK);
+        uint64_t whole = here < *length ? here : *length;
+        uint64_t words;
+        int rc;
+
+        /* A page without tables is one step, else each of its entries is. */
+        if (gn_shadow__frame_tables(sh, gn_gpa(gpa->v & ~GN_PAGE_MASK), 0) &&
+            here > left * 8 - (gpa->v & 7))
+            here = left * 8 - (gpa->v & 7);
+        here = here < *length ? here : *length;
+        words = ((gpa->v + here - 1) >> 3) - (gpa->v >> 3) + 1;
+        left -= gn_shadow__frame_tables(sh, gn_gpa(gpa->v & ~GN_PAGE_MASK), 0) ? words : 1;
+        sh->part = here < whole;
+        rc = gn_shadow_sync(sh, *gpa, here);
+        sh->part = 0;
+        if (rc)
+            return rc;
+        gpa->v += here;
+        *length -= here;
+    }
+    return *length ? -GN_ERR_AGAIN : 0;
+}
+
 /*
  * Empties a table and all that it leads to. What other roots share goes as well: it was derived
- * through this root, too, and would be found again. Depth is bounded by the levels.
+ * through this root, too, and would be found again. Depth is bounded by the levels. A table goes
+ * as soon as it is empty, so that a flush in parts does not come by it again.
  */
-static void table_flush(struct gn_shadow *sh, uint32_t table)
+static int table_flush(struct gn_shadow *sh, uint32_t table)
 {
     struct gn_shadow__table *t = &sh->tables[table];
 
     if (t->visited == sh->clock)
-        return;
+        return 0;
+    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
+        uint64_t entry = t->entries[i];
+
+        if (!entry)
+            continue;
+        if (gn_shadow__kind(sh, t->role.level, entry) == GN_PAGING_ENTRY_TABLE &&
+            table_flush(sh, gn_shadow__link_table(sh, entry)))
+            return -GN_ERR_AGAIN;
+        if (!gn_shadow__step(sh))
+            return -GN_ERR_AGAIN;
+        gn_shadow__entry_clear(sh, table * GN_SHADOW__ENTRIES + i);
+    }
     t->visited = sh->clock;
-    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++)
-        if (gn_shadow__kind(sh, t->role.level, t->entries[i]) == GN_PAGING_ENTRY_TABLE)
-            table_flush(sh, gn_shadow__link_table(sh, t->entries[i]));
-    gn_shadow__table_clear(sh, table);
+    return 0;
+}
+
+int gn_shadow__flush(struct gn_shadow *sh, uint32_t root, uint32_t bounded)
+{
+    int rc = 0;
+
+    sh->steps = bounded ? sh->params.step_limit : UINT32_MAX;
+    sh->clock++;
+    for (uint32_t i = 0; i < sh->params.roots && !rc; i++) {
+        struct gn_shadow__root *r = &sh->roots[i];
+
+        if (!r->key.size || (root != GN_SHADOW_ROOT_ANY && i != root))
+            continue;
+        rc = table_flush(sh, r->table);
+        if (!rc && !r->held)
+            gn_shadow__root_evict(sh, i);
+    }
+    /* Tables that were freed keep their frames until here: the MMU may still walk them. */
+    sh->stats.invalidated_all++;
+    sh->ops.invalidate_all(sh->params.ops_ctx);
+    return rc;
 }
 
 int gn_shadow_flush(struct gn_shadow *sh, uint32_t root)
@@ -285,20 +358,7 @@ int gn_shadow_flush(struct gn_shadow *sh, uint32_t root)
     if (!sh ||
         (root != GN_SHADOW_ROOT_ANY && (root >= sh->params.roots || !sh->roots[root].key.size)))
         return -GN_ERR_NOENT;
-    sh->clock++;
-    for (uint32_t i = 0; i < sh->params.roots; i++) {
-        struct gn_shadow__root *r = &sh->roots[i];
-
-        if (!r->key.size || (root != GN_SHADOW_ROOT_ANY && i != root))
-            continue;
-        table_flush(sh, r->table);
-        if (!r->held)
-            gn_shadow__root_evict(sh, i);
-    }
-    /* Tables that were freed keep their frames until here: the MMU may still walk them. */
-    sh->stats.invalidated_all++;
-    sh->ops.invalidate_all(sh->params.ops_ctx);
-    return 0;
+    return gn_shadow__flush(sh, root, 1);
 }
 
 int gn_shadow_revoke(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
@@ -307,6 +367,7 @@ int gn_shadow_revoke(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
         return -GN_ERR_INVAL;
     if (length && gpa.v + (length - 1) < gpa.v)
         return -GN_ERR_RANGE;
+    sh->steps = sh->params.step_limit;
     for (uint64_t at = gpa.v; at - gpa.v < length; at += GN_PAGE_SIZE) {
         for (uint32_t level = 0; level < GN_SHADOW__LEAF_LEVELS; level++) {
             uint32_t frame = gn_shadow__frame(sh, gn_gpa(at), level);
@@ -315,8 +376,11 @@ int gn_shadow_revoke(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
             if (frame == GN_SHADOW__NO_FRAME)
                 break;
             head = gn_shadow__frame_head(sh, frame);
-            while (*head != GN_SHADOW__NIL)
+            while (*head != GN_SHADOW__NIL) {
+                if (!gn_shadow__step(sh))
+                    return -GN_ERR_AGAIN;
                 gn_shadow__entry_drop(sh, *head);
+            }
         }
     }
     return 0;

@@ -340,19 +340,20 @@ void gn_shadow__entry_drop(struct gn_shadow *sh, uint32_t id)
     entry_detach(sh, id, value, kind);
 }
 
+void gn_shadow__entry_clear(struct gn_shadow *sh, uint32_t id)
+{
+    uint64_t value = *entry_at(sh, id);
+    uint32_t kind = gn_shadow__kind(sh, sh->tables[id / GN_SHADOW__ENTRIES].role.level, value);
+
+    entry_write(entry_at(sh, id), 0);
+    entry_detach(sh, id, value, kind);
+}
+
 void gn_shadow__table_clear(struct gn_shadow *sh, uint32_t table)
 {
-    struct gn_shadow__table *t = &sh->tables[table];
-
-    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
-        uint64_t value = t->entries[i];
-
-        if (!value)
-            continue;
-        entry_write(&t->entries[i], 0);
-        entry_detach(sh, table * GN_SHADOW__ENTRIES + i, value,
-                     gn_shadow__kind(sh, t->role.level, value));
-    }
+    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++)
+        if (sh->tables[table].entries[i])
+            gn_shadow__entry_clear(sh, table * GN_SHADOW__ENTRIES + i);
 }
 
 void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table)

@@ -521,8 +521,11 @@ static inline uint64_t audit(struct machine *m)
 /* The library hears of a write. */
 static inline void machine_sync(struct machine *m, uint64_t gpa, uint64_t length)
 {
+    gn_gpa_t at = gn_gpa(gpa);
+
     model_dirty(m, gpa, length);
-    assert_int_equal(gn_shadow_sync(m->sh, gn_gpa(gpa), length), 0);
+    UNTIL_DONE(gn_shadow_sync_part(m->sh, &at, &length));
+    assert_int_equal(length, 0);
 }
 
 /* The log is drained; from here on nothing stale may be seen. */

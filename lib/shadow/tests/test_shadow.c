@@ -14,7 +14,7 @@ _Static_assert(sizeof(struct gn_shadow_ops) == 8 + 10 * sizeof(void *), "gn_shad
 _Static_assert(offsetof(struct gn_shadow_ops, guest) == 8, "gn_shadow_ops.guest");
 _Static_assert(offsetof(struct gn_shadow_ops, panic) == 8 + 8 * sizeof(void *),
                "gn_shadow_ops.panic");
-_Static_assert(sizeof(struct gn_shadow_params) == 48 + 2 * sizeof(void *), "gn_shadow_params");
+_Static_assert(sizeof(struct gn_shadow_params) == 56 + 2 * sizeof(void *), "gn_shadow_params");
 _Static_assert(offsetof(struct gn_shadow_params, ops) == 32, "gn_shadow_params.ops");
 _Static_assert(sizeof(struct gn_shadow_root_key) == 32, "gn_shadow_root_key");
 _Static_assert(offsetof(struct gn_shadow_root_key, tag) == 24, "gn_shadow_root_key.tag");

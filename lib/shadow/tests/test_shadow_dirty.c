@@ -255,6 +255,65 @@ static void inv14_a_ring_without_room_loses_nothing(void **state)
     everywhere(full_situation);
 }
 
+/* ---- 12: calls in parts -------------------------------------------------------------------------
+ */
+
+static void parts_situation(struct machine *m, uint32_t limit)
+{
+    uint64_t gva = (uint64_t)5 << 30;
+    uint64_t length = 3 * 4096;
+    gn_gpa_t at = gn_gpa(0x1000);
+    uint32_t calls = 1;
+    uint32_t root;
+
+    for (uint64_t i = 0; i < 100; i++)
+        guest_map(m, ROOT, gva + i * 4096, PAGE + i / 50 * 4096, 0, KERNEL | AD);
+    root = root_get(m, ROOT);
+    dirty_start(m, 0);
+    for (uint64_t i = 0; i < 100; i++)
+        assert_int_equal(outcome(m, root, gva + i * 4096, WRITE), COMPLETED);
+    assert_in_range(harvest(m), 2, 6); /* x86: and tables, for their A */
+    tlb_is_within_the_spt(m);
+    for (uint64_t i = 0; i < 100; i++)
+        assert_int_equal(mapped(m, root, gva + i * 4096, NULL) & GN_PAGING_W, 0);
+    while (gn_shadow_revoke(m->sh, gn_gpa(PAGE), 8192) == -GN_ERR_AGAIN)
+        calls++;
+    assert_in_range(calls, 1, limit ? 100 / limit + 1 : 1);
+    for (uint64_t i = 0; i < 100; i++) {
+        assert_int_equal(mapped(m, root, gva + i * 4096, NULL), 0);
+        assert_int_equal(outcome(m, root, gva + i * 4096, READ), COMPLETED);
+    }
+    /* Pages of tables, word by word. */
+    for (calls = 1; gn_shadow_sync_part(m->sh, &at, &length) == -GN_ERR_AGAIN; calls++)
+        assert_int_equal(at.v + length, 0x4000);
+    assert_int_equal(length, 0);
+    assert_in_range(calls, limit ? 3 : 1, limit ? 3 * 512 / limit + 1 : 1);
+    coherence_check(m);
+    for (calls = 1; gn_shadow_flush(m->sh, root) == -GN_ERR_AGAIN; calls++)
+        tlb_is_within_the_spt(m);
+    assert_in_range(calls, limit ? 100 / limit : 1, limit ? 110 / limit + 1 : 1);
+    assert_int_equal(mapped(m, root, gva, NULL), 0);
+    assert_int_equal(outcome(m, root, gva, READ), COMPLETED);
+    slot_remove(m, 0);
+    assert_int_equal(gn_shadow_root_put(m->sh, root), 0);
+}
+
+static void inv12_calls_in_parts_do_what_whole_ones_do(void **state)
+{
+    static const uint32_t limits[] = {0, 1, 2, 7, 64};
+
+    (void)state;
+    for (uint32_t i = 0; i < 5 * 5 * 2; i++) {
+        struct gn_shadow_params p = machine_params(formats[i % 5], i / 5 % 2, 256);
+        struct machine *m;
+
+        p.step_limit = limits[i / 10];
+        m = machine_new_params(p);
+        parts_situation(m, p.step_limit);
+        machine_free(m);
+    }
+}
+
 static void arguments_are_checked(void **state)
 {
     struct machine *m = machine_new(GN_PAGING_SV39, GN_SHADOW_POLICY_TRAP);
@@ -298,6 +357,7 @@ int main(void)
         cmocka_unit_test(inv14_every_mapping_of_a_page_is_watched),
         cmocka_unit_test(inv14_what_a_sync_maps_is_writable_only_if_dirty),
         cmocka_unit_test(inv14_a_ring_without_room_loses_nothing),
+        cmocka_unit_test(inv12_calls_in_parts_do_what_whole_ones_do),
         cmocka_unit_test(arguments_are_checked),
     };
 

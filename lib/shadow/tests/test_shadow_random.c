@@ -277,7 +277,7 @@ static void op_revoke(struct run *r)
     uint64_t gpa = page_any(r);
     uint64_t length = GN_PAGE_SIZE * (1 + (uint64_t)below(r, 3));
 
-    assert_int_equal(gn_shadow_revoke(m->sh, gn_gpa(gpa), length), 0);
+    UNTIL_DONE(gn_shadow_revoke(m->sh, gn_gpa(gpa), length));
     for (uint32_t i = 0; i < TLB_SIZE; i++) {
         const struct gn_shadow_slot *s = slot_of_hpa(m, m->tlb[i].hpa);
 
@@ -363,9 +363,8 @@ static void op_rare(struct run *r)
     case 1:
     case 2: op_revoke(r); break;
     case 3:
-        assert_int_equal(
-            gn_shadow_flush(r->m->sh, below(r, 2) ? r->held[below(r, HELD)] : GN_SHADOW_ROOT_ANY),
-            0);
+        UNTIL_DONE(
+            gn_shadow_flush(r->m->sh, below(r, 2) ? r->held[below(r, HELD)] : GN_SHADOW_ROOT_ANY));
         break;
     default: op_switch(r); break;
     }
@@ -405,6 +404,7 @@ static void run_begin(struct run *r, uint32_t format, uint32_t policy, uint32_t 
     params.roots = 6;
     params.flood_limit = 1 + below(r, 20);
     params.unsync_after = 1 + below(r, 4);
+    params.step_limit = below(r, 2) ? 0 : 1 + below(r, 1u << below(r, 8));
     params.fault_around = below(r, 2) ? 0 : 1u << below(r, 10);
     params.sync_after = 1 + below(r, 4);
     r->m = machine_new_params(params);

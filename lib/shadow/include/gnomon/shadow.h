@@ -221,6 +221,16 @@ struct gn_shadow_params {
      * and D are set by no more than the access, and no other table is looked at.
      */
     uint32_t fault_around;
+    /**
+     * Steps that one call of gn_shadow_sync_part(), gn_shadow_revoke(), gn_shadow_flush(),
+     * gn_shadow_slot_remove() or gn_shadow_dirty_harvest() makes at most before it returns
+     * -GN_ERR_AGAIN; below 2^32 - 1; 0 means no limit. A step is an entry dropped, changed or
+     * re-read, or a page; looking at what is empty or clean already is none. Each such call has
+     * come nearer to the end, so repeating it ends, as long as faults in between do not make work
+     * as fast as it is done.
+     */
+    uint32_t step_limit;
+    uint32_t reserved2; /**< zero */
 };
 
 /** First initializer of a gn_shadow_params. */
@@ -398,6 +408,7 @@ GN_API GN_NODISCARD int gn_shadow_slot_add(struct gn_shadow *shadow,
  * @return
  *  - 0
  *  - -GN_ERR_NOENT: no such slot
+ *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again; the slot stands until then
  *
  * Context: where the ops may be called; O(tables). Thread-safety: as gn_shadow_slot_add().
  */
@@ -476,6 +487,23 @@ GN_API GN_NODISCARD int gn_shadow_fault(struct gn_shadow *shadow,
 GN_API GN_NODISCARD int gn_shadow_sync(struct gn_shadow *shadow, gn_gpa_t gpa, uint64_t length);
 
 /**
+ * gn_shadow_sync() in parts: params.step_limit entries of tables, or pages without any, at most.
+ *
+ * @param gpa     moved to the first byte that was not looked at yet
+ * @param length  the bytes that are left; 0 at the end
+ * @return
+ *  - 0: all is done
+ *  - -GN_ERR_AGAIN: to be called again with what is left
+ *  - -GN_ERR_INVAL: a NULL argument
+ *  - -GN_ERR_RANGE: the range wraps
+ *
+ * Context: where the ops may be called; O(step_limit x roles), and O(entries) for a table that is
+ * freed. Thread-safety: as gn_shadow_slot_add().
+ */
+GN_API GN_NODISCARD int gn_shadow_sync_part(struct gn_shadow *shadow, gn_gpa_t *gpa,
+                                            uint64_t *length);
+
+/**
  * Forgets everything that was derived from the guest's tables through one root, or every root:
  * the eager answer to a flush, for an embedder without traps or log, and the baseline of benches.
  *
@@ -483,6 +511,7 @@ GN_API GN_NODISCARD int gn_shadow_sync(struct gn_shadow *shadow, gn_gpa_t gpa, u
  * @return
  *  - 0
  *  - -GN_ERR_NOENT: no such root
+ *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again
  *
  * Context: where the ops may be called; O(tables). Thread-safety: as gn_shadow_slot_add().
  */
@@ -528,6 +557,7 @@ GN_API GN_NODISCARD int gn_shadow_coherence_root(struct gn_shadow *shadow, uint3
  *  - 0
  *  - -GN_ERR_INVAL: gpa or length is not a multiple of 4 KiB
  *  - -GN_ERR_RANGE: the range wraps
+ *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again
  *
  * Context: where the ops may be called; O(pages + mappings). Thread-safety: as
  * gn_shadow_slot_add().
@@ -593,6 +623,8 @@ GN_API GN_NODISCARD int gn_shadow_dirty_stop(struct gn_shadow *shadow, uint32_t 
  *  - -GN_ERR_NOENT: no such slot, or it is not logged
  *  - -GN_ERR_INVAL: bitmap is NULL
  *  - -GN_ERR_RANGE: the slot has fewer pages
+ *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again with the same bitmap, in which
+ *    bits are set already; ret_pages will tell those of all calls since one that returned 0
  *
  * Context: where the ops may be called; O(pages / 64 + mappings of dirty pages). Thread-safety: as
  * gn_shadow_slot_add().
