@@ -42,6 +42,21 @@ static int guest_view(struct audit *a, uint64_t gva, struct gn_paging_walk *ret_
            ret_walk->reason == GN_PAGING_REASON_PERMISSION;
 }
 
+/* Is what a leaf allows within one of the views that the guest's page has? */
+static int audit_view(const struct audit *a, const struct gn_paging_walk *w, uint32_t is, int write)
+{
+    const struct gn_shadow_root_key *key = &a->sh->roots[a->root].key;
+
+    for (uint32_t view = 0; view < GN_SHADOW__VIEWS; view++) {
+        uint32_t seen = gn_shadow__view(a->sh, key->format, key->controls, w->permissions, view);
+
+        seen &= write ? UINT32_MAX : ~GN_PAGING_W;
+        if (seen && !(is & GN_PAGING_RWXU & ~seen) && !((is ^ seen) & GN_PAGING_U))
+            return 1;
+    }
+    return 0;
+}
+
 static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t entry)
 {
     struct gn_shadow *sh = a->sh;
@@ -49,8 +64,8 @@ static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t e
     struct gn_paging_walk w;
     const struct gn_shadow__slot *slot;
     const struct gn_shadow__slot *entry_slot;
-    uint32_t allowed;
     uint32_t mode;
+    int write;
 
     a->leaves++;
     if (gn_paging_entry_decode(&sh->context, level, entry, &e))
@@ -69,12 +84,8 @@ static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t e
     /* In read-only memory an access leaves A and D as they are, and succeeds. */
     if (entry_slot && entry_slot->slot.kind == GN_SHADOW_SLOT_ROM)
         w.permissions |= GN_PAGING_A | GN_PAGING_D;
-    allowed = w.permissions & GN_PAGING_RWXU;
-    if (!(w.permissions & GN_PAGING_D) || slot->slot.kind == GN_SHADOW_SLOT_ROM)
-        allowed &= ~GN_PAGING_W;
-    if (e.permissions & GN_PAGING_RWXU & ~allowed || !(w.permissions & GN_PAGING_A) ||
-        ((e.permissions ^ w.permissions) & GN_PAGING_U &&
-         sh->roots[a->root].key.format != GN_PAGING_BARE))
+    write = w.permissions & GN_PAGING_D && slot->slot.kind != GN_SHADOW_SLOT_ROM;
+    if (!(w.permissions & GN_PAGING_A) || !audit_view(a, &w, e.permissions, write))
         differ(a, GN_SHADOW_AUDIT_PERMISSION, level, gva, entry, w.gpa.v);
     if (e.permissions & GN_PAGING_W && slot->dirty &&
         (level || !gn_shadow__dirty_test(slot, w.gpa)))

@@ -19,30 +19,6 @@ struct fault {
     uint32_t tracked;                                 /**< sh->tracked when the walk began */
 };
 
-struct gn_shadow__role gn_shadow__direct_role(const struct gn_shadow__role *parent, uint32_t level,
-                                              gn_gpa_t gpa, uint32_t permissions)
-{
-    struct gn_shadow__role role = *parent;
-
-    role.gpa = gpa.v & ~(gn_shadow__span(level) - 1);
-    role.permissions = (uint16_t)(permissions & (GN_PAGING_RWXU | GN_PAGING_G | GN_PAGING_D));
-    role.level = (uint8_t)(level - 1);
-    role.direct = 1;
-    return role;
-}
-
-struct gn_shadow__role gn_shadow__child_role(const struct gn_shadow__role *parent,
-                                             const struct gn_paging_entry *entry,
-                                             uint32_t inherited)
-{
-    struct gn_shadow__role role = *parent;
-
-    role.gpa = entry->address;
-    role.permissions = (uint16_t)(parent->permissions & (entry->permissions | ~inherited));
-    role.level = (uint8_t)(parent->level - 1);
-    return role;
-}
-
 uint64_t gn_shadow__leaf(struct gn_shadow *sh, const struct gn_shadow__slot *slot, gn_gpa_t gpa,
                          uint32_t level, uint32_t permissions)
 {
@@ -102,6 +78,21 @@ static uint32_t path_child(struct gn_shadow *sh, uint32_t id, const struct gn_sh
     return child;
 }
 
+/* Role of the table below the entry at a level of the way. */
+static struct gn_shadow__role path_role(const struct fault *f, const struct gn_shadow__role *parent,
+                                        uint32_t level)
+{
+    uint64_t gva = f->access->gva.v;
+    struct gn_paging_entry e = {.permissions = f->entry_permissions[level]};
+
+    if (parent->direct == GN_SHADOW__GLUE)
+        return gn_shadow__root_role(f->sh, &f->root->key, level - 1, gva);
+    if (level <= f->leaf_level)
+        return gn_shadow__direct_role(parent, level, f->walk.gpa, f->walk.permissions);
+    e.address = f->walk.step[level - 1].gpa.v & ~GN_PAGE_MASK;
+    return gn_shadow__child_role(f->sh, parent, gn_shadow__index(gva, level), &e);
+}
+
 /* Shadow tables down to the one whose entry at `level` stands for the guest's. @return its id */
 static uint32_t path_build(struct fault *f, uint32_t level)
 {
@@ -120,14 +111,7 @@ static uint32_t path_build(struct fault *f, uint32_t level)
         f->path[at] = id;
         if (at == level)
             return id;
-        if (at > f->leaf_level) {
-            struct gn_paging_entry e = {.address = f->walk.step[at - 1].gpa.v & ~GN_PAGE_MASK,
-                                        .permissions = f->entry_permissions[at]};
-
-            role = gn_shadow__child_role(&t->role, &e, sh->geometry.inherited);
-        } else {
-            role = gn_shadow__direct_role(&t->role, at, f->walk.gpa, f->walk.permissions);
-        }
+        role = path_role(f, &t->role, at);
         table = path_child(sh, id, &role);
     }
 }
@@ -183,6 +167,7 @@ static const struct gn_paging_step *path_step(const struct fault *f, uint32_t le
 static int path_settle(struct fault *f)
 {
     struct gn_shadow *sh = f->sh;
+    uint32_t bytes = gn_shadow__guest(sh, f->root->key.format)->entry_bytes;
     int rc = 0;
 
     if (sh->tracked == f->tracked || f->root->key.format == GN_PAGING_BARE)
@@ -194,7 +179,7 @@ static int path_settle(struct fault *f)
 
         if (slot && slot->slot.kind == GN_SHADOW_SLOT_ROM)
             continue;
-        if (sh->ops.guest->load(sh->params.ops_ctx, step->gpa, 8, &value) == 0 &&
+        if (sh->ops.guest->load(sh->params.ops_ctx, step->gpa, bytes, &value) == 0 &&
             value == step->value)
             continue;
         gn_shadow__entry_drop(sh, f->path[level]);
@@ -318,21 +303,6 @@ static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
     return path_settle(f);
 }
 
-/*
- * A guest that does not translate does not know whose page it is, but our MMU does: supervisor
- * code never runs from a RISC-V user page, nor do SUM, SMEP and SMAP let it everywhere. So the page
- * is a user's unless that denies this access; the other side's next access comes here again.
- */
-static uint32_t bare_permissions(const struct fault *f)
-{
-    struct gn_paging_context c =
-        gn_shadow__guest_context(f->sh->params.format, gn_gpa(0), f->access->controls, 0);
-    uint32_t permissions = f->walk.permissions;
-
-    return gn_paging_allows(&c, permissions, f->access->access) ? permissions
-                                                                : permissions & ~GN_PAGING_U;
-}
-
 static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
 {
     struct gn_shadow *sh = f->sh;
@@ -342,7 +312,6 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
     if (f->walk.outcome != GN_PAGING_TRANSLATED)
         return fault_guest(f, answer);
     f->leaf_level = bare ? sh->geometry.levels : f->walk.level;
-    f->leaf_permissions = bare ? bare_permissions(f) : f->walk.permissions;
     f->slot = gn_shadow__slot_find(sh, f->walk.gpa);
     answer->gpa = f->walk.gpa;
     answer->permissions = f->walk.permissions & (GN_PAGING_RWXU | GN_PAGING_D);
@@ -366,6 +335,11 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
         answer->outcome = GN_SHADOW_TRAPPED;
         return 0;
     }
+    f->leaf_permissions = gn_shadow__view_for(sh, &f->root->key, f->walk.permissions, f->access);
+    if (!f->leaf_permissions) {
+        answer->outcome = GN_SHADOW_EMULATE;
+        return 0;
+    }
     return fault_fill(f, answer);
 }
 
@@ -375,6 +349,7 @@ static void count_outcome(struct gn_shadow_stats *stats, uint32_t outcome)
     stats->guest_faults += outcome == GN_SHADOW_GUEST_FAULT;
     stats->mmio += outcome == GN_SHADOW_MMIO || outcome == GN_SHADOW_HOLE;
     stats->trapped_writes += outcome == GN_SHADOW_TRAPPED;
+    stats->emulated += outcome == GN_SHADOW_EMULATE;
 }
 
 int gn_shadow_fault(struct gn_shadow *sh, const struct gn_shadow_access *access,

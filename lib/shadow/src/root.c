@@ -8,36 +8,40 @@
      GN_PAGING_X86_1G)
 #define ROLE_RISCV GN_PAGING_RISCV_ADUE
 
+/* An x86 MMU knows nothing like MXR: what is readable then depends on it. */
+#define ROLE_RISCV_IN_X86 (GN_PAGING_RISCV_ADUE | GN_PAGING_RISCV_MXR)
+
 /* See "Limits of this version" in the header. */
 static int key_check(const struct gn_shadow *sh, const struct gn_shadow_root_key *key)
 {
     struct gn_paging_geometry g;
 
-    if (key->table.v & GN_PAGE_MASK)
-        return -GN_ERR_INVAL;
-    if (gn_paging_geometry(key->format, &g))
+    if (gn_paging_geometry(key->format, &g) || key->format >= GN_SHADOW__FORMATS)
         return -GN_ERR_NOTSUP;
+    if (key->table.v & (gn_shadow__root_bytes(&g) - 1))
+        return -GN_ERR_INVAL;
     if (key->format == GN_PAGING_BARE)
         return 0;
-    if (gn_shadow__is_x86(key->format) != gn_shadow__is_x86(sh->params.format) ||
-        g.va_bits != sh->geometry.va_bits)
+    if (key->format > GN_PAGING_SV57 || g.entry_bytes != 8 || g.va_bits < 39 ||
+        g.va_bits > sh->geometry.va_bits)
         return -GN_ERR_NOTSUP;
-    if (gn_shadow__is_x86(key->format) &&
-        (!(key->controls & GN_PAGING_X86_WP) || key->controls & GN_PAGING_X86_PKE))
+    if (gn_shadow__is_x86(key->format) && key->controls & GN_PAGING_X86_PKE)
         return -GN_ERR_NOTSUP;
     return 0;
 }
 
 /*
  * What does not matter is not kept: keys that mean the same are the same, and roles of one page
- * are few enough to be counted in 16 bits (5 levels, 8 permissions, 32 controls, 21 widths).
+ * are few enough to be counted in 16 bits. Whatever a guest does, an x86 page has no more than 14
+ * levels of all formats, 8 permissions, 32 controls and 4 quadrants; a machine has one width.
  */
-static void key_normalize(struct gn_shadow_root_key *key)
+static void key_normalize(const struct gn_shadow *sh, struct gn_shadow_root_key *key)
 {
     int x86 = gn_shadow__is_x86(key->format);
+    uint32_t riscv = gn_shadow__is_x86(sh->params.format) ? ROLE_RISCV_IN_X86 : ROLE_RISCV;
 
     key->size = sizeof *key;
-    key->controls &= key->format == GN_PAGING_BARE ? 0 : x86 ? ROLE_X86 : ROLE_RISCV;
+    key->controls &= key->format == GN_PAGING_BARE ? 0 : x86 ? ROLE_X86 : riscv;
     if (!x86)
         key->phys_bits = 0;
     else if (key->phys_bits < 32 || key->phys_bits > 52)
@@ -111,16 +115,7 @@ static uint32_t root_place(struct gn_shadow *sh)
 
 static int root_make(struct gn_shadow *sh, const struct gn_shadow_root_key *key, uint32_t *ret)
 {
-    int bare = key->format == GN_PAGING_BARE;
-    struct gn_shadow__role role = {
-        .gpa = bare ? 0 : key->table.v,
-        .format = key->format,
-        .controls = key->controls,
-        .permissions = GN_PAGING_RWXU,
-        .phys_bits = (uint8_t)key->phys_bits,
-        .level = (uint8_t)(sh->geometry.levels - 1),
-        .direct = (uint8_t)bare,
-    };
+    struct gn_shadow__role role = gn_shadow__root_role(sh, key, sh->geometry.levels - 1, 0);
     uint32_t place;
     uint32_t table;
     int rc = gn_shadow__reserve(sh, 1);
@@ -156,7 +151,7 @@ int gn_shadow_root_get(struct gn_shadow *sh, const struct gn_shadow_root_key *ke
         rc = key_check(sh, &k);
     if (rc)
         return rc;
-    key_normalize(&k);
+    key_normalize(sh, &k);
     for (i = 0; i < sh->params.roots; i++)
         if (sh->roots[i].key.size && key_equal(&sh->roots[i].key, &k))
             break;

@@ -152,6 +152,10 @@ int gn_shadow_init(void *mem, size_t len, const struct gn_shadow_params *params,
     sh->roots = (void *)((uint8_t *)mem + l.roots);
     sh->slots = (void *)((uint8_t *)mem + l.slots);
     tables_init(sh, l.buckets);
+    /* What is not known stays zero; the roots' keys are checked before it is used. */
+    for (uint32_t i = 0; i < GN_SHADOW__FORMATS; i++)
+        if (gn_paging_geometry(i, &sh->guests[i]))
+            sh->guests[i].levels = 0;
     memset(sh->roots, 0, p.roots * sizeof *sh->roots);
     memset(sh->slots, 0, p.slots * sizeof *sh->slots);
     *ret_shadow = sh;

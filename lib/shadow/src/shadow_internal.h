@@ -11,6 +11,7 @@
  *   sync.c    coherence, revoke, flush   audit.c  the checker
  *   dirty.c   the dirty log              policy.c table pages: trapped, traced or unsync
  *   around.c  pages around a fault
+ *   role.c    what a table stands for    view.c   what a leaf may say of a page
  *
  * An entry of a shadow table is named by one number: table index * 512 + index in the table. Each
  * entry that is present stands in exactly one chain: a leaf in the chain of the page it maps, a
@@ -42,16 +43,33 @@
 /* Tables kept ready with a frame, beyond what a fault needs. */
 #define GN_SHADOW__SPARE 8u
 
+/* Formats that gn_paging may know: their numbers are below this. */
+#define GN_SHADOW__FORMATS 16u
+
+/* What stands behind a shadow table: gn_shadow__role.direct. */
+#define GN_SHADOW__GUEST  0u /* a guest table, or a part of one */
+#define GN_SHADOW__DIRECT 1u /* no guest table: part of a larger guest page, or BARE */
+#define GN_SHADOW__GLUE   2u /* no guest table: leads to the guest's root, which has fewer levels */
+
 /** What a shadow table stands for. Two tables never have the same role. */
 struct gn_shadow__role {
-    uint64_t gpa;         /**< the guest table; direct: the first guest physical byte mapped */
+    uint64_t gpa;         /**< the guest table; glue: the root; direct: the first byte mapped */
     uint32_t format;      /**< of the guest's tables */
     uint32_t controls;    /**< those that change what entries mean */
     uint16_t permissions; /**< inherited from above; direct: of the guest's leaf */
     uint8_t phys_bits;
     uint8_t level;
-    uint8_t direct; /**< stands for no guest table: part of a larger guest page, or BARE */
-    uint8_t unused[3];
+    uint8_t direct;   /**< GN_SHADOW__GUEST, _DIRECT or _GLUE */
+    uint8_t quadrant; /**< which part of a guest table that maps more than a shadow table does */
+    uint8_t half;     /**< below glue: 1 the lower, 2 the upper half of the addresses; else 0 */
+    uint8_t unused[1];
+};
+
+/** The guest entry that a shadow entry stands for, or a part of. */
+struct gn_shadow__place {
+    gn_gpa_t gpa;
+    uint32_t bytes;
+    uint64_t offset; /**< of the shadow entry's first byte in what the guest's maps */
 };
 
 /** Where an entry stands in its chain. */
@@ -108,6 +126,7 @@ struct gn_shadow {
     struct gn_shadow_params params;
     struct gn_shadow_ops ops;
     struct gn_paging_geometry geometry;
+    struct gn_paging_geometry guests[GN_SHADOW__FORMATS]; /**< by format; unknown ones are zero */
     struct gn_paging_context context; /**< of the shadow tables, for decoding them */
     struct gn_shadow_stats stats;
 
@@ -156,7 +175,14 @@ static inline int gn_shadow__step(struct gn_shadow *sh)
 /** Is this one of the x86 formats? */
 static inline int gn_shadow__is_x86(uint32_t format)
 {
-    return format >= GN_PAGING_X86_4LEVEL && format <= GN_PAGING_X86_5LEVEL;
+    return format > GN_PAGING_BARE && format <= GN_PAGING_X86_5LEVEL;
+}
+
+/** Geometry of a guest's format. */
+static inline const struct gn_paging_geometry *gn_shadow__guest(const struct gn_shadow *sh,
+                                                                uint32_t format)
+{
+    return &sh->guests[format];
 }
 
 /**
@@ -351,19 +377,61 @@ int gn_shadow__roots_evict_at(struct gn_shadow *sh, uint32_t table);
 /* fault.c */
 
 /**
- * The leaf that maps gpa at a level with these guest permissions (A, D of the guest's leaf
+ * The leaf that maps gpa at a level with the permissions of a view (A, D of the guest's leaf
  * included), write-protected or marked as the page requires. @return 0: nothing can be mapped
  */
 uint64_t gn_shadow__leaf(struct gn_shadow *sh, const struct gn_shadow__slot *slot, gn_gpa_t gpa,
                          uint32_t level, uint32_t permissions);
 
+/* role.c */
+
+/** Bytes of a format's root table, to which it is aligned. */
+uint64_t gn_shadow__root_bytes(const struct gn_paging_geometry *g);
+
+/** Role of the table at a level, of those from the shadow's root to the guest's, that gva passes.
+ */
+struct gn_shadow__role gn_shadow__root_role(const struct gn_shadow *sh,
+                                            const struct gn_shadow_root_key *key, uint32_t level,
+                                            uint64_t gva);
+
+/** Which part of a guest table at a level the address lies in. */
+uint32_t gn_shadow__quadrant(const struct gn_paging_geometry *g, uint32_t level, uint64_t gva);
+
 /** Role of the direct table, one level below `level`, that splinters a guest leaf. */
 struct gn_shadow__role gn_shadow__direct_role(const struct gn_shadow__role *parent, uint32_t level,
                                               gn_gpa_t gpa, uint32_t permissions);
 
-/** Role of the table that a guest entry of `parent`, decoded, leads to. */
-struct gn_shadow__role gn_shadow__child_role(const struct gn_shadow__role *parent,
-                                             const struct gn_paging_entry *entry,
-                                             uint32_t inherited);
+/** Role of the table that a guest entry, decoded, leads to; its shadow is entry `index`. */
+struct gn_shadow__role gn_shadow__child_role(const struct gn_shadow *sh,
+                                             const struct gn_shadow__role *parent, uint32_t index,
+                                             const struct gn_paging_entry *entry);
+
+/** What a guest leaf permits below all that stands above its table. */
+uint32_t gn_shadow__permissions(const struct gn_shadow *sh, const struct gn_shadow__role *role,
+                                uint32_t permissions);
+
+/** The guest entry that entry `index` of a guest table's shadow stands for. @return 0: none */
+int gn_shadow__place(const struct gn_shadow *sh, const struct gn_shadow__role *role, uint32_t index,
+                     struct gn_shadow__place *ret_place);
+
+/** The entries that stand for bytes [first, last] of the guest table's page. @return 0: none */
+int gn_shadow__places(const struct gn_shadow *sh, const struct gn_shadow__role *role,
+                      uint32_t first, uint32_t last, uint32_t *ret_first, uint32_t *ret_last);
+
+/* view.c */
+
+/* Views that a page may have. */
+#define GN_SHADOW__VIEWS 3u
+
+/**
+ * What a leaf allows in one of the views of a guest page with these permissions, under a role's
+ * controls. @return GN_PAGING_R|W|X|U of the shadow's format; 0: there is no such view
+ */
+uint32_t gn_shadow__view(const struct gn_shadow *sh, uint32_t format, uint32_t controls,
+                         uint32_t permissions, uint32_t view);
+
+/** The first view in which the MMU allows an access, and what else the permissions say; or 0. */
+uint32_t gn_shadow__view_for(const struct gn_shadow *sh, const struct gn_shadow_root_key *key,
+                             uint32_t permissions, const struct gn_shadow_access *a);
 
 #endif /* GN_SHADOW_INTERNAL_H */

@@ -12,28 +12,34 @@ static void guest_entry(struct gn_shadow *sh, const struct gn_shadow__table *t, 
 {
     struct gn_paging_context c =
         gn_shadow__guest_context(t->role.format, gn_gpa(0), t->role.controls, t->role.phys_bits);
+    struct gn_shadow__place at;
     uint64_t value = 0;
 
     *ret_entry = (struct gn_paging_entry){.kind = GN_PAGING_ENTRY_RESERVED};
-    if (sh->ops.guest->load(sh->params.ops_ctx, gn_gpa(t->role.gpa + index * 8), 8, &value) ||
+    if (!gn_shadow__place(sh, &t->role, index, &at) ||
+        sh->ops.guest->load(sh->params.ops_ctx, at.gpa, at.bytes, &value) ||
         gn_paging_entry_decode(&c, t->role.level, value, ret_entry))
         ret_entry->kind = GN_PAGING_ENTRY_RESERVED;
+    /* Part of a larger page of the guest's: the part that this entry maps. */
+    if (ret_entry->kind == GN_PAGING_ENTRY_LEAF)
+        ret_entry->address += at.offset;
 }
 
 /* The marker for an entry whose guest counterpart is this; 0 if there is nothing to say. */
 static uint64_t absent_marker(struct gn_shadow *sh, const struct gn_shadow__table *t,
                               uint32_t index, const struct gn_paging_entry *e)
 {
-    struct gn_shadow_absent absent = {.size = sizeof absent,
-                                      .kind = GN_SHADOW_ABSENT_GUEST,
-                                      .level = t->role.level,
-                                      .entry = gn_gpa(t->role.gpa + index * 8)};
+    struct gn_shadow_absent absent = {
+        .size = sizeof absent, .kind = GN_SHADOW_ABSENT_GUEST, .level = t->role.level};
+    struct gn_shadow__place at;
     uint64_t marker;
 
     /* Only of a page whose writes are known: nothing else ends a marker in time. */
     if (e->kind != GN_PAGING_ENTRY_ABSENT || !sh->ops.absent_encode ||
-        t->frame == GN_SHADOW__NO_FRAME || t->mode == GN_SHADOW_POLICY_UNSYNC)
+        t->frame == GN_SHADOW__NO_FRAME || t->mode == GN_SHADOW_POLICY_UNSYNC ||
+        !gn_shadow__place(sh, &t->role, index, &at))
         return 0;
+    absent.entry = at.gpa;
     marker = sh->ops.absent_encode(sh->params.ops_ctx, &absent);
     return marker & 1 ? 0 : marker;
 }
@@ -57,24 +63,40 @@ void gn_shadow__table_explain(struct gn_shadow *sh, uint32_t table)
     }
 }
 
-/* The leaf that should stand for a guest leaf at its own level, or 0. */
-static uint64_t wanted_leaf(struct gn_shadow *sh, const struct gn_shadow__table *t,
+/*
+ * The leaf that should stand for a guest leaf at its own level, or 0. In the view that the present
+ * entry has if it may, else in the first.
+ */
+static uint64_t wanted_leaf(struct gn_shadow *sh, const struct gn_shadow__table *t, uint64_t value,
                             const struct gn_paging_entry *e)
 {
-    uint32_t inherited = sh->geometry.inherited;
-    uint32_t permissions = e->permissions;
+    uint32_t permissions = gn_shadow__permissions(sh, &t->role, e->permissions);
     gn_gpa_t gpa = gn_gpa(e->address);
+    struct gn_shadow__slot *slot;
+    uint64_t first = 0;
 
     /* A clear A bit must be set by a walk before anything is mapped. */
     if (e->kind != GN_PAGING_ENTRY_LEAF || !(permissions & GN_PAGING_A))
         return 0;
-    permissions &= t->role.permissions | ~inherited | ~GN_PAGING_RWXU;
-    return gn_shadow__leaf(sh, gn_shadow__slot_find(sh, gpa), gpa, t->role.level, permissions);
+    slot = gn_shadow__slot_find(sh, gpa);
+    for (uint32_t view = 0; view < GN_SHADOW__VIEWS; view++) {
+        uint32_t seen = gn_shadow__view(sh, t->role.format, t->role.controls, permissions, view);
+        uint64_t leaf;
+
+        if (!seen)
+            continue;
+        leaf =
+            gn_shadow__leaf(sh, slot, gpa, t->role.level, seen | (permissions & ~GN_PAGING_RWXU));
+        if (leaf && leaf == value)
+            return leaf;
+        first = first ? first : leaf;
+    }
+    return first;
 }
 
 /* Does the link lead where the guest's entry says? */
-static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, uint64_t link,
-                      const struct gn_paging_entry *e)
+static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, uint32_t index,
+                      uint64_t link, const struct gn_paging_entry *e)
 {
     const struct gn_shadow__role *is = &sh->tables[gn_shadow__link_table(sh, link)].role;
     struct gn_shadow__role wanted;
@@ -82,10 +104,9 @@ static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, ui
     if (e->kind == GN_PAGING_ENTRY_TABLE) {
         if (!gn_shadow__may_link(t->role.format, e->permissions))
             return 0;
-        wanted = gn_shadow__child_role(&t->role, e, sh->geometry.inherited);
+        wanted = gn_shadow__child_role(sh, &t->role, index, e);
     } else if (e->kind == GN_PAGING_ENTRY_LEAF && e->permissions & GN_PAGING_A) {
-        uint32_t permissions =
-            e->permissions & (t->role.permissions | ~sh->geometry.inherited | ~GN_PAGING_RWXU);
+        uint32_t permissions = gn_shadow__permissions(sh, &t->role, e->permissions);
 
         wanted = gn_shadow__direct_role(&t->role, t->role.level, gn_gpa(e->address), permissions);
     } else {
@@ -102,7 +123,7 @@ static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, ui
 static int sync_absent(struct gn_shadow *sh, uint32_t id, const struct gn_paging_entry *e)
 {
     struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
-    uint64_t leaf = t->role.level == 0 ? wanted_leaf(sh, t, e) : 0;
+    uint64_t leaf = t->role.level == 0 ? wanted_leaf(sh, t, 0, e) : 0;
     uint64_t marker;
 
     if (leaf) {
@@ -139,7 +160,7 @@ int gn_shadow__sync_fill(struct gn_shadow *sh, uint32_t id)
     uint64_t leaf;
 
     guest_entry(sh, t, id % GN_SHADOW__ENTRIES, &e);
-    leaf = wanted_leaf(sh, t, &e);
+    leaf = wanted_leaf(sh, t, 0, &e);
     if (!leaf)
         return 0;
     gn_shadow__mark_absent(sh, id, 0);
@@ -163,13 +184,13 @@ int gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id)
     if (kind == GN_PAGING_ENTRY_ABSENT)
         return sync_absent(sh, id, &e);
     if (kind == GN_PAGING_ENTRY_TABLE) {
-        if (link_right(sh, t, value, &e))
+        if (link_right(sh, t, id % GN_SHADOW__ENTRIES, value, &e))
             sh->stats.sync_unchanged++;
         else
             sync_drop(sh, id, &e);
         return 1;
     }
-    leaf = wanted_leaf(sh, t, &e);
+    leaf = wanted_leaf(sh, t, value, &e);
     if (leaf == value) {
         sh->stats.sync_unchanged++;
         return 1;
@@ -185,11 +206,18 @@ int gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id)
     return 1;
 }
 
-/* Syncs [first, last] of the entries of a table. The table may be gone when this returns. */
-static void sync_table(struct gn_shadow *sh, uint32_t table, uint32_t first, uint32_t last)
+/*
+ * Syncs the entries that stand for bytes [from, to] of a table's page. The table may be gone when
+ * this returns.
+ */
+static void sync_table(struct gn_shadow *sh, uint32_t table, uint32_t from, uint32_t to)
 {
     uint32_t useful = 0;
+    uint32_t first;
+    uint32_t last;
 
+    if (!gn_shadow__places(sh, &sh->tables[table].role, from, to, &first, &last))
+        return;
     for (uint32_t i = first; i <= last && sh->tables[table].live; i++)
         useful += (uint32_t)gn_shadow__sync_entry(sh, table * GN_SHADOW__ENTRIES + i);
     if (!sh->tables[table].live)
@@ -213,14 +241,15 @@ uint32_t gn_shadow__table_of_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t 
     for (; table != GN_SHADOW__NIL; table = sh->tables[table].hash_next) {
         const struct gn_shadow__role *role = &sh->tables[table].role;
 
-        if ((role->gpa & ~GN_PAGE_MASK) == page.v && !role->direct && skip-- == 0)
+        if ((role->gpa & ~GN_PAGE_MASK) == page.v && role->direct == GN_SHADOW__GUEST &&
+            skip-- == 0)
             break;
     }
     return table;
 }
 
 /*
- * Syncs words [first, last] of a page for every table that stands for it. A sync may free tables,
+ * Syncs bytes [first, last] of a page for every table that stands for it. A sync may free tables,
  * this page's too: then it starts again, and re-reading an entry twice does no harm. It ends since
  * nothing here makes tables.
  */
@@ -255,8 +284,8 @@ int gn_shadow_sync(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
         here = here < length ? here : length;
         gn_shadow__dirty_mark(sh, gn_gpa(page));
         if (gn_shadow__frame_tables(sh, gn_gpa(page), 0))
-            sync_page(sh, gn_gpa(page), (uint32_t)((at & GN_PAGE_MASK) >> 3),
-                      (uint32_t)(((at & GN_PAGE_MASK) + here - 1) >> 3));
+            sync_page(sh, gn_gpa(page), (uint32_t)(at & GN_PAGE_MASK),
+                      (uint32_t)((at & GN_PAGE_MASK) + here - 1));
         at += here;
         length -= here;
     }

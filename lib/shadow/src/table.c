@@ -161,7 +161,8 @@ static int role_equal(const struct gn_shadow__role *a, const struct gn_shadow__r
 {
     return a->gpa == b->gpa && a->level == b->level && a->direct == b->direct &&
            a->permissions == b->permissions && a->format == b->format &&
-           a->controls == b->controls && a->phys_bits == b->phys_bits;
+           a->controls == b->controls && a->phys_bits == b->phys_bits &&
+           a->quadrant == b->quadrant && a->half == b->half;
 }
 
 uint32_t gn_shadow__table_find(struct gn_shadow *sh, const struct gn_shadow__role *role)
@@ -230,7 +231,7 @@ static void page_becomes_table(struct gn_shadow *sh, gn_gpa_t page)
 
 void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *t)
 {
-    gn_gpa_t page = gn_gpa(t->role.gpa);
+    gn_gpa_t page = gn_gpa(t->role.gpa & ~GN_PAGE_MASK);
 
     t->frame = t->role.direct ? GN_SHADOW__NO_FRAME : gn_shadow__frame(sh, page, 0);
     if (t->frame != GN_SHADOW__NO_FRAME && gn_shadow__frame_count(sh, page, 1) == 1)
@@ -262,7 +263,7 @@ static void page_ceases_table(struct gn_shadow *sh, gn_gpa_t page, uint32_t fram
 
 void gn_shadow__table_untrack(struct gn_shadow *sh, struct gn_shadow__table *t)
 {
-    gn_gpa_t page = gn_gpa(t->role.gpa);
+    gn_gpa_t page = gn_gpa(t->role.gpa & ~GN_PAGE_MASK);
 
     if (t->frame != GN_SHADOW__NO_FRAME && gn_shadow__frame_count(sh, page, -1) == 0)
         page_ceases_table(sh, page, t->frame);

@@ -67,10 +67,12 @@ struct cached {
 };
 
 struct machine {
-    uint32_t format;
+    uint32_t format; /* of the shadow */
+    uint32_t guest;  /* format of the guest's tables */
     uint32_t policy;
     uint32_t controls; /* of the key and of each access */
-    struct gn_paging_geometry geometry;
+    struct gn_paging_geometry shadow;
+    struct gn_paging_geometry geometry; /* of the guest's tables */
     struct gn_shadow *sh;
     void *mem;
     uint64_t *ram;
@@ -447,6 +449,13 @@ static inline struct gn_shadow_params machine_params(uint32_t format, uint32_t p
     };
 }
 
+/* From now on the guest's tables are of this format. */
+static inline void machine_guest(struct machine *m, uint32_t guest)
+{
+    m->guest = guest;
+    assert_int_equal(gn_paging_geometry(guest, &m->geometry), 0);
+}
+
 /* A machine with RAM at GPA 0, all of it backed. */
 static inline struct machine *machine_new_params(struct gn_shadow_params params)
 {
@@ -462,7 +471,8 @@ static inline struct machine *machine_new_params(struct gn_shadow_params params)
     m->mem = aligned_alloc(gn_shadow_align(), (size + 63) & ~(size_t)63);
     memset(m->mem, 0xcc, size);
     params.ops_ctx = m;
-    assert_int_equal(gn_paging_geometry(params.format, &m->geometry), 0);
+    machine_guest(m, params.format);
+    m->shadow = m->geometry;
     assert_int_equal(gn_shadow_init(m->mem, size, &params, &m->sh), 0);
     slot_add(m, GN_SHADOW_SLOT_RAM, 0, RAM_BYTES, RAM_HPA);
     m->next_table = 0x1000;
@@ -500,7 +510,7 @@ static inline void machine_free(struct machine *m)
 
 static inline struct gn_shadow_root_key root_key(const struct machine *m, uint64_t table)
 {
-    return (struct gn_shadow_root_key){GN_SHADOW_ROOT_KEY_INIT, .format = m->format,
+    return (struct gn_shadow_root_key){GN_SHADOW_ROOT_KEY_INIT, .format = m->guest,
                                        .table = gn_gpa(table), .controls = m->controls};
 }
 

@@ -35,6 +35,19 @@ static inline int is_x86(uint32_t format)
     return format == GN_PAGING_X86_4LEVEL || format == GN_PAGING_X86_5LEVEL;
 }
 
+static inline int canonical(const struct gn_paging_geometry *g, uint64_t gva)
+{
+    uint32_t sign = 64 - g->va_bits;
+
+    return (uint64_t)((int64_t)(gva << sign) >> sign) == gva;
+}
+
+/* Controls that may change while a root is in force: an x86 MMU is told of MXR by another root. */
+static inline uint32_t judged(const struct machine *m)
+{
+    return is_x86(m->format) && !is_x86(m->guest) ? JUDGED & ~GN_PAGING_RISCV_MXR : JUDGED;
+}
+
 /* How the CPU walks the guest's tables while this root is loaded. */
 static inline struct gn_paging_context guest_context(const struct machine *m, uint32_t root)
 {
@@ -42,7 +55,7 @@ static inline struct gn_paging_context guest_context(const struct machine *m, ui
 
     return (struct gn_paging_context){
         GN_PAGING_CONTEXT_INIT, .format = key->format, .root = key->table,
-        .controls = (key->controls & ~JUDGED) | (m->controls & JUDGED),
+        .controls = (key->controls & ~judged(m)) | (m->controls & judged(m)),
         .phys_bits = key->phys_bits};
 }
 
@@ -99,6 +112,8 @@ static inline int view_any(struct machine *m, uint32_t root, uint64_t gva,
                        .match = match,
                        .wanted = wanted};
 
+    if (key->format != GN_PAGING_BARE && !canonical(&m->geometry, gva))
+        return 0;
     if (key->format == GN_PAGING_BARE) {
         struct view view = {.kind = GN_PAGING_ENTRY_LEAF,
                             .gpa = gva,
@@ -177,27 +192,20 @@ static inline uint32_t mmu_step(struct machine *m, uint64_t table, uint32_t leve
     return e->kind;
 }
 
-static inline int canonical(const struct machine *m, uint64_t gva)
-{
-    uint32_t sign = 64 - m->geometry.va_bits;
-
-    return (uint64_t)((int64_t)(gva << sign) >> sign) == gva;
-}
-
 /* Translates as hardware may: the stale first, and everything is kept. NULL: absent, see marker. */
 static inline struct cached *mmu_translate(struct machine *m, uint32_t root, uint64_t gva,
                                            uint64_t *ret_marker, uint32_t *ret_level)
 {
     struct cached *line = cache_find(m->tlb, TLB_SIZE, root, gva, 0);
-    uint32_t level = m->geometry.levels - 1;
+    uint32_t level = m->shadow.levels - 1;
     uint64_t table = m->root_hpa[root];
     struct gn_paging_entry e = {0};
 
     *ret_marker = 0;
     *ret_level = 0;
-    if (line || !canonical(m, gva))
+    if (line || !canonical(&m->shadow, gva))
         return line;
-    for (uint32_t l = 1; l < m->geometry.levels; l++) {
+    for (uint32_t l = 1; l < m->shadow.levels; l++) {
         struct cached *way = cache_find(m->way, WAYS_SIZE, root, gva, l);
 
         if (way) {
@@ -234,7 +242,7 @@ static inline uint32_t spt_leaf(struct machine *m, uint32_t root, uint64_t gva,
                                 struct gn_paging_entry *ret_e, uint64_t *ret_value)
 {
     uint64_t table = m->root_hpa[root];
-    uint32_t level = m->geometry.levels - 1;
+    uint32_t level = m->shadow.levels - 1;
 
     while (mmu_step(m, table, level, gva, ret_e, ret_value) == GN_PAGING_ENTRY_TABLE) {
         table = ret_e->address;
@@ -268,7 +276,7 @@ static inline void tlb_is_within_the_spt(struct machine *m)
         struct gn_paging_entry e;
         uint64_t value;
 
-        for (uint32_t level = m->geometry.levels; w->valid && level-- > w->level;) {
+        for (uint32_t level = m->shadow.levels; w->valid && level-- > w->level;) {
             assert_int_equal(mmu_step(m, table, level, w->gva, &e, &value), GN_PAGING_ENTRY_TABLE);
             table = e.address;
         }
@@ -303,22 +311,58 @@ static inline int match_completed(const struct viewer *v, const struct view *vie
     return slot->hpa.v + (view->gpa & ~GN_PAGE_MASK) - slot->gpa.v == c->hpa;
 }
 
+/* How the MMU judges an access of the guest: its own controls, and as whose access it is made. */
+static inline int mmu_allows(const struct machine *m, uint32_t format, uint32_t controls,
+                             uint32_t permissions, uint32_t access)
+{
+    struct gn_paging_context c = shadow_context(m);
+
+    c.controls = gn_shadow_mmu_controls(m->sh, format, controls, access);
+    if (is_x86(format) && access & GN_PAGING_IMPLICIT)
+        access &= ~GN_PAGING_AS_USER;
+    if (!is_x86(format) && format != GN_PAGING_BARE)
+        access &= ~GN_PAGING_IMPLICIT;
+    return gn_paging_allows(&c, permissions, access);
+}
+
+/* Whatever the controls become that belong to an access: is what the MMU allows then allowed? */
+static inline int line_allowed(const struct viewer *v, const struct view *view, uint32_t line,
+                               uint32_t access)
+{
+    static const uint32_t bits[] = {GN_PAGING_X86_AC, GN_PAGING_RISCV_SUM, GN_PAGING_RISCV_MXR};
+    struct gn_paging_context c = v->context;
+
+    for (uint32_t i = 0; i < 8; i++) {
+        uint32_t now = 0;
+
+        for (uint32_t b = 0; b < 3; b++)
+            now |= i >> b & 1 ? bits[b] : 0;
+        c.controls = (v->key->controls & ~judged(v->m)) | (now & judged(v->m));
+        if (mmu_allows(v->m, c.format, c.controls, line, access) && c.format != GN_PAGING_BARE &&
+            !gn_paging_allows(&c, view->permissions & GN_PAGING_RWXU, access))
+            return 0;
+    }
+    return 1;
+}
+
 /* A TLB entry: is there a walk that allows all that it allows? */
 static inline int match_line(const struct viewer *v, const struct view *view)
 {
     const struct claim *c = v->wanted;
-    uint32_t allowed = view->permissions & GN_PAGING_RWXU;
     const struct gn_shadow_slot *slot = slot_of(v->m, view->gpa);
 
     if (view->kind != GN_PAGING_ENTRY_LEAF || !view->tables_accessed || !slot ||
         slot->kind == GN_SHADOW_SLOT_MMIO || !(view->permissions & GN_PAGING_A))
         return 0;
-    if (!(view->permissions & GN_PAGING_D) || slot->kind == GN_SHADOW_SLOT_ROM)
-        allowed &= ~GN_PAGING_W;
-    return slot->hpa.v + (view->gpa & ~GN_PAGE_MASK) - slot->gpa.v == c->hpa &&
-           !(c->permissions & GN_PAGING_RWXU & ~allowed) &&
-           (v->key->format == GN_PAGING_BARE ||
-            !((c->permissions ^ view->permissions) & GN_PAGING_U));
+    if (c->permissions & GN_PAGING_W &&
+        (!(view->permissions & GN_PAGING_D) || slot->kind == GN_SHADOW_SLOT_ROM))
+        return 0;
+    for (uint32_t access = 0; access < GN_ACCESS_KINDS; access++)
+        if (!line_allowed(v, view, c->permissions, access) ||
+            !line_allowed(v, view, c->permissions, access | GN_PAGING_AS_USER) ||
+            !line_allowed(v, view, c->permissions, access | GN_PAGING_IMPLICIT))
+            return 0;
+    return slot->hpa.v + (view->gpa & ~GN_PAGE_MASK) - slot->gpa.v == c->hpa;
 }
 
 static inline int match_absent(const struct viewer *v, const struct view *view)
@@ -372,26 +416,33 @@ struct result {
     uint32_t answers;
 };
 
-static inline int mmu_allows(const struct machine *m, uint32_t permissions, uint32_t access)
+/* The accesses that no entry of the shadow can allow alone: see the header's essay. */
+static inline int beyond_entries(const struct machine *m, uint32_t root, uint32_t permissions,
+                                 uint32_t access)
 {
-    struct gn_paging_context c = shadow_context(m);
+    uint32_t controls = guest_context(m, root).controls;
+    uint32_t user_read_only = GN_PAGING_U;
 
-    c.controls = m->controls;
-    return gn_paging_allows(&c, permissions, access);
+    if (m->root_key[root].format == GN_PAGING_BARE)
+        return 0;
+    if (is_x86(m->guest))
+        return (permissions & (GN_PAGING_U | GN_PAGING_W)) == user_read_only &&
+               (access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE &&
+               !(controls & GN_PAGING_X86_WP) && controls & GN_PAGING_X86_SMAP;
+    return is_x86(m->format) && !(permissions & GN_PAGING_R) && !(controls & GN_PAGING_RISCV_MXR);
 }
 
 static inline int shadow_fault(struct machine *m, uint32_t root, uint64_t gva, uint32_t access,
                                struct gn_shadow_answer *ret_answer)
 {
-    struct gn_shadow_access a = {
-        GN_SHADOW_ACCESS_INIT, .root = root, .gva = gn_gva(gva), .access = access,
-        .controls = (m->root_key[root].controls & ~JUDGED) | (m->controls & JUDGED)};
+    struct gn_shadow_access a = {GN_SHADOW_ACCESS_INIT, .root = root, .gva = gn_gva(gva),
+                                 .access = access, .controls = guest_context(m, root).controls};
 
     return gn_shadow_fault(m->sh, &a, ret_answer);
 }
 
-static inline void judge_answer(struct machine *m, const struct gn_paging_walk *w, uint32_t access,
-                                const struct gn_shadow_answer *a)
+static inline void judge_answer(struct machine *m, uint32_t root, const struct gn_paging_walk *w,
+                                uint32_t access, const struct gn_shadow_answer *a)
 {
     const struct gn_shadow_slot *slot = slot_of(m, w->gpa.v);
     int write = (access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE;
@@ -415,6 +466,8 @@ static inline void judge_answer(struct machine *m, const struct gn_paging_walk *
         expected = GN_SHADOW_TRAPPED;
     else if (write && a->outcome == GN_SHADOW_TRAPPED && gn_shadow_is_table(m->sh, w->gpa))
         expected = m->policy == GN_SHADOW_POLICY_TRACED ? expected : GN_SHADOW_TRAPPED;
+    else if (beyond_entries(m, root, w->permissions, access))
+        expected = GN_SHADOW_EMULATE;
     assert_int_equal(a->outcome, expected);
     assert_int_equal(a->gpa.v, w->gpa.v);
     assert_int_equal(a->permissions, w->permissions & (GN_PAGING_RWXU | GN_PAGING_D));
@@ -431,7 +484,7 @@ static inline void mmu_fault(struct machine *m, uint32_t root, uint64_t gva, uin
     assert_int_equal(gn_paging_walk(&c, &scratch_ops, &s, gn_gva(gva), access, &w), 0);
     m->swap_count = 0;
     assert_int_equal(shadow_fault(m, root, gva, access, ret_answer), 0);
-    judge_answer(m, &w, access, ret_answer);
+    judge_answer(m, root, &w, access, ret_answer);
     assert_int_equal(m->swap_count, s.swap_count);
     assert_memory_equal(m->swaps, s.swaps, 2 * s.swap_count * sizeof s.swaps[0]);
 }
@@ -464,7 +517,8 @@ static inline struct result access_at(struct machine *m, uint32_t root, uint64_t
         uint32_t level;
         const struct cached *line = mmu_translate(m, root, gva, &marker, &level);
 
-        if (line && mmu_allows(m, line->permissions, access)) {
+        if (line && mmu_allows(m, m->root_key[root].format, guest_context(m, root).controls,
+                               line->permissions, access)) {
             struct claim claim = {.hpa = line->hpa, .access = access};
             const struct gn_shadow_slot *slot = slot_of_hpa(m, line->hpa);
 
@@ -555,6 +609,7 @@ static inline uint32_t guest_store(struct machine *m, uint32_t root, uint64_t gv
 {
     const uint8_t *from = bytes;
     uint32_t outcome = COMPLETED;
+    uint32_t by_hand;
     uint32_t olds;
 
     while (length) {
@@ -564,9 +619,10 @@ static inline uint32_t guest_store(struct machine *m, uint32_t root, uint64_t gv
         here = here < length ? here : length;
         outcome = r.outcome;
         olds = m->olds;
-        if ((outcome == COMPLETED || outcome == GN_SHADOW_TRAPPED) && r.gpa < RAM_BYTES)
+        by_hand = outcome == GN_SHADOW_TRAPPED || outcome == GN_SHADOW_EMULATE;
+        if ((outcome == COMPLETED || by_hand) && r.gpa < RAM_BYTES)
             ram_store(m, r.gpa, from, here);
-        if (outcome == GN_SHADOW_TRAPPED)
+        if (by_hand)
             machine_sync(m, r.gpa, here);
         /* Only a recorded write leaves the shadow behind, until the log is drained. */
         if (outcome == COMPLETED && r.traced)
@@ -597,7 +653,7 @@ static inline uint64_t encode(const struct machine *m, uint32_t level, uint32_t 
     struct gn_paging_entry e = {.kind = kind, .permissions = permissions, .address = address};
     uint64_t value = 0;
 
-    assert_int_equal(gn_paging_entry_encode(m->format, level, &e, &value), 0);
+    assert_int_equal(gn_paging_entry_encode(m->guest, level, &e, &value), 0);
     return value;
 }
 
@@ -627,6 +683,7 @@ static inline uint64_t guest_entry(struct machine *m, uint64_t root, uint64_t gv
     struct gn_paging_context c = shadow_context(m);
     uint64_t table = root;
 
+    c.format = m->guest;
     for (uint32_t at = m->geometry.levels - 1;; at--) {
         uint64_t entry = table + (gva >> (GN_PAGE_SHIFT + 9 * at) & 511) * 8;
         struct gn_paging_entry e;

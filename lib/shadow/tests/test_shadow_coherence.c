@@ -36,7 +36,7 @@ static void combined_situation(struct machine *m)
     uint32_t root = root_get(m, ROOT);
 
     (void)entry;
-    if (!is_x86(m->format))
+    if (!is_x86(m->guest))
         return;
     /* Tables hand down: without W in one of them, nothing below is writable. */
     device_store8(
@@ -271,7 +271,7 @@ static void table_accessed_situation(struct machine *m)
     assert_int_equal(*ram_word(m, above), value);
     device_store8(m, guest_entry(m, ROOT, GVA, 0) + 8, leaf_value(m, 0, PAGE + 4096, KERNEL | AD));
     assert_int_equal(outcome(m, root, GVA + 4096, READ), COMPLETED);
-    if (!is_x86(m->format))
+    if (!is_x86(m->guest))
         return;
     assert_int_not_equal(*ram_word(m, above), value);
     device_store8(m, above, value);
@@ -297,7 +297,7 @@ static void svade_situation(struct machine *m)
     root = root_get(m, ROOT);
     m->markers = 1;
     assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
-    if (is_x86(m->format))
+    if (is_x86(m->guest))
         return;
     assert_int_equal(outcome(m, root, GVA, WRITE), GN_SHADOW_GUEST_FAULT);
     assert_int_equal(outcome(m, root, GVA + 4096, READ), GN_SHADOW_GUEST_FAULT);
@@ -525,8 +525,8 @@ static void no_marker_situation(struct machine *m)
     assert_int_equal(marker_at(m, root, GVA), 0);
     /* W without R, or an address beyond the CPU's: reserved. */
     m->root_key[root].phys_bits = 0;
-    device_store8(m, entry, is_x86(m->format) ? ~(uint64_t)0 : 5);
-    if (!is_x86(m->format))
+    device_store8(m, entry, is_x86(m->guest) ? ~(uint64_t)0 : 5);
+    if (!is_x86(m->guest))
         assert_int_equal(outcome(m, root, GVA, READ), GN_SHADOW_GUEST_FAULT);
     assert_int_equal(marker_at(m, root, GVA), 0);
 }

@@ -56,7 +56,7 @@ static void walker_situation(struct machine *m)
     assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
     assert_int_equal(m->dirty[entry >> GN_PAGE_SHIFT], 1);
     /* x86 sets A in the tables above as well: each is a page of its own. */
-    assert_int_equal(harvest(m), is_x86(m->format) ? m->geometry.levels : 1);
+    assert_int_equal(harvest(m), is_x86(m->guest) ? m->geometry.levels : 1);
     assert_int_equal(outcome(m, root, GVA, WRITE), COMPLETED);
     assert_int_equal(harvest(m), 2); /* the page, and D in its entry */
     assert_int_equal(outcome(m, root, GVA, WRITE), COMPLETED);

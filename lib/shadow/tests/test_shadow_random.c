@@ -9,7 +9,7 @@
  */
 
 #include "log.h"
-#include "mmu.h"
+#include "situations.h"
 
 #define OPS_DEFAULT 25000u
 #define OPS_SOAK    1500000u
@@ -22,6 +22,9 @@
 #define HELD        4u
 #define RECENT      64u
 #define OLDS_MANY   16u
+#define SWITCHED                                                                      \
+    (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP | \
+     GN_PAGING_RISCV_MXR)
 
 struct run {
     struct machine *m;
@@ -72,6 +75,12 @@ static uint64_t gva_any(struct run *r)
     for (uint32_t level = 0; level < m->geometry.levels; level++)
         gva |= (uint64_t)index_any(r) << (GN_PAGE_SHIFT + 9 * level);
     gva |= below(r, 4096);
+    /* An address of the shadow's width, and perhaps not of the guest's. */
+    if (below(r, 12) == 0) {
+        for (uint32_t level = m->geometry.levels; level < m->shadow.levels; level++)
+            gva |= (uint64_t)index_any(r) << (GN_PAGE_SHIFT + 9 * level);
+        sign = 64 - m->shadow.va_bits;
+    }
     return (uint64_t)((int64_t)(gva << sign) >> sign);
 }
 
@@ -158,7 +167,7 @@ static uint64_t entry_any(struct run *r, uint64_t place)
         return table_any(r, level);
     /* A superpage here and there with low bits set: reserved, or another size's address. */
     e.address = page_any(r) & ~(span_of(level) - 1);
-    if (gn_paging_entry_encode(m->format, level, &e, &value))
+    if (gn_paging_entry_encode(m->guest, level, &e, &value))
         return table_any(r, level);
     return below(r, 64) ? value : value | (uint64_t)below(r, 4096) << 12;
 }
@@ -245,6 +254,9 @@ static void op_switch(struct run *r)
     uint32_t id = 0;
 
     key.tag = below(r, 3);
+    /* What changes the meaning of entries and is not of an access makes other roots. */
+    if (below(r, 3) == 0)
+        key.controls ^= (uint32_t)next(r) & SWITCHED;
     if (below(r, 8) == 0) {
         key.format = GN_PAGING_BARE;
         key.table = gn_gpa(0);
@@ -374,7 +386,9 @@ static void op_any(struct run *r)
 {
     uint32_t what = below(r, 128);
 
-    if (what < 92)
+    if (what < 2)
+        r->m->controls ^= (uint32_t)next(r) & JUDGED;
+    else if (what < 92)
         op_access(r);
     else if (what < 116)
         op_store(r);
@@ -395,9 +409,10 @@ static void op_any(struct run *r)
 /* ---- Runs
  * ------------------------------------------------------------------------------------------- */
 
-static void run_begin(struct run *r, uint32_t format, uint32_t policy, uint32_t tables)
+static void run_begin(struct run *r, uint32_t guest, uint32_t shadow, uint32_t policy,
+                      uint32_t tables)
 {
-    struct gn_shadow_params params = machine_params(format, policy, tables);
+    struct gn_shadow_params params = machine_params(shadow, policy, tables);
     uint32_t top;
     uint64_t entry;
 
@@ -408,6 +423,7 @@ static void run_begin(struct run *r, uint32_t format, uint32_t policy, uint32_t 
     params.fault_around = below(r, 2) ? 0 : 1u << below(r, 10);
     params.sync_after = 1 + below(r, 4);
     r->m = machine_new_params(params);
+    machine_guest(r->m, guest);
     r->m->markers = (int)below(r, 2);
     r->dirty = below(r, 2) == 0;
     r->m->controls |= below(r, 2) ? GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP : 0;
@@ -463,29 +479,44 @@ static uint32_t ops_wanted(void)
     return getenv("GNOMON_SOAK") ? OPS_SOAK : OPS_DEFAULT;
 }
 
-static void run_format(uint32_t format)
+static void run_pair(uint32_t guest, uint32_t shadow, uint32_t configurations)
 {
     static const uint32_t tables[] = {16, 24, 64};
     const char *text = getenv("GN_TEST_SEED");
     uint64_t seed = text ? strtoull(text, NULL, 0) : 20261122;
 
-    for (uint32_t i = 0; i < 2 * POLICIES; i++) {
-        struct run r = {.random = (seed ? seed : 1) * 0x9e3779b97f4a7c15ull + format * 16 + i};
+    for (uint32_t i = 0; i < configurations; i++) {
+        struct run r = {.random = (seed ? seed : 1) * 0x9e3779b97f4a7c15ull + guest * 16 + i +
+                                  (guest ^ shadow) * 256};
         uint32_t policy = i % POLICIES;
         uint32_t n = tables[i < POLICIES ? 2 : below(&r, 2)];
 
-        print_message("GN_TEST_SEED=%llu %s policy %u tables %u\n", (unsigned long long)seed,
-                      gn_paging_format_name(format), policy, n);
-        run_begin(&r, format, policy, n);
+        print_message("GN_TEST_SEED=%llu %s in %s policy %u tables %u\n", (unsigned long long)seed,
+                      gn_paging_format_name(guest), gn_paging_format_name(shadow), policy, n);
+        run_begin(&r, guest, shadow, policy, n);
         run_operations(&r, ops_wanted(), n);
-        print_message("  stored %u completed %u filled %u guest faults %u markers %u tables %u "
-                      "harvested %u\n",
+        print_message("  stored %u completed %u filled %u guest faults %u emulated %u markers %u "
+                      "tables %u harvested %u\n",
                       r.stored, r.completed, r.filled, r.outcomes[GN_SHADOW_GUEST_FAULT],
-                      r.m->markers_seen, r.m->frames_peak, r.harvested);
+                      r.outcomes[GN_SHADOW_EMULATE], r.m->markers_seen, r.m->frames_peak,
+                      r.harvested);
         for (uint32_t h = 0; h < HELD; h++)
             assert_int_equal(gn_shadow_root_put(r.m->sh, r.held[h]), 0);
         machine_free(r.m);
     }
+}
+
+static void run_format(uint32_t format)
+{
+    run_pair(format, format, 2 * POLICIES);
+}
+
+/* A format's tables in every shadow that is not of the same. */
+static void run_elsewhere(uint32_t guest)
+{
+    for (uint32_t f = 0; f < 5; f++)
+        if (formats[f] != guest && pair(guest, formats[f]))
+            run_pair(guest, formats[f], POLICIES);
 }
 
 /* Invariants 1, 2, 3, 4, 5, 6, 8, 9, 10, 12 and 13, wherever the dice lead. */
@@ -519,6 +550,21 @@ static void x86_of_5_levels_agrees_with_the_guests_tables_at_every_access(void *
     run_format(GN_PAGING_X86_5LEVEL);
 }
 
+static void riscv_guests_agree_with_their_tables_in_every_other_shadow(void **state)
+{
+    (void)state;
+    run_elsewhere(GN_PAGING_SV39);
+    run_elsewhere(GN_PAGING_SV48);
+    run_elsewhere(GN_PAGING_SV57);
+}
+
+static void x86_guests_agree_with_their_tables_in_every_other_shadow(void **state)
+{
+    (void)state;
+    run_elsewhere(GN_PAGING_X86_4LEVEL);
+    run_elsewhere(GN_PAGING_X86_5LEVEL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -527,6 +573,8 @@ int main(void)
         cmocka_unit_test(sv57_agrees_with_the_guests_tables_at_every_access),
         cmocka_unit_test(x86_of_4_levels_agrees_with_the_guests_tables_at_every_access),
         cmocka_unit_test(x86_of_5_levels_agrees_with_the_guests_tables_at_every_access),
+        cmocka_unit_test(riscv_guests_agree_with_their_tables_in_every_other_shadow),
+        cmocka_unit_test(x86_guests_agree_with_their_tables_in_every_other_shadow),
     };
 
     return cmocka_run_group_tests_name("shadow_random", tests, NULL, NULL);

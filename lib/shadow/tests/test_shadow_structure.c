@@ -22,10 +22,10 @@ static void one_table_under_two_parents(struct machine *m)
     for (uint32_t round = 0; round < 2; round++) {
         assert_int_equal(outcome(m, root, GVA, WRITE | USERS), COMPLETED);
         assert_int_equal(outcome(m, root, GVA + 0x200000, READ | USERS),
-                         is_x86(m->format) ? GN_SHADOW_GUEST_FAULT : COMPLETED);
+                         is_x86(m->guest) ? GN_SHADOW_GUEST_FAULT : COMPLETED);
         assert_int_equal(outcome(m, root, GVA + 0x200000, WRITE),
-                         is_x86(m->format) ? GN_SHADOW_GUEST_FAULT : GN_SHADOW_GUEST_FAULT);
-        if (is_x86(m->format))
+                         is_x86(m->guest) ? GN_SHADOW_GUEST_FAULT : GN_SHADOW_GUEST_FAULT);
+        if (is_x86(m->guest))
             assert_int_equal(outcome(m, root, GVA + 0x200000, READ), COMPLETED);
         /* Both shadows of the table follow one write to it. */
         device_store8(m, guest_entry(m, ROOT, GVA, 0), leaf_value(m, 0, PAGE + 4096, USER | AD));
@@ -49,15 +49,18 @@ static void controls_situation(struct machine *m)
     other.controls |= GN_PAGING_X86_SMEP;
     assert_int_equal(root_try(m, key, &a), 0);
     assert_int_equal(root_try(m, other, &b), 0);
-    assert_int_equal(a == b, !is_x86(m->format));
+    assert_int_equal(a == b, !is_x86(m->guest));
     other = key;
-    other.controls |= GN_PAGING_RISCV_SUM | GN_PAGING_RISCV_MXR | GN_PAGING_X86_AC;
+    other.controls |= judged(m);
     assert_int_equal(root_try(m, other, &b), 0);
     assert_int_equal(a, b);
+    other.controls |= GN_PAGING_RISCV_MXR;
+    assert_int_equal(root_try(m, other, &b), 0);
+    assert_int_equal(a == b, (judged(m) & GN_PAGING_RISCV_MXR) != 0);
     other = key;
     other.phys_bits = 36;
     assert_int_equal(root_try(m, other, &b), 0);
-    assert_int_equal(m->root_hpa[a] == m->root_hpa[b], !is_x86(m->format));
+    assert_int_equal(m->root_hpa[a] == m->root_hpa[b], !is_x86(m->guest));
     /* 36 + 256 is no width: it means 52, and not 36 in eight bits. */
     other.phys_bits = 36 + 256;
     assert_int_equal(root_try(m, other, &b), 0);
@@ -87,7 +90,7 @@ static void nx_situation(struct machine *m)
     /* Bit 63 of an entry forbids execution in one of them, and is reserved in the other. */
     assert_int_equal(outcome(m, with, GVA, READ), COMPLETED);
     assert_int_equal(outcome(m, without, GVA, READ),
-                     is_x86(m->format) ? GN_SHADOW_GUEST_FAULT : COMPLETED);
+                     is_x86(m->guest) ? GN_SHADOW_GUEST_FAULT : COMPLETED);
     assert_int_equal(outcome(m, with, GVA, READ), COMPLETED);
 }
 
@@ -284,9 +287,11 @@ static void tables_without_memory(struct machine *m)
     assert_int_equal(m->table_page[ROOT >> GN_PAGE_SHIFT], 0);
     assert_int_equal(shadow_fault(m, root, GVA, READ, &answer), -GN_ERR_FAULT);
     slot_add(m, GN_SHADOW_SLOT_RAM, 0, RAM_BYTES, RAM_HPA);
+    /* Glue above it is all that is held where the guest has fewer levels. */
+    assert_int_equal(m->table_page[ROOT >> GN_PAGE_SHIFT], m->geometry.levels == m->shadow.levels);
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
     assert_int_equal(m->table_page[ROOT >> GN_PAGE_SHIFT], 1);
     assert_int_equal(gn_shadow_is_table(m->sh, gn_gpa(ROOT)), 1);
-    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
 }
 
 static void inv10_the_table_of_a_held_root_may_lose_its_memory_and_get_it_back(void **state)
@@ -365,6 +370,7 @@ static void shared_root_situation(struct machine *m)
     assert_int_equal(root_try(m, key, &id), 0);
     assert_int_equal(id, last);
     assert_int_equal(m->roots_gone, 1);
+    assert_int_equal(outcome(m, id, GVA, READ), GN_SHADOW_GUEST_FAULT);
     tlb_is_within_the_spt(m);
     assert_int_equal(gn_shadow_is_table(m->sh, gn_gpa(page)), 1);
     assert_int_equal(outcome(m, first, GVA + 0x5000, WRITE), first_write(m, 0));

@@ -59,9 +59,30 @@
  *
  * It is not a TLB, does not emulate instructions, and knows neither nested paging nor devices.
  *
- * Limits of this version: the guest's and the shadow's format belong to one architecture and have
- * addresses of one width (or the guest does not translate: GN_PAGING_BARE); x86 guests run with
- * CR0.WP = 1 and without protection keys. Others get -GN_ERR_NOTSUP.
+ * Formats. The guest's tables and the shadow's may be of different formats, widths (the guest's no
+ * wider) and architectures. Where the guest's addresses are narrower, what lies between its halves
+ * faults in the guest and is never mapped. What differs in the rules of access is made up for by
+ * the controls of the MMU that walks the shadow, which gn_shadow_mmu_controls() tells:
+ *
+ *     guest in shadow     the MMU's controls                       where one entry cannot say it
+ *     x86 in x86          the guest's, with WP and NXE set         WP = 0: see below
+ *     RISC-V in RISC-V    the guest's
+ *     RISC-V in x86       WP, NXE, SMEP, SMAP set; AC = SUM        execute-only, MXR
+ *     x86 in RISC-V       MXR clear; SUM = AC, or set if SMAP is   supervisor fetch of a user page;
+ *                         clear; SUM clear for implicit accesses   WP = 0
+ *                         under SMAP
+ *
+ * Then a leaf shows one view of the page, which allows less than the guest does, and another access
+ * faults and flips it: with CR0.WP = 0 a read-only user page that the supervisor writes becomes a
+ * writable supervisor page (never executable with SMEP) until a user comes; and in a RISC-V shadow
+ * a user page that the supervisor runs becomes a supervisor page (with SMAP, one that can only be
+ * executed). An execute-only page of a RISC-V guest is readable in an x86 shadow under MXR, which
+ * is a part of the root's key there, and never else. What no view can say is answered with
+ * GN_SHADOW_EMULATE, each time: an execution of an execute-only page in an x86 shadow without MXR,
+ * and, with WP = 0 and SMAP, a supervisor's write to a read-only user page.
+ *
+ * Limits of this version: guests whose addresses are wider than the shadow's, 32-bit and PAE x86
+ * guests, and x86 guests with protection keys get -GN_ERR_NOTSUP.
  *
  * Sources: US 8,060,722, 8,219,779 and 8,838,914 (traced writes); K. Adams and O. Agesen, "A
  * comparison of software and hardware techniques for x86 virtualization", ASPLOS 2006; Linux,
@@ -242,7 +263,7 @@ struct gn_shadow_root_key {
     uint32_t format;    /**< GN_PAGING_..., of the guest's tables */
     gn_gpa_t table;     /**< root table, 4 KiB aligned; 0 for BARE */
     uint32_t controls;  /**< GN_PAGING_...; those that only concern an access (SUM, MXR, AC) do not
-                             distinguish roots */
+                             distinguish roots, but for MXR in an x86 shadow */
     uint32_t phys_bits; /**< x86 MAXPHYADDR, as in gn_paging_context */
     uint64_t tag;       /**< distinguishes roots over one table: the guest's ASID, say */
 };
@@ -279,6 +300,9 @@ struct gn_shadow_access {
 #define GN_SHADOW_HOLE        3 /**< nothing is there: an access fault, or reads as ones */
 #define GN_SHADOW_ROM_WRITE   4 /**< a write to a read-only slot at gpa */
 #define GN_SHADOW_TRAPPED     5 /**< a write to a table: perform it at gpa, then gn_shadow_sync() */
+/** Allowed, but no shadow entry can say so and nothing else: perform it at gpa; if it is a write,
+ *  gn_shadow_sync() then */
+#define GN_SHADOW_EMULATE 6
 
 /** The answer to an access. */
 struct gn_shadow_answer {
@@ -325,6 +349,7 @@ struct gn_shadow_stats {
     uint64_t pages_resynced;   /**< ... from unsync back to trapped */
     uint64_t unsync_rereads;   /**< unsync tables re-read */
     uint64_t around_fills;     /**< pages mapped along with another's fault */
+    uint64_t emulated;         /**< faults with the outcome EMULATE */
 };
 
 /** First initializer of a gn_shadow_stats. */
@@ -435,6 +460,21 @@ GN_API GN_NODISCARD int gn_shadow_slot_remove(struct gn_shadow *shadow, uint32_t
 GN_API GN_NODISCARD int gn_shadow_root_get(struct gn_shadow *shadow,
                                            const struct gn_shadow_root_key *key,
                                            struct gn_shadow_root *ret_root);
+
+/**
+ * The controls under which the MMU must run to walk shadow tables for a guest: those by which it
+ * judges an access, of the shadow's architecture. The rules are in "Formats" above.
+ *
+ * @param format    GN_PAGING_..., of the guest's tables; BARE: controls are the shadow's, WP and
+ * NXE are set
+ * @param controls  GN_PAGING_... that the guest has in force, all of them
+ * @param access    GN_PAGING_IMPLICIT matters: a RISC-V MMU is then asked with supervisor privilege
+ * @return GN_PAGING_X86_... or GN_PAGING_RISCV_...
+ *
+ * Context: any; O(1). Thread-safety: reentrant.
+ */
+GN_API uint32_t gn_shadow_mmu_controls(const struct gn_shadow *shadow, uint32_t format,
+                                       uint32_t controls, uint32_t access);
 
 /**
  * Lets go of a root.

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "shadow_internal.h"
+
+/*
+ * What a leaf may say of a guest's page. Where the MMU's rules are not the guest's - another
+ * architecture, or x86 with CR0.WP = 0, while the MMU's is 1 - no single leaf may allow all that
+ * the guest allows, and nothing else. Then a page has several views, each of which allows less, and
+ * the leaf shows the one that the last access needed: the next that needs another faults and flips
+ * it (Linux does so for CR0.WP = 0: Documentation/virt/kvm/x86/mmu.rst).
+ *
+ * A view is sound under every state of the controls that belong to an access (SUM, MXR, AC): those
+ * change without a word to us.
+ */
+
+uint32_t gn_shadow_mmu_controls(const struct gn_shadow *sh, uint32_t format, uint32_t controls,
+                                uint32_t access)
+{
+    const uint32_t x86_always = GN_PAGING_X86_WP | GN_PAGING_X86_NXE;
+    int x86_guest = gn_shadow__is_x86(format);
+    int open;
+
+    if (!sh)
+        return controls;
+    if (gn_shadow__is_x86(sh->params.format)) {
+        if (x86_guest || format == GN_PAGING_BARE)
+            return controls | x86_always;
+        /* RISC-V's rules of supervisors and user pages: SMEP, and SMAP with AC in SUM's place. */
+        return x86_always | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP |
+               (controls & GN_PAGING_RISCV_SUM ? GN_PAGING_X86_AC : 0);
+    }
+    if (!x86_guest)
+        return controls;
+    open = !(controls & GN_PAGING_X86_SMAP) ||
+           (controls & GN_PAGING_X86_AC && !(access & GN_PAGING_IMPLICIT));
+    return open ? GN_PAGING_RISCV_SUM : 0;
+}
+
+/* SDM vol. 3A §4.6.1. View 0 is the page as it is, 1 and 2 turn a user's into a supervisor's. */
+static uint32_t view_x86(int x86_shadow, uint32_t controls, uint32_t p, uint32_t view)
+{
+    int write = p & GN_PAGING_W || !(controls & GN_PAGING_X86_WP);
+    int exec = p & GN_PAGING_X && !(controls & GN_PAGING_X86_SMEP);
+    uint32_t supervisor = GN_PAGING_R | (write ? GN_PAGING_W : 0) | (exec ? GN_PAGING_X : 0);
+
+    if (view == 0)
+        return p & GN_PAGING_U ? p : p | (supervisor & GN_PAGING_W);
+    /* An x86 MMU needs those views for a write past a read-only entry only. */
+    if (!(p & GN_PAGING_U) || (x86_shadow && (p & GN_PAGING_W || !write)))
+        return 0;
+    /* As a supervisor's page it is open whatever AC says: not with SMAP. */
+    if (view == 1)
+        return controls & GN_PAGING_X86_SMAP ? 0 : supervisor;
+    /* But where a page can be executed and not read, supervisors may fetch from it. */
+    return x86_shadow ? 0 : supervisor & GN_PAGING_X;
+}
+
+/* x86 cannot forbid to read. With MXR, which is part of the role then, what executes is read. */
+static uint32_t view_riscv(int x86_shadow, uint32_t controls, uint32_t p, uint32_t view)
+{
+    if (view)
+        return 0;
+    if (!x86_shadow || p & GN_PAGING_R)
+        return p;
+    return controls & GN_PAGING_RISCV_MXR ? p | GN_PAGING_R : 0;
+}
+
+uint32_t gn_shadow__view(const struct gn_shadow *sh, uint32_t format, uint32_t controls,
+                         uint32_t permissions, uint32_t view)
+{
+    uint32_t p = permissions & GN_PAGING_RWXU;
+    int x86_shadow = gn_shadow__is_x86(sh->params.format);
+
+    /*
+     * A guest that does not translate does not know whose page it is, but our MMU does: supervisor
+     * code never runs from a RISC-V user page, nor do SUM, SMEP and SMAP let it everywhere.
+     */
+    if (format == GN_PAGING_BARE)
+        return view == 0 ? p : view == 1 ? p & ~GN_PAGING_U : 0;
+    if (gn_shadow__is_x86(format))
+        return view_x86(x86_shadow, controls, p, view);
+    return view_riscv(x86_shadow, controls, p, view);
+}
+
+uint32_t gn_shadow__view_for(const struct gn_shadow *sh, const struct gn_shadow_root_key *key,
+                             uint32_t permissions, const struct gn_shadow_access *a)
+{
+    uint32_t of_access = GN_PAGING_X86_AC | GN_PAGING_RISCV_SUM | GN_PAGING_RISCV_MXR;
+    uint32_t controls =
+        key->format == GN_PAGING_BARE ? a->controls : key->controls | (a->controls & of_access);
+    uint32_t access = a->access;
+    struct gn_paging_context c = gn_shadow__guest_context(
+        sh->params.format, gn_gpa(0), gn_shadow_mmu_controls(sh, key->format, controls, access), 0);
+
+    /* A supervisor's access in spite of the CPL; RISC-V knows no such thing, nor do its rules. */
+    if (gn_shadow__is_x86(key->format) && access & GN_PAGING_IMPLICIT)
+        access &= ~GN_PAGING_AS_USER;
+    else if (key->format != GN_PAGING_BARE)
+        access &= ~GN_PAGING_IMPLICIT;
+    for (uint32_t view = 0; view < GN_SHADOW__VIEWS; view++) {
+        uint32_t seen = gn_shadow__view(sh, key->format, key->controls, permissions, view);
+
+        if (seen && gn_paging_allows(&c, seen, access))
+            return seen | (permissions & ~GN_PAGING_RWXU);
+    }
+    return 0;
+}
