@@ -63,13 +63,15 @@ static struct gn_paging_geometry shape_of(uint32_t format)
 static void map(uint32_t format, uint64_t gva, uint64_t gpa, uint32_t permissions)
 {
     const struct gn_paging_geometry shape = shape_of(format);
+    uint32_t shift = GN_PAGE_SHIFT;
 
-    for (uint32_t level = shape.levels; level-- > 0;) {
-        const struct gn_paging_entry table = {GN_PAGING_ENTRY_TABLE, shape.inherited,
-                                              TABLES + (level - 1) * GN_PAGE_SIZE};
-        const struct gn_paging_entry leaf = {GN_PAGING_ENTRY_LEAF, permissions, gpa};
-        const uint32_t shift = GN_PAGE_SHIFT + level * shape.index_bits;
-        const uint64_t index = gva >> shift & ((UINT64_C(1) << shape.index_bits) - 1);
+    for (uint32_t level = 0; level < shape.levels; shift += shape.level_bits[level++]) {
+        const struct gn_paging_entry table = {.kind = GN_PAGING_ENTRY_TABLE,
+                                              .permissions = shape.inherited,
+                                              .address = TABLES + (level - 1) * GN_PAGE_SIZE};
+        const struct gn_paging_entry leaf = {
+            .kind = GN_PAGING_ENTRY_LEAF, .permissions = permissions, .address = gpa};
+        const uint64_t index = gva >> shift & ((UINT64_C(1) << shape.level_bits[level]) - 1);
         uint64_t value;
 
         check(!gn_paging_entry_encode(format, level, level ? &table : &leaf, &value),
