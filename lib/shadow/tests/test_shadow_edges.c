@@ -9,7 +9,7 @@ static void sides_situation(struct machine *m)
 {
     uint64_t entry = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
     uint32_t root = root_get(m, ROOT);
-    uint32_t after = is_x86(m->format) ? COMPLETED : GN_SHADOW_GUEST_FAULT;
+    uint32_t after = is_x86(m->guest) ? COMPLETED : GN_SHADOW_GUEST_FAULT;
 
     assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
     assert_int_equal(outcome(m, root, GVA, READ | USERS), GN_SHADOW_GUEST_FAULT);
