@@ -250,6 +250,14 @@ int ways_root(struct ways *w, uint32_t controls)
 
     if (!w->host)
         return 0;
+    /*
+     * The table runs the MMU under the guest's own controls. For CR0.WP = 0 the shadow needs
+     * others (gn_shadow_mmu_controls), and emulates what they deny: lib/shadow's
+     * test_shadow_formats shows that case.
+     */
+    if (w->format >= GN_PAGING_X86_32 && w->format <= GN_PAGING_X86_5LEVEL &&
+        !(controls & GN_PAGING_X86_WP))
+        return 0;
     switch (gn_shadow_root_get(w->shadow, &key, &root)) {
     case 0: break;
     case -GN_ERR_NOTSUP: return 0;

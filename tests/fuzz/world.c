@@ -300,8 +300,13 @@ int world_switch(struct world *w, uint32_t number, uint32_t space, uint32_t cont
                                            .table = gn_gpa(space_root(space)), .controls = controls,
                                            .tag = space};
     struct gn_shadow_root root;
-    int rc = gn_shadow_root_get(w->shadow, &key, &root);
+    int rc;
 
+    /* The MMUs here run under the guest's own controls; a guest without CR0.WP needs others. */
+    if (w->c.format >= GN_PAGING_X86_32 && w->c.format <= GN_PAGING_X86_5LEVEL &&
+        !(controls & GN_PAGING_X86_WP))
+        return 0;
+    rc = gn_shadow_root_get(w->shadow, &key, &root);
     if (rc == -GN_ERR_NOTSUP)
         return 0;
     if (rc)
