@@ -85,12 +85,14 @@ static void map(uint32_t format, uint64_t gva, uint64_t gpa, uint32_t permission
 static struct gn_paging_walk walk(uint32_t format, uint64_t gva, uint32_t access)
 {
     static const struct gn_paging_ops ops = {GN_PAGING_OPS_INIT, .load = load, .cmpxchg = cmpxchg};
+    const gn_gpa_t root = gn_gpa(TABLES + (shape_of(format).levels - 1) * GN_PAGE_SIZE);
     const struct gn_paging_context context = {
         GN_PAGING_CONTEXT_INIT,
         .format = format,
-        .root = gn_gpa(TABLES + (shape_of(format).levels - 1) * GN_PAGE_SIZE),
+        .root = root,
+        .root_high = shape_of(format).roots > 1 ? root : gn_gpa(0),
         .controls = GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP |
-                    GN_PAGING_RISCV_ADUE,
+                    GN_PAGING_RISCV_ADUE | GN_PAGING_AARCH64_HA,
     };
     struct gn_paging_walk result;
 

@@ -155,9 +155,17 @@ GN_PAGING__INLINE uint32_t aarch64_attributes(uint32_t level, uint64_t value, in
            (value & D_DBM ? GN_PAGING_AARCH64_DBM : 0) | (value & D_GP ? GN_PAGING_AARCH64_GP : 0);
 }
 
+/* PAN concerns what EL0 may read; with EPAN, also what it may only execute (SCTLR_EL1.EPAN). */
+GN_PAGING__INLINE int aarch64_pan(const struct gn_paging_context *context, uint32_t permissions)
+{
+    uint32_t user = GN_PAGING_U | (context->controls & GN_PAGING_AARCH64_EPAN ? GN_PAGING_UX : 0);
+
+    return context->controls & GN_PAGING_AARCH64_PAN && permissions & user;
+}
+
 /*
- * D8.4: AP and the execute-never bits; what EL0 may write EL1 never executes; WXN; PAN, which
- * concerns EL1's data accesses to what EL0 may read.
+ * D8.4: AP and the execute-never bits; what EL0 may write EL1 never executes; WXN; PAN, of EL1's
+ * data accesses alone.
  */
 GN_PAGING__INLINE int aarch64_may(const struct gn_paging_context *context, uint32_t permissions,
                                   uint32_t access)
@@ -175,7 +183,7 @@ GN_PAGING__INLINE int aarch64_may(const struct gn_paging_context *context, uint3
     } else {
         if (kind == GN_ACCESS_EXEC)
             return permissions & GN_PAGING_X && !(write && (user_page || wxn));
-        if (user_page && context->controls & GN_PAGING_AARCH64_PAN)
+        if (aarch64_pan(context, permissions))
             return 0;
     }
     return kind == GN_ACCESS_WRITE ? write : (permissions & GN_PAGING_R) != 0;

@@ -6,8 +6,10 @@
  * here and nothing else.
  */
 
-/* x86 combines these over all levels (SDM vol. 3A §4.6); RISC-V looks at the leaf alone. */
-#define X86_INHERITED (GN_PAGING_W | GN_PAGING_X | GN_PAGING_U)
+/* x86 and AArch64 combine these over all levels (SDM vol. 3A §4.6, DDI 0487 D8.4); RISC-V looks at
+ * the leaf alone. */
+#define X86_INHERITED     (GN_PAGING_W | GN_PAGING_X | GN_PAGING_U)
+#define AARCH64_INHERITED (X86_INHERITED | GN_PAGING_UX)
 
 /* Levels at which a leaf may stand, from level 0 up. */
 #define LEAVES(levels) ((1u << (levels)) - 1)
@@ -64,6 +66,20 @@ const struct gn_paging__format gn_paging__formats[GN_PAGING__FORMATS] = {
     [GN_PAGING_SV39] = {"sv39", &gn_paging__riscv, 9, USUAL(3, 3, 56, 0)},
     [GN_PAGING_SV48] = {"sv48", &gn_paging__riscv, 9, USUAL(4, 4, 56, 0)},
     [GN_PAGING_SV57] = {"sv57", &gn_paging__riscv, 9, USUAL(5, 5, 56, 0)},
+    /* Two ranges of 48 bits, one a root: so an address has 49. */
+    [GN_PAGING_AARCH64_4K] = {"aarch64-4k",
+                              &gn_paging__aarch64,
+                              9,
+
+                              {.levels = 4,
+                               .va_bits = 49,
+                               .entry_bytes = 8,
+                               .index_bits = 0,
+                               .leaf_levels = LEAVES(3),
+                               .pa_bits = 48,
+                               .inherited = AARCH64_INHERITED,
+                               .roots = 2,
+                               .level_bits = {9, 9, 9, 9}}},
 };
 
 uint32_t gn_paging_version(void)

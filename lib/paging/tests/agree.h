@@ -63,7 +63,8 @@ static inline void trial_context_aarch64(const struct naive_aarch64 *a, struct g
     c->controls = (a->ha ? GN_PAGING_AARCH64_HA : 0) | (a->hd ? GN_PAGING_AARCH64_HD : 0) |
                   (a->pan ? GN_PAGING_AARCH64_PAN : 0) | (a->wxn ? GN_PAGING_AARCH64_WXN : 0) |
                   (a->epd0 ? GN_PAGING_AARCH64_EPD0 : 0) | (a->epd1 ? GN_PAGING_AARCH64_EPD1 : 0) |
-                  (a->tbi0 ? GN_PAGING_AARCH64_TBI0 : 0) | (a->tbi1 ? GN_PAGING_AARCH64_TBI1 : 0);
+                  (a->tbi0 ? GN_PAGING_AARCH64_TBI0 : 0) | (a->tbi1 ? GN_PAGING_AARCH64_TBI1 : 0) |
+                  (a->epan ? GN_PAGING_AARCH64_EPAN : 0);
 }
 
 static inline struct gn_paging_context trial_context(const struct trial *t)
@@ -154,9 +155,10 @@ static inline void trial_print(const struct trial *t, const char *what,
                (unsigned long long)x->rflags, x->pkru, x->maxphyaddr, x->page1gb, x->cpl,
                x->implicit, x->op, x->probe);
     else if (trial_is_aarch64(t))
-        printf("  ha %d hd %d epd %d %d tbi %d %d oasize %d wxn %d pan %d; el %d op %c probe %d\n",
-               a->ha, a->hd, a->epd0, a->epd1, a->tbi0, a->tbi1, a->oasize, a->wxn, a->pan, a->el,
-               a->op, a->probe);
+        printf("  ha %d hd %d epd %d %d tbi %d %d oasize %d wxn %d pan %d epan %d; el %d op %c "
+               "probe %d\n",
+               a->ha, a->hd, a->epd0, a->epd1, a->tbi0, a->tbi1, a->oasize, a->wxn, a->pan, a->epan,
+               a->el, a->op, a->probe);
     else
         printf("  sum %d mxr %d hardware a/d %d pbmte %d svnapot %d; mode %c op %c probe %d\n",
                v->sum, v->mxr, v->hardware_ad, v->pbmte, v->svnapot, v->mode, v->op, v->probe);

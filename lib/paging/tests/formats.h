@@ -14,7 +14,7 @@
 
 static const uint32_t translating[] = {
     GN_PAGING_X86_32, GN_PAGING_X86_PAE, GN_PAGING_X86_4LEVEL, GN_PAGING_X86_5LEVEL,
-    GN_PAGING_SV39,   GN_PAGING_SV48,    GN_PAGING_SV57};
+    GN_PAGING_SV39,   GN_PAGING_SV48,    GN_PAGING_SV57,       GN_PAGING_AARCH64_4K};
 
 #define TRANSLATING (sizeof translating / sizeof translating[0])
 

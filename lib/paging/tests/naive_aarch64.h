@@ -14,7 +14,7 @@ struct naive_aarch64 {
     uint64_t ttbr0, ttbr1; /* BADDR */
     int ha, hd, epd0, epd1, tbi0, tbi1;
     int oasize; /* TCR_EL1.IPS, in bits */
-    int wxn, pan;
+    int wxn, pan, epan;
     int el;  /* 0 or 1 */
     char op; /* 'r', 'w' or 'x' */
     int probe;
@@ -63,7 +63,7 @@ static inline int naive_aarch64_allows(const struct naive_aarch64 *cpu, int ap, 
         px = px && !pw;
         ux = ux && !uw;
     }
-    if (cpu->pan && ur)
+    if (cpu->pan && (ur || (cpu->epan && !uxn)))
         pr = pw = 0; /* of data accesses; px has been made of what was before */
     if (cpu->el == 0)
         return cpu->op == 'r' ? ur : cpu->op == 'w' ? uw : ux;

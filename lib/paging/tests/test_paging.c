@@ -21,6 +21,7 @@ static void every_format_has_a_name_and_others_have_none(void **state)
     assert_string_equal(gn_paging_format_name(GN_PAGING_SV57), "sv57");
     assert_string_equal(gn_paging_format_name(GN_PAGING_X86_32), "x86-32");
     assert_string_equal(gn_paging_format_name(GN_PAGING_X86_PAE), "x86-pae");
+    assert_string_equal(gn_paging_format_name(GN_PAGING_AARCH64_4K), "aarch64-4k");
     assert_null(gn_paging_format_name(9));
     assert_null(gn_paging_format_name(UINT32_MAX));
 }
@@ -40,6 +41,7 @@ static void the_geometry_is_the_manuals(void **state)
         {GN_PAGING_SV39, {3, 39, 8, 9, 7, 56, 0, 1, {9, 9, 9}, {0}}},
         {GN_PAGING_SV48, {4, 48, 8, 9, 15, 56, 0, 1, {9, 9, 9, 9}, {0}}},
         {GN_PAGING_SV57, {5, 57, 8, 9, 31, 56, 0, 1, {9, 9, 9, 9, 9}, {0}}},
+        {GN_PAGING_AARCH64_4K, {4, 49, 8, 0, 7, 48, 0x8e, 2, {9, 9, 9, 9}, {0}}},
     };
 
     (void)state;

@@ -179,6 +179,7 @@ static void random_trial(struct trial *t)
                                     .oasize = one_in(2) ? 48 : 32 + (int)random_below(17),
                                     .wxn = one_in(3),
                                     .pan = one_in(3),
+                                    .epan = one_in(2),
                                     .el = bits >> 4 & 1,
                                     .op = t->x86.op,
                                     .probe = t->x86.probe};
@@ -236,6 +237,12 @@ static void pae_agrees_with_the_manual_on_random_tables(void **state)
     agree_on_random_tables(GN_PAGING_X86_PAE);
 }
 
+static void aarch64_agrees_with_the_manual_on_random_tables(void **state)
+{
+    (void)state;
+    agree_on_random_tables(GN_PAGING_AARCH64_4K);
+}
+
 static void x86_4level_agrees_with_the_manual_on_random_tables(void **state)
 {
     (void)state;
@@ -271,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(x86_32_agrees_with_the_manual_on_random_tables),
         cmocka_unit_test(pae_agrees_with_the_manual_on_random_tables),
+        cmocka_unit_test(aarch64_agrees_with_the_manual_on_random_tables),
         cmocka_unit_test(x86_4level_agrees_with_the_manual_on_random_tables),
         cmocka_unit_test(x86_5level_agrees_with_the_manual_on_random_tables),
         cmocka_unit_test(sv39_agrees_with_the_manual_on_random_tables),

@@ -18,6 +18,7 @@
  *    SV39         3       4 KiB .. 1 GiB         RISC-V Privileged Architecture §4.4
  *    SV48         4       4 KiB .. 512 GiB       §4.5
  *    SV57         5       4 KiB .. 256 TiB       §4.6
+ *    AARCH64_4K   4       4 KiB, 2 MiB, 1 GiB    Arm DDI 0487 D8: stage 1, EL1&0, VMSAv8-64
  *
  *        gn_gva_t --+
  *                   |   +--------+  entry   +--------+  entry   +--------+
@@ -40,10 +41,12 @@
  *    registers at a move to CR3, and raises #GP there if a present one has a reserved bit: whoever
  *    wants that decodes them then (level 2; kind RESERVED), keeps a copy of the 32 bytes, and names
  *    the copy as the root, at an address that the ops know. In a walk, such a bit is a page fault.
+ *  - AArch64: bit 55 of the address chooses between root (TTBR0_EL1, the lower half) and root_high
+ *    (TTBR1_EL1, the upper one). Both ranges have 48 bits: TCR_EL1.T0SZ and T1SZ are 16.
  *
  * It is not a TLB (see softmmu), and keeps no shadow (see shadow). Not modelled: stage 2 and nested
  * paging; shadow-stack accesses, supervisor keys (PKS) and LASS of x86; of AArch64 other granules
- * and widths (LPA2), permission indirection and overlay, E0PD, EPAN, HPD, and NS.
+ * and widths (LPA2), permission indirection and overlay, E0PD, HPD, and NS.
  *
  * Sources: RISC-V Privileged Architecture 20211203 §4.3-§4.6, ch. 5 (Svnapot), ch. 6 (Svpbmt);
  * Intel SDM vol. 3A ch. 4; Arm DDI 0487 D8, and ESR_EL1 in D17.
@@ -72,7 +75,7 @@ GN_API uint32_t gn_paging_version(void);
 #define GN_PAGING_SV39       5 /**< RISC-V Sv39: 4 KiB, 2 MiB, 1 GiB pages */
 #define GN_PAGING_SV48       6 /**< RISC-V Sv48 */
 #define GN_PAGING_SV57       7 /**< RISC-V Sv57 */
-#define GN_PAGING_AARCH64_4K 8 /**< VMSAv8-64 stage 1: not in the table of formats yet */
+#define GN_PAGING_AARCH64_4K 8 /**< VMSAv8-64 stage 1, EL1&0: granule 4 KiB, 48 bits */
 
 /** Most levels that any format has. */
 #define GN_PAGING_LEVELS_MAX 5
@@ -120,6 +123,8 @@ GN_API uint32_t gn_paging_version(void);
 #define GN_PAGING_AARCH64_EPD1 0x200000u /**< TCR_EL1.EPD1: no walks in the upper half */
 #define GN_PAGING_AARCH64_TBI0 0x400000u /**< TCR_EL1.TBI0: bits 63:56 are ignored, lower half */
 #define GN_PAGING_AARCH64_TBI1 0x800000u /**< TCR_EL1.TBI1: the same for the upper half */
+#define GN_PAGING_AARCH64_EPAN \
+    0x1000000u /**< SCTLR_EL1.EPAN: PAN concerns what EL0 may only execute, too; needs PAN */
 
 /* Extensions that give a meaning to bits of an entry which are reserved without. They stand apart
  * from the controls, all of which may be set by whoever only wants to know what an entry permits.
