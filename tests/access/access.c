@@ -6,7 +6,8 @@
  * must agree, in outcome, code, address, and the A and D bits left in every entry passed:
  *
  *      the oracle (the manuals, bit by bit)  <->  gn_paging_walk
- *                                            <->  a software MMU on tables that gn_shadow fills,
+ *                                            <->  a software MMU on tables that gn_shadow fills, in
+ *                                                 every format that it takes the guest's into,
  *                                                 at a first access, at a second (which must hit
  *                                                 where the first filled), and at one of another
  *                                                 kind that finds what these two left behind
@@ -20,137 +21,31 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vary.h"
 #include "ways.h"
 
-#define LIST_MAX    256u
 #define DIFFERENCES 10u
-
-/* Bits of x86 entries (SDM vol. 3A tables 4-14 to 4-20) and of RISC-V entries (§4.3.1). */
-#define X86_P    UINT64_C(1)
-#define X86_RW   UINT64_C(2)
-#define X86_US   UINT64_C(4)
-#define X86_A    UINT64_C(0x20)
-#define X86_D    UINT64_C(0x40)
-#define X86_PS   UINT64_C(0x80)
-#define X86_NX   (UINT64_C(1) << 63)
-#define X86_KEY1 (UINT64_C(1) << 59)
-#define RISCV_V  UINT64_C(1)
-#define HIGH     (UINT64_C(1) << 45) /* x86: above a MAXPHYADDR of 40 */
-#define OUTSIDE  (UINT64_C(1) << 32) /* an address where there is no memory */
-
-struct list {
-    uint64_t value[LIST_MAX];
-    uint32_t count;
-};
 
 struct table {
     struct ways w;
-    int x86;
+    struct oracle_any known;
     uint64_t gva;
     int leaf_level;
     uint64_t entry[5]; /**< the case's, by level */
     uint64_t at[5];
     struct list controls;
     struct list accesses;
-    uint32_t walk_every, shadow_every;
-    uint64_t number; /**< of the case */
-    uint64_t walks, shadows, differences;
+    uint32_t walk_every, shadow_every; /**< one case in so many; 0: none */
+    uint64_t number;                   /**< of the case */
+    uint64_t walks, shadows, emulated, differences;
 };
-
-static void add(struct list *l, uint64_t value)
-{
-    if (l->count < LIST_MAX)
-        l->value[l->count++] = value;
-}
-
-/* All subsets of up to 8 bits, with something added to each. */
-static void add_subsets(struct list *l, const uint64_t *bits, uint32_t count, uint64_t with)
-{
-    for (uint32_t set = 0; set < 1u << count; set++) {
-        uint64_t value = with;
-
-        for (uint32_t i = 0; i < count; i++)
-            value |= set >> i & 1 ? bits[i] : 0;
-        add(l, value);
-    }
-}
-
-/* ---- What is varied ----------------------------------------------------------------------- */
-
-static void leaves_list(const struct table *t, struct list *l)
-{
-    static const uint64_t x86[] = {X86_RW, X86_US, X86_A, X86_D, X86_NX};
-    static const uint64_t riscv[] = {2, 4, 8, 0x10, 0x40, 0x80};
-    uint64_t ps = t->leaf_level ? X86_PS : 0;
-
-    l->count = 0;
-    add(l, 0);
-    if (t->x86) {
-        add(l, ~(X86_P | UINT64_C(0xffffffffff000)));
-        add_subsets(l, x86, 5, X86_P | ps);
-        add_subsets(l, x86, 5, X86_P | ps | HIGH);
-        if (t->leaf_level)
-            add_subsets(l, x86, 5, X86_P | ps | 1 << 13);
-        return;
-    }
-    add(l, 0xfe);
-    add_subsets(l, riscv, 6, RISCV_V);
-    add_subsets(l, riscv, 6, RISCV_V | (UINT64_C(1) << (54 + t->leaf_level * 2)));
-    if (t->leaf_level) /* misaligned */
-        add_subsets(l, riscv, 6, RISCV_V | UINT64_C(1) << (10 + 9 * t->leaf_level - 1));
-}
-
-static void uppers_list(const struct table *t, struct list *l)
-{
-    static const uint64_t x86[] = {X86_RW, X86_US, X86_A, X86_NX};
-    static const uint64_t riscv[] = {0x10, 0x20, 0x40, 0x80}; /* U, G, A, D */
-
-    l->count = 0;
-    add(l, 0);
-    if (t->x86) {
-        add(l, X86_RW | X86_US | X86_A | X86_NX);
-        add_subsets(l, x86, 4, X86_P);
-        add_subsets(l, x86, 4, X86_P | HIGH);
-        add_subsets(l, x86, 4, X86_P | X86_PS);
-        add_subsets(l, x86, 4, X86_P | OUTSIDE);
-        return;
-    }
-    add(l, 0xfe);
-    add_subsets(l, riscv, 4, RISCV_V);
-    for (uint64_t rwx = 2; rwx < 16; rwx += 2) /* a superpage whose address is a table's */
-        add(l, RISCV_V | rwx | 0xd0);
-    add(l, RISCV_V | UINT64_C(1) << 54);
-    add(l, RISCV_V | UINT64_C(1) << 63);
-    add(l, RISCV_V | OUTSIDE >> 2);
-}
-
-static void controls_list(struct table *t)
-{
-    static const uint64_t x86[] = {GN_PAGING_X86_WP,   GN_PAGING_X86_NXE, GN_PAGING_X86_SMEP,
-                                   GN_PAGING_X86_SMAP, GN_PAGING_X86_AC,  GN_PAGING_X86_1G};
-    static const uint64_t riscv[] = {GN_PAGING_RISCV_SUM, GN_PAGING_RISCV_MXR,
-                                     GN_PAGING_RISCV_ADUE};
-
-    t->controls.count = 0;
-    if (t->x86)
-        add_subsets(&t->controls, x86, 6, 0);
-    else
-        add_subsets(&t->controls, riscv, 3, 0);
-    t->accesses.count = 0;
-    for (uint32_t kind = 0; kind < GN_ACCESS_KINDS; kind++) {
-        add(&t->accesses, kind);
-        add(&t->accesses, kind | GN_PAGING_AS_USER);
-        if (t->x86 && kind != GN_ACCESS_EXEC)
-            add(&t->accesses, kind | GN_PAGING_AS_USER | GN_PAGING_IMPLICIT);
-    }
-}
 
 /* ---- One case ----------------------------------------------------------------------------- */
 
 static void entries_reset(struct table *t)
 {
     for (int level = t->leaf_level; level < t->w.levels; level++)
-        *ways_word(&t->w, t->at[level]) = t->entry[level];
+        ways_entry_set(&t->w, t->at[level], t->entry[level]);
 }
 
 static void differ(struct table *t, const char *way, uint32_t controls, uint32_t access,
@@ -160,14 +55,15 @@ static void differ(struct table *t, const char *way, uint32_t controls, uint32_t
 
     if (t->differences++ >= DIFFERENCES)
         return;
-    printf("%s, %s: controls %#" PRIx32 " access %#" PRIx32 " pkru %#" PRIx32 " gva %#" PRIx64
+    printf("%s in %s, %s: controls %#" PRIx32 " access %#" PRIx32 " pkru %#" PRIx32 " gva %#" PRIx64
            "\n  expected %s, code %#x, address %#" PRIx64 "; got %s, code %#x, address %#" PRIx64
            ", %u exits\n",
-           gn_paging_format_name(t->w.format), way, controls, access, t->w.pkru, t->gva,
-           kinds[r->kind], r->code, r->pa, kinds[o->kind], o->code, o->pa, o->exits);
+           gn_paging_format_name(t->w.format),
+           t->w.host ? gn_paging_format_name(t->w.host) : "none", way, controls, access, t->w.pkru,
+           t->gva, kinds[r->kind], r->code, r->pa, kinds[o->kind], o->code, o->pa, o->exits);
     for (int level = t->w.levels; level-- > t->leaf_level;)
         printf("  level %d: %#018" PRIx64 ", is %#018" PRIx64 ", expected %#018" PRIx64 "\n", level,
-               t->entry[level], *ways_word(&t->w, t->at[level]), r->value[level]);
+               t->entry[level], ways_entry(&t->w, t->at[level]), r->value[level]);
 }
 
 /* Does the way agree, and does it leave the entries as the oracle says? */
@@ -177,7 +73,7 @@ static int agrees(struct table *t, const struct oracle_result *r, const struct o
     if (o->kind != r->kind || o->code != r->code || (r->kind == ORACLE_OK && o->pa != r->pa))
         return 0;
     for (int level = t->leaf_level; level < t->w.levels; level++) {
-        uint64_t is = *ways_word(&t->w, t->at[level]);
+        uint64_t is = ways_entry(&t->w, t->at[level]);
 
         if (is != (r->kind == ORACLE_OK && level >= r->level ? r->value[level] : before[level]))
             return 0;
@@ -189,14 +85,14 @@ static int agrees(struct table *t, const struct oracle_result *r, const struct o
 static struct oracle_result expect(struct table *t, uint32_t controls, uint32_t access,
                                    uint64_t *ret_before)
 {
-    struct oracle o;
+    struct oracle_any any;
 
     for (int level = t->leaf_level; level < t->w.levels; level++)
-        ret_before[level] = *ways_word(&t->w, t->at[level]);
-    oracle_init(&o, t->w.format, controls, access);
-    o.pkru = t->w.pkru;
-    o.maxphyaddr = (int)t->w.phys_bits;
-    return oracle_walk(&o, t->w.root, t->gva, ways_load, &t->w);
+        ret_before[level] = ways_entry(&t->w, t->at[level]);
+    oracle_any_init(&any, t->w.format, controls, access);
+    any.o.pkru = t->w.pkru;
+    any.o.maxphyaddr = (int)t->w.phys_bits;
+    return oracle_any_walk(&any, t->w.root, t->gva, ways_load, &t->w);
 }
 
 static void case_walk(struct table *t, uint32_t controls, uint32_t access)
@@ -218,7 +114,7 @@ static void shadow_reset(struct table *t)
 {
     entries_reset(t);
     for (int level = t->leaf_level; level < t->w.levels; level++)
-        if (gn_shadow_sync(t->w.shadow, gn_gpa(t->at[level]), 8))
+        if (gn_shadow_sync(t->w.shadow, gn_gpa(t->at[level]), (uint32_t)t->w.bytes))
             differ(t, "sync", 0, 0, &(struct oracle_result){0}, &(struct outcome){0});
     if (t->number % 97 == 0 && gn_shadow_flush(t->w.shadow, GN_SHADOW_ROOT_ANY))
         differ(t, "flush", 0, 0, &(struct oracle_result){0}, &(struct outcome){0});
@@ -237,7 +133,8 @@ static void case_shadow(struct table *t, uint32_t controls, uint32_t access)
         struct oracle_result r = expect(t, controls, a, before);
         struct outcome o = ways_shadow(&t->w, t->gva, controls, a);
 
-        if (!agrees(t, &r, &o, before) || (i == 1 && o.kind == ORACLE_OK && o.exits))
+        t->emulated += (uint64_t)o.emulated;
+        if (!agrees(t, &r, &o, before) || (i == 1 && o.kind == ORACLE_OK && o.exits && !o.emulated))
             differ(t, ways[i], controls, a, &r, &o);
     }
 }
@@ -256,36 +153,25 @@ static void accesses_run(struct table *t, uint32_t controls, int shadowed)
         uint32_t access = (uint32_t)t->accesses.value[i];
         uint64_t dice = mix(++t->number);
 
-        if (dice % t->walk_every == 0)
+        if (t->walk_every && dice % t->walk_every == 0)
             case_walk(t, controls, access);
         if (shadowed && dice % t->shadow_every == 0)
             case_shadow(t, controls, access);
     }
 }
 
-static uint64_t address_bits(const struct table *t, uint64_t address)
-{
-    return t->x86 ? address : address >> 2;
-}
-
-static uint64_t table_address(int level)
-{
-    return 0x10000 + (uint64_t)level * GN_PAGE_SIZE;
-}
-
 /* Every entry but the one at `where` is all that is permissive. */
 static void entries_permissive(struct table *t)
 {
     for (int level = 1; level < t->w.levels; level++)
-        t->entry[level] = address_bits(t, table_address(level - 1)) |
-                          (t->x86 ? X86_P | X86_RW | X86_US : RISCV_V);
-    if (t->w.format == GN_PAGING_X86_PAE)
-        t->entry[2] &= ~(X86_RW | X86_US);
+        t->entry[level] = vary_permissive(&t->known, level);
 }
 
-static uint64_t leaf_address(int level)
+static uint64_t leaf_address(const struct table *t)
 {
-    return level == 0 ? DATA_PAGE : level == 1 ? DATA_PAGE >> 21 << 21 : 0;
+    int shift = oracle_any_shift(&t->known, t->leaf_level);
+
+    return vary_address(&t->known, DATA_PAGE >> shift << shift);
 }
 
 static void leaf_level_run(struct table *t, uint32_t controls, int shadowed)
@@ -294,16 +180,15 @@ static void leaf_level_run(struct table *t, uint32_t controls, int shadowed)
     struct list uppers;
     int top = t->w.levels - 1;
 
-    leaves_list(t, &leaves);
-    uppers_list(t, &uppers);
+    vary_leaves(&t->known, t->leaf_level, &leaves);
     for (int where = t->leaf_level + 1; where <= top || where == t->leaf_level + 1; where++) {
+        vary_uppers(&t->known, where, &uppers);
         for (uint32_t u = 0; u < (where > top ? 1 : uppers.count); u++) {
             entries_permissive(t);
             if (where <= top)
-                t->entry[where] = uppers.value[u] ^ address_bits(t, table_address(where - 1));
+                t->entry[where] = uppers.value[u] ^ vary_address(&t->known, vary_table(where - 1));
             for (uint32_t l = 0; l < leaves.count; l++) {
-                t->entry[t->leaf_level] =
-                    leaves.value[l] ^ address_bits(t, leaf_address(t->leaf_level));
+                t->entry[t->leaf_level] = leaves.value[l] ^ leaf_address(t);
                 accesses_run(t, controls, shadowed);
             }
         }
@@ -325,7 +210,7 @@ static void controls_run(struct table *t, uint32_t controls)
 /* Protection keys (SDM vol. 3A §4.6.2); the walk alone, unless a shadow takes them some day. */
 static void keys_run(struct table *t)
 {
-    if (!t->x86 || t->w.format == GN_PAGING_X86_PAE) /* keys belong to 4-level paging and up */
+    if (t->known.o.family != 'x' || t->w.levels < 4) /* keys belong to 4-level paging and up */
         return;
     for (uint32_t i = 0; i < 64; i++) {
         uint32_t controls = GN_PAGING_X86_PKE | (i & 1 ? GN_PAGING_X86_WP : 0) |
@@ -335,7 +220,7 @@ static void keys_run(struct table *t)
         entries_permissive(t);
         t->leaf_level = 0;
         for (uint64_t bits = 0; bits < 4; bits++) {
-            t->entry[0] = DATA_PAGE | X86_P | X86_KEY1 | bits << 1;
+            t->entry[0] = DATA_PAGE | 1 | UINT64_C(1) << 59 | bits << 1; /* P, key 1 */
             for (uint32_t a = 0; a < t->accesses.count; a++)
                 case_walk(t, controls, (uint32_t)t->accesses.value[a]);
         }
@@ -348,13 +233,12 @@ static void widths_run(struct table *t, uint32_t controls)
 {
     uint64_t gva = t->gva;
     int shadowed = ways_root(&t->w, controls);
+    int top = oracle_any_shift(&t->known, t->w.levels) - 1;
 
-    if (t->w.format == GN_PAGING_X86_PAE) /* its addresses have no bits above */
-        return;
     t->leaf_level = 0;
     entries_permissive(t);
-    t->entry[0] = address_bits(t, DATA_PAGE) | (t->x86 ? 0x67 : 0xdf);
-    for (int i = 12 + 9 * t->w.levels - 1; i < 64; i++) {
+    t->entry[0] = vary_open_leaf(&t->known, DATA_PAGE);
+    for (int i = top > 32 ? top : 32; i < 64; i++) {
         t->gva = gva ^ UINT64_C(1) << i;
         for (uint32_t a = 0; a < t->accesses.count; a++) {
             case_walk(t, controls, (uint32_t)t->accesses.value[a]);
@@ -365,33 +249,60 @@ static void widths_run(struct table *t, uint32_t controls)
     t->gva = gva;
 }
 
-static int format_run(uint32_t format, uint32_t policy, int all)
+/* AArch64: the upper half, the top byte that may be ignored, halves that are not walked. */
+static void halves_run(struct table *t)
+{
+    uint64_t gva = t->gva;
+
+    if (t->known.o.family != 'a')
+        return;
+    for (uint32_t i = 0; i < 32; i++) {
+        t->gva = i & 16 ? gva | UINT64_C(0xffff) << 48 : gva;
+        widths_run(t, GN_PAGING_AARCH64_HA | (i & 1 ? GN_PAGING_AARCH64_TBI0 : 0) |
+                          (i & 2 ? GN_PAGING_AARCH64_TBI1 : 0) |
+                          (i & 4 ? GN_PAGING_AARCH64_EPD0 : 0) |
+                          (i & 8 ? GN_PAGING_AARCH64_EPD1 : 0));
+    }
+    t->gva = gva;
+}
+
+/* One guest in one host; the walks, which do not depend on the host, in its own format's. */
+static int pair_run(uint32_t format, uint32_t host, uint32_t policy, int all)
 {
     static struct table t;
-    struct oracle known;
+    int own = host == format;
 
     memset(&t, 0, sizeof t);
-    if (!oracle_init(&known, format, 0, 0)) {
-        printf("%-12s left out: the oracle does not know it\n", gn_paging_format_name(format));
-        return 0;
+    if (!oracle_any_init(&t.known, format, 0, 0)) {
+        printf("%-12s the oracle does not know it\n", gn_paging_format_name(format));
+        return 1;
     }
-    t.x86 = known.family == 'x';
-    t.walk_every = all ? 1 : 8;
-    t.shadow_every = all ? 1 : 16;
-    ways_open(&t.w, format, policy);
-    t.w.phys_bits = t.x86 ? 40 : 52;
+    t.walk_every = !own ? 0 : all ? 1 : 8;
+    t.shadow_every = all ? 1 : own ? 16 : 64;
+    ways_open(&t.w, &t.known, format, host, vary_table(t.known.o.levels - 1), policy);
     *ways_word(&t.w, DATA_PAGE) = DATA_PAGE;
-    t.gva = DATA_PAGE | UINT64_C(3) << (12 + 9 * (t.w.levels - 1));
+    t.gva = DATA_PAGE | UINT64_C(3) << oracle_any_shift(&t.known, t.w.levels - 1);
     for (int level = 0; level < t.w.levels; level++)
-        t.at[level] = table_address(level) + (t.gva >> (12 + 9 * level) & 511) * 8;
-    controls_list(&t);
-    for (uint32_t i = 0; i < t.controls.count; i++)
+        t.at[level] = oracle_any_at(&t.known, level, vary_table(level), t.gva);
+    vary_controls(&t.known, &t.controls);
+    vary_accesses(&t.known, &t.accesses);
+    for (uint32_t i = 0; (own || t.w.host) && i < t.controls.count; i++)
         controls_run(&t, (uint32_t)t.controls.value[i]);
-    keys_run(&t);
-    widths_run(&t, (uint32_t)t.controls.value[t.controls.count - 1]);
-    printf("%-12s %s: %" PRIu64 " walks, %" PRIu64 " by the shadow (%s), %" PRIu64 " differences\n",
-           gn_paging_format_name(format), policy == GN_SHADOW_POLICY_TRAP ? "trap" : "traced",
-           t.walks, t.shadows, t.w.host ? gn_paging_format_name(t.w.host) : "none", t.differences);
+    if (own) {
+        keys_run(&t);
+        halves_run(&t);
+    }
+    if (own || t.w.host)
+        widths_run(&t, (uint32_t)t.controls.value[t.controls.count - 1]);
+    printf("%-12s in %-12s", gn_paging_format_name(format), gn_paging_format_name(host));
+    if (own)
+        printf(" %" PRIu64 " walks,", t.walks);
+    if (t.w.host)
+        printf(" %" PRIu64 " by the shadow (%s), %" PRIu64 " of them emulated,", t.shadows,
+               policy == GN_SHADOW_POLICY_TRAP ? "trap" : "traced", t.emulated);
+    else
+        printf(" skipped: lib/shadow says NOTSUP, %s;", t.w.refused);
+    printf(" %" PRIu64 " differences\n", t.differences);
     ways_close(&t.w);
     return t.differences != 0;
 }
@@ -405,12 +316,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: access [--all]\n");
         return 2;
     }
-    for (uint32_t format = 1; format < 64; format++) {
-        if (!gn_paging_format_name(format))
-            continue;
-        failed |= format_run(format, GN_SHADOW_POLICY_TRACED, all);
-        if (all)
-            failed |= format_run(format, GN_SHADOW_POLICY_TRAP, all);
-    }
+    for (uint32_t format = 1; format < 64; format++)
+        for (uint32_t host = 1; gn_paging_format_name(format) && host < 64; host++) {
+            if (!gn_paging_format_name(host))
+                continue;
+            failed |= pair_run(format, host, GN_SHADOW_POLICY_TRACED, all);
+            if (all)
+                failed |= pair_run(format, host, GN_SHADOW_POLICY_TRAP, all);
+        }
     return failed;
 }

@@ -27,6 +27,19 @@ uint64_t *ways_word(struct ways *w, uint64_t gpa)
     return (uint64_t *)(void *)(w->memory + (gpa & ~(uint64_t)7));
 }
 
+uint64_t ways_entry(const struct ways *w, uint64_t gpa)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, w->memory + gpa, (size_t)w->bytes);
+    return value;
+}
+
+void ways_entry_set(struct ways *w, uint64_t gpa, uint64_t value)
+{
+    memcpy(w->memory + gpa, &value, (size_t)w->bytes);
+}
+
 int ways_load(void *ctx, uint64_t gpa, uint64_t *ret_value)
 {
     if (gpa >= RAM_BYTES)
@@ -43,6 +56,7 @@ static int guest_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_val
 
     if (gpa.v > RAM_BYTES - bytes)
         return -GN_ERR_FAULT;
+    *ret_value = 0;
     memcpy(ret_value, w->memory + gpa.v, bytes);
     return 0;
 }
@@ -139,7 +153,8 @@ static void mmu_open(struct ways *w)
         die("the MMU refused its parameters");
 }
 
-static int shadow_open(struct ways *w, uint32_t policy)
+/* @return what gn_shadow_init() says */
+static int shadow_init(struct ways *w, uint32_t policy)
 {
     const struct gn_shadow_ops ops = {GN_SHADOW_OPS_INIT,
                                       .guest = &guest_ops,
@@ -153,23 +168,23 @@ static int shadow_open(struct ways *w, uint32_t policy)
         GN_SHADOW_PARAMS_INIT, .format = w->host, .policy = policy,
         .tables = FRAMES,      .roots = 16,       .slots = 1,
         .flood_limit = ~0u,    .ops = &ops,       .ops_ctx = w};
-    const struct gn_shadow_slot ram = {GN_SHADOW_SLOT_INIT, .kind = GN_SHADOW_SLOT_RAM,
-                                       .length = RAM_BYTES};
     size_t size = gn_shadow_size(&params);
-    uint32_t slot;
 
     if (!size)
-        return -1;
+        die("the shadow refused its parameters");
     w->shadow_memory = aligned(gn_shadow_align(), size);
-    if (gn_shadow_init(w->shadow_memory, size, &params, &w->shadow)) {
-        free(w->shadow_memory);
-        w->shadow_memory = NULL;
-        return -1;
-    }
+    return gn_shadow_init(w->shadow_memory, size, &params, &w->shadow);
+}
+
+static void slot_open(struct ways *w)
+{
+    const struct gn_shadow_slot ram = {GN_SHADOW_SLOT_INIT, .kind = GN_SHADOW_SLOT_RAM,
+                                       .length = RAM_BYTES};
+    uint32_t slot;
+
     w->slot_memory = aligned(64, gn_shadow_slot_size(RAM_BYTES));
     if (gn_shadow_slot_add(w->shadow, &ram, w->slot_memory, gn_shadow_slot_size(RAM_BYTES), &slot))
         die("the shadow refused a slot");
-    return 0;
 }
 
 static void shadow_close(struct ways *w)
@@ -186,50 +201,48 @@ static void shadow_close(struct ways *w)
 }
 
 /* The usual controls of a guest: which a shadow must accept if it accepts the format at all. */
-#define USUAL (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G | GN_PAGING_RISCV_ADUE)
+#define USUAL                                                                         \
+    (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G | GN_PAGING_RISCV_ADUE | \
+     GN_PAGING_AARCH64_HA)
 
-static int host_try(struct ways *w, uint32_t host, uint32_t policy)
+static void host_open(struct ways *w, uint32_t host, uint32_t policy)
 {
-    struct gn_paging_geometry g;
+    int rc;
 
-    if (gn_paging_geometry(host, &g) || g.entry_bytes != 8 || !g.levels)
-        return -1;
     w->host = host;
-    mmu_open(w);
-    if (shadow_open(w, policy) == 0) {
-        if (ways_root(w, USUAL))
-            return 0;
-        shadow_close(w);
-    } else {
-        gn_softmmu_fini(w->mmu);
-        free(w->mmu_memory);
+    rc = shadow_init(w, policy);
+    if (rc == -GN_ERR_NOTSUP) {
+        w->refused = "it keeps no tables in the host's format";
+        free(w->shadow_memory);
+        w->shadow_memory = NULL;
+        w->host = 0;
+        return;
     }
-    w->host = 0;
-    return -1;
+    if (rc)
+        die("the shadow is not to be had");
+    mmu_open(w);
+    slot_open(w);
+    if (!ways_root(w, USUAL)) {
+        shadow_close(w);
+        w->refused = "it takes no such guest into such tables";
+        w->host = 0;
+    }
 }
 
-int ways_open(struct ways *w, uint32_t format, uint32_t policy)
+void ways_open(struct ways *w, const struct oracle_any *known, uint32_t format, uint32_t host,
+               uint64_t root, uint32_t policy)
 {
-    struct gn_paging_geometry g;
-
     memset(w, 0, sizeof *w);
     w->format = format;
-    w->phys_bits = 52;
+    w->levels = known->o.levels;
+    w->bytes = known->bytes;
+    w->root = root;
+    w->phys_bits = known->bytes == 4 ? 36 : known->o.family == 'r' ? 52 : 40;
     w->memory = aligned(4096, RAM_BYTES + FRAMES * GN_PAGE_SIZE);
     memset(w->memory, 0, RAM_BYTES);
     for (uint32_t i = FRAMES; i-- > 0;)
         w->frames[w->frame_count++] = gn_hpa(RAM_BYTES + i * GN_PAGE_SIZE);
-    if (gn_paging_geometry(format, &g))
-        die("a format that has a name has no geometry");
-    w->levels = (int)g.levels;
-    w->root = 0x10000 + (g.levels - 1) * GN_PAGE_SIZE;
-    /* Its own format serves best; failing that, whatever the shadow takes it into. */
-    if (host_try(w, format, policy) == 0)
-        return 0;
-    for (uint32_t host = 1; host < 64; host++)
-        if (gn_paging_format_name(host) && host_try(w, host, policy) == 0)
-            return 0;
-    return -1;
+    host_open(w, host, policy);
 }
 
 void ways_close(struct ways *w)
@@ -250,14 +263,6 @@ int ways_root(struct ways *w, uint32_t controls)
 
     if (!w->host)
         return 0;
-    /*
-     * The table runs the MMU under the guest's own controls. For CR0.WP = 0 the shadow needs
-     * others (gn_shadow_mmu_controls), and emulates what they deny: lib/shadow's
-     * test_shadow_formats shows that case.
-     */
-    if (w->format >= GN_PAGING_X86_32 && w->format <= GN_PAGING_X86_5LEVEL &&
-        !(controls & GN_PAGING_X86_WP))
-        return 0;
     switch (gn_shadow_root_get(w->shadow, &key, &root)) {
     case 0: break;
     case -GN_ERR_NOTSUP: return 0;
@@ -266,6 +271,7 @@ int ways_root(struct ways *w, uint32_t controls)
     if (w->held && gn_shadow_root_put(w->shadow, w->loaded.id))
         die("the root in force was not held");
     w->loaded = root;
+    w->controls = controls;
     w->held = 1;
     return 1;
 }
@@ -274,11 +280,13 @@ struct outcome ways_walk(struct ways *w, uint64_t gva, uint32_t controls, uint32
 {
     static const enum oracle_kind kinds[] = {ORACLE_OK, ORACLE_PAGE_FAULT, ORACLE_ACCESS_FAULT,
                                              ORACLE_NONCANONICAL};
-    const struct gn_paging_context c = {GN_PAGING_CONTEXT_INIT,  .format = w->format,
-                                        .root = gn_gpa(w->root), .controls = controls,
-                                        .pkru = w->pkru,         .phys_bits = w->phys_bits};
+    struct gn_paging_context c = {GN_PAGING_CONTEXT_INIT,  .format = w->format,
+                                  .root = gn_gpa(w->root), .controls = controls,
+                                  .pkru = w->pkru,         .phys_bits = w->phys_bits};
     struct gn_paging_walk walk;
 
+    if (w->format == GN_PAGING_AARCH64_4K)
+        c.root_high = c.root;
     if (gn_paging_walk(&c, &guest_ops, w, gn_gva(gva), access, &walk))
         die("a walk was refused");
     return (struct outcome){
@@ -288,7 +296,8 @@ struct outcome ways_walk(struct ways *w, uint64_t gva, uint32_t controls, uint32
 static void context_set(struct ways *w, uint32_t controls, uint32_t access)
 {
     struct gn_mmu_context c = {GN_MMU_CONTEXT_INIT, .asid = w->loaded.id, .root = w->loaded.hpa,
-                               .controls = controls};
+                               .controls =
+                                   gn_shadow_mmu_controls(w->shadow, w->format, controls, access)};
 
     c.user = (access & (GN_PAGING_AS_USER | GN_PAGING_IMPLICIT)) == GN_PAGING_AS_USER;
     /* An implicit access is held against SMAP whatever AC is: the view without AC. */
@@ -316,7 +325,7 @@ struct outcome ways_shadow(struct ways *w, uint64_t gva, uint32_t controls, uint
         if (gn_softmmu_mmu_ops()->access(w->mmu, 0, gn_gva(gva), kind, &data, 8, &mmu))
             die("the MMU refused an access");
         if (mmu.outcome == GN_MMU_DONE) {
-            /* Each page of RAM says where it is, and so does what a write left there. */
+            /* The data page says where it is, and so does what a write left there. */
             o.pa = (kind == GN_ACCESS_WRITE ? *ways_word(w, DATA_PAGE) : data) & UINT32_MAX;
             o.pa |= gva & GN_PAGE_MASK;
             *ways_word(w, DATA_PAGE) = DATA_PAGE;
@@ -328,11 +337,16 @@ struct outcome ways_shadow(struct ways *w, uint64_t gva, uint32_t controls, uint
             die("the shadow refused an access");
         if (answer.outcome == GN_SHADOW_FILLED)
             continue;
+        o.exits++;
+        if (answer.outcome == GN_SHADOW_EMULATE) {
+            o.emulated = 1;
+            o.pa = answer.gpa.v;
+            return o;
+        }
         if (answer.outcome != GN_SHADOW_GUEST_FAULT)
             die("the shadow takes RAM for something else");
         o.kind = kinds[answer.fault];
         o.code = answer.code;
-        o.exits++;
         return o;
     }
     die("an access makes no progress");

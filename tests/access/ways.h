@@ -11,16 +11,18 @@
 #include <gnomon/shadow.h>
 #include <gnomon/softmmu.h>
 
-#include "oracle.h"
+#include "oracle_any.h"
 
 #define RAM_BYTES ((uint64_t)4 << 20)
 #define FRAMES    64u
 #define DATA_PAGE UINT64_C(0x205000)
 
 struct ways {
-    uint32_t format; /**< of the guest's tables */
-    uint32_t host;   /**< of the shadow tables; 0: no shadow is to be had */
+    uint32_t format;     /**< of the guest's tables */
+    uint32_t host;       /**< of the shadow tables; 0: no shadow is to be had */
+    const char *refused; /**< then why not */
     int levels;
+    int bytes;       /**< of an entry of the guest's tables */
     uint8_t *memory; /**< guest RAM, then frames for shadow tables */
     gn_hpa_t frames[FRAMES];
     uint32_t frame_count;
@@ -30,6 +32,7 @@ struct ways {
     uint64_t root; /**< of the guest's tables */
     uint32_t phys_bits;
     uint32_t pkru;
+    uint32_t controls; /**< of the guest: those of ways_root() */
     struct gn_shadow_root loaded;
     int held;
 };
@@ -40,16 +43,25 @@ struct outcome {
     unsigned code;
     uint64_t pa;
     unsigned exits; /**< accesses that the MMU could not complete */
+    int emulated;   /**< no shadow entry could say it: GN_SHADOW_EMULATE */
 };
 
-/** Builds the world of a format. @return 0: the shadow takes it, -1: only the walk does */
-int ways_open(struct ways *w, uint32_t format, uint32_t policy);
+/**
+ * Builds the world of a guest, and of its shadow in the host's format. Where lib/shadow has nothing
+ * to offer for the two (-GN_ERR_NOTSUP), only the walk is left, and w->refused says why.
+ */
+void ways_open(struct ways *w, const struct oracle_any *known, uint32_t format, uint32_t host,
+               uint64_t root, uint32_t policy);
 void ways_close(struct ways *w);
 
 /** A word of guest RAM. */
 uint64_t *ways_word(struct ways *w, uint64_t gpa);
 
-/** Loads from guest RAM, for the oracle. */
+/** An entry of the guest's tables, of the format's size. */
+uint64_t ways_entry(const struct ways *w, uint64_t gpa);
+void ways_entry_set(struct ways *w, uint64_t gpa, uint64_t value);
+
+/** Loads 8 bytes from guest RAM, for the oracle. */
 int ways_load(void *ctx, uint64_t gpa, uint64_t *ret_value);
 
 /** Makes the address space under these controls the current one. @return 0: the shadow may not */
