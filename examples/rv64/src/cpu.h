@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "mmu.h"
+#include "translate/jit.h"
 
 #define RV64_PRIV_U 0
 #define RV64_PRIV_S 1
@@ -95,6 +96,7 @@ struct rv64_cpu {
     uint64_t instret_offset;         /**< the same for minstret */
     struct rv64_trap trap;           /**< of the instruction being executed, until it is taken */
 
+    struct rv64_jit jit; /**< translated code's; not used by the interpreter */
     struct rv64_mmu *mmu;
     struct rv64_decode_cache *decode;
     const struct rv64_cpu_ops *ops;
