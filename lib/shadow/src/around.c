@@ -19,6 +19,7 @@ void gn_shadow__around(struct gn_shadow *sh, uint32_t id)
         return;
     for (uint32_t i = first; i < first + sh->params.fault_around; i++)
         if (!(t->entries[i] & 1))
-            sh->stats.around_fills += (uint64_t)gn_shadow__sync_fill(
-                sh, id / GN_SHADOW__ENTRIES * GN_SHADOW__ENTRIES + i);
+            gn_shadow__count(sh, around_fills,
+                             (uint64_t)gn_shadow__sync_fill(
+                                 sh, id / GN_SHADOW__ENTRIES * GN_SHADOW__ENTRIES + i));
 }

@@ -216,26 +216,39 @@ static void audit_chains(struct audit *a)
         differ(a, GN_SHADOW_AUDIT_RMAP, 0, 0, 0, 0);
 }
 
+static int audit(struct audit *a, uint32_t root)
+{
+    struct gn_shadow *sh = a->sh;
+
+    if (!gn_shadow__root_given(sh, root))
+        return -GN_ERR_NOENT;
+    for (uint32_t i = 0; i < sh->params.roots; i++) {
+        if (!sh->roots[i].key.size || (root != GN_SHADOW_ROOT_ANY && i != root))
+            continue;
+        a->root = i;
+        audit_table(a, sh->roots[i].table, 0);
+    }
+    if (root == GN_SHADOW_ROOT_ANY) {
+        a->root = GN_SHADOW_ROOT_ANY;
+        audit_chains(a);
+    }
+    return 0;
+}
+
 int gn_shadow_audit(struct gn_shadow *sh, uint32_t root,
                     void (*report)(void *ctx, const struct gn_shadow_difference *difference),
                     void *report_ctx, uint64_t *ret_differences, uint64_t *ret_leaves)
 {
     struct audit a = {.sh = sh, .report = report, .report_ctx = report_ctx};
+    int rc;
 
     if (!sh || !ret_differences)
         return -GN_ERR_INVAL;
-    if (root != GN_SHADOW_ROOT_ANY && (root >= sh->params.roots || !sh->roots[root].key.size))
-        return -GN_ERR_NOENT;
-    for (uint32_t i = 0; i < sh->params.roots; i++) {
-        if (!sh->roots[i].key.size || (root != GN_SHADOW_ROOT_ANY && i != root))
-            continue;
-        a.root = i;
-        audit_table(&a, sh->roots[i].table, 0);
-    }
-    if (root == GN_SHADOW_ROOT_ANY) {
-        a.root = GN_SHADOW_ROOT_ANY;
-        audit_chains(&a);
-    }
+    gn_shadow__enter(sh);
+    rc = audit(&a, root);
+    gn_shadow__leave(sh);
+    if (rc)
+        return rc;
     *ret_differences = a.differences;
     if (ret_leaves)
         *ret_leaves = a.leaves;

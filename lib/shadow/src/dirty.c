@@ -32,23 +32,27 @@ int gn_shadow__dirty_test(const struct gn_shadow__slot *s, gn_gpa_t gpa)
 {
     uint64_t page = page_of(s, gpa);
 
-    return (int)(s->dirty[page / WORD_BITS] >> page % WORD_BITS & 1);
+    return (int)(gn_shadow__peek(&s->dirty[page / WORD_BITS]) >> page % WORD_BITS & 1);
 }
 
 void gn_shadow__dirty_mark(struct gn_shadow *sh, gn_gpa_t gpa)
 {
     struct gn_shadow__slot *s = sh->logged ? gn_shadow__slot_find(sh, gpa) : NULL;
     uint64_t page;
+    uint64_t bit;
 
     if (!s || !s->dirty || gn_shadow__dirty_test(s, gpa))
         return;
     page = page_of(s, gpa);
-    s->dirty[page / WORD_BITS] |= (uint64_t)1 << page % WORD_BITS;
-    sh->stats.dirty_pages++;
+    bit = (uint64_t)1 << page % WORD_BITS;
+    /* The leaf that follows from the bit is written after it, and read by a call that is alone. */
+    if (__atomic_fetch_or(&s->dirty[page / WORD_BITS], bit, __ATOMIC_RELAXED) & bit)
+        return;
+    gn_shadow__count(sh, dirty_pages, 1);
     /* The bit is set whatever the op says: a ring that is full has lost nothing. */
     if (sh->ops.dirty &&
         sh->ops.dirty(sh->params.ops_ctx, (uint32_t)(s - sh->slots), gn_gpa(gpa.v & ~GN_PAGE_MASK)))
-        sh->stats.dirty_overflows++;
+        gn_shadow__count(sh, dirty_overflows, 1);
 }
 
 static int logged_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
@@ -111,29 +115,30 @@ static void slot_protect(struct gn_shadow *sh, const struct gn_shadow__slot *s)
  * The same, as far as steps go. A chain that is longer than that is shortened from its front: what
  * is dropped need not be looked at again, so a harvest in parts comes to its end.
  */
-static int page_protect_part(struct gn_shadow *sh, gn_gpa_t page)
+static int page_protect_part(struct gn_shadow *sh, struct gn_shadow__call *call, gn_gpa_t page)
 {
     uint32_t *head = gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, 0));
     uint32_t members = 0;
 
-    for (uint32_t id = *head; id != GN_SHADOW__NIL && members <= sh->steps; id = sh->links[id].next)
+    for (uint32_t id = *head; id != GN_SHADOW__NIL && members <= call->steps;
+         id = sh->links[id].next)
         members++;
-    if (members > sh->steps || !sh->steps) {
-        while (gn_shadow__step(sh))
+    if (members > call->steps || !call->steps) {
+        while (gn_shadow__step(call))
             gn_shadow__entry_drop(sh, *head);
         return -GN_ERR_AGAIN;
     }
-    sh->steps -= members ? members : 1;
+    call->steps -= members ? members : 1;
     gn_shadow__page_protect(sh, page);
     return 0;
 }
 
 static struct gn_shadow__slot *slot_given(struct gn_shadow *sh, uint32_t slot)
 {
-    return sh && slot < sh->params.slots && sh->slots[slot].slot.size ? &sh->slots[slot] : NULL;
+    return slot < sh->params.slots && sh->slots[slot].slot.size ? &sh->slots[slot] : NULL;
 }
 
-int gn_shadow_dirty_start(struct gn_shadow *sh, uint32_t slot, void *mem, size_t len)
+static int dirty_start(struct gn_shadow *sh, uint32_t slot, void *mem, size_t len)
 {
     struct gn_shadow__slot *s = slot_given(sh, slot);
 
@@ -152,20 +157,40 @@ int gn_shadow_dirty_start(struct gn_shadow *sh, uint32_t slot, void *mem, size_t
     return 0;
 }
 
-int gn_shadow_dirty_stop(struct gn_shadow *sh, uint32_t slot)
+int gn_shadow_dirty_start(struct gn_shadow *sh, uint32_t slot, void *mem, size_t len)
 {
-    struct gn_shadow__slot *s = slot_given(sh, slot);
+    int rc;
 
-    if (!s || !s->dirty)
+    if (!sh)
         return -GN_ERR_NOENT;
-    s->dirty = NULL;
-    sh->logged--;
-    return 0;
+    gn_shadow__enter(sh);
+    rc = dirty_start(sh, slot, mem, len);
+    gn_shadow__leave(sh);
+    return rc;
 }
 
-int gn_shadow_dirty_harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first, uint64_t pages,
-                            uint64_t *bitmap, uint64_t *ret_pages)
+int gn_shadow_dirty_stop(struct gn_shadow *sh, uint32_t slot)
 {
+    struct gn_shadow__slot *s;
+    int rc = -GN_ERR_NOENT;
+
+    if (!sh)
+        return rc;
+    gn_shadow__enter(sh);
+    s = slot_given(sh, slot);
+    if (s && s->dirty) {
+        s->dirty = NULL;
+        sh->logged--;
+        rc = 0;
+    }
+    gn_shadow__leave(sh);
+    return rc;
+}
+
+static int harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first, uint64_t pages,
+                   uint64_t *bitmap, uint64_t *ret_pages)
+{
+    struct gn_shadow__call call = gn_shadow__call(sh->params.step_limit);
     struct gn_shadow__slot *s = slot_given(sh, slot);
     uint64_t total = s ? s->slot.length >> GN_PAGE_SHIFT : 0;
 
@@ -175,7 +200,6 @@ int gn_shadow_dirty_harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first,
         return -GN_ERR_INVAL;
     if (first > total || pages > total - first)
         return -GN_ERR_RANGE;
-    sh->steps = sh->params.step_limit;
     for (uint64_t page = first; page < first + pages; page++) {
         uint64_t rest = s->dirty[page / WORD_BITS] >> page % WORD_BITS;
 
@@ -187,7 +211,7 @@ int gn_shadow_dirty_harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first,
             continue;
         if (!sh->params.step_limit)
             gn_shadow__page_protect(sh, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT)));
-        else if (page_protect_part(sh, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT))))
+        else if (page_protect_part(sh, &call, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT))))
             return -GN_ERR_AGAIN;
         s->dirty[page / WORD_BITS] &= ~((uint64_t)1 << page % WORD_BITS);
         bitmap[(page - first) / WORD_BITS] |= (uint64_t)1 << (page - first) % WORD_BITS;
@@ -197,4 +221,17 @@ int gn_shadow_dirty_harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first,
         *ret_pages = s->found;
     s->found = 0;
     return 0;
+}
+
+int gn_shadow_dirty_harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first, uint64_t pages,
+                            uint64_t *bitmap, uint64_t *ret_pages)
+{
+    int rc;
+
+    if (!sh)
+        return -GN_ERR_NOENT;
+    gn_shadow__enter(sh);
+    rc = harvest(sh, slot, first, pages, bitmap, ret_pages);
+    gn_shadow__leave(sh);
+    return rc;
 }

@@ -60,16 +60,23 @@ uint64_t gn_shadow__leaf(struct gn_shadow *sh, const struct gn_shadow__slot *slo
     return gn_paging_entry_encode(sh->params.format, level, &e, &value) ? 0 : value;
 }
 
-/* The table below entry `id`, of this role; whatever else the entry led to is dropped. */
+/*
+ * The table below entry `id`, of this role; whatever else the entry led to is dropped. A call that
+ * shares the shadow can find it only: NIL if it is not linked there.
+ */
 static uint32_t path_child(struct gn_shadow *sh, uint32_t id, const struct gn_shadow__role *role)
 {
     uint32_t table = id / GN_SHADOW__ENTRIES;
-    uint64_t *entry = &sh->tables[table].entries[id % GN_SHADOW__ENTRIES];
-    uint32_t kind = gn_shadow__kind(sh, sh->tables[table].role.level, *entry);
-    uint32_t child = gn_shadow__table_get(sh, role);
+    uint64_t entry = gn_shadow__peek(&sh->tables[table].entries[id % GN_SHADOW__ENTRIES]);
+    uint32_t child = GN_SHADOW__NIL;
 
-    if (kind == GN_PAGING_ENTRY_TABLE && gn_shadow__link_table(sh, *entry) == child)
+    if (gn_shadow__kind(sh, sh->tables[table].role.level, entry) == GN_PAGING_ENTRY_TABLE)
+        child = gn_shadow__link_table(sh, entry);
+    if (child != GN_SHADOW__NIL && gn_shadow__role_equal(&sh->tables[child].role, role))
         return child;
+    if (!sh->alone)
+        return GN_SHADOW__NIL;
+    child = gn_shadow__table_get(sh, role);
     /* Held for a moment: dropping the old way down must not free the table just found. */
     sh->tables[child].roots++;
     gn_shadow__entry_drop(sh, id);
@@ -93,7 +100,10 @@ static struct gn_shadow__role path_role(const struct fault *f, const struct gn_s
     return gn_shadow__child_role(f->sh, parent, gn_shadow__index(gva, level), &e);
 }
 
-/* Shadow tables down to the one whose entry at `level` stands for the guest's. @return its id */
+/*
+ * Shadow tables down to the one whose entry at `level` stands for the guest's.
+ * @return its id, or NIL: a table is missing, and to make it is for a call that is alone
+ */
 static uint32_t path_build(struct fault *f, uint32_t level)
 {
     struct gn_shadow *sh = f->sh;
@@ -105,14 +115,16 @@ static uint32_t path_build(struct fault *f, uint32_t level)
         uint32_t id = table * GN_SHADOW__ENTRIES + gn_shadow__index(f->access->gva.v, at);
         struct gn_shadow__role role;
 
-        t->referenced = 1;
-        t->flood = 0;
-        t->traps = 0;
+        gn_shadow__poke(&t->referenced, 1);
+        gn_shadow__poke(&t->flood, 0u);
+        gn_shadow__poke(&t->traps, 0u);
         f->path[at] = id;
         if (at == level)
             return id;
         role = path_role(f, &t->role, at);
         table = path_child(sh, id, &role);
+        if (table == GN_SHADOW__NIL)
+            return GN_SHADOW__NIL;
     }
 }
 
@@ -188,7 +200,37 @@ static int path_settle(struct fault *f)
     return rc;
 }
 
-static void mark(struct fault *f, uint32_t id, const struct gn_shadow_absent *absent)
+/*
+ * May a call that shares the shadow write what the walk says into entry `id`, whose table it has
+ * locked? A link is not for it to drop. The guest's entry, if it is one that this one stands for,
+ * must be what the walk saw: see locks.c. In a ROM slot that cannot be told, as the walk's A and D
+ * are not there.
+ */
+static int path_current(const struct fault *f, uint32_t id)
+{
+    struct gn_shadow *sh = f->sh;
+    const struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
+    const struct gn_paging_step *step = &f->walk.step[f->walk.level];
+    const struct gn_shadow__slot *slot;
+    uint64_t value = 0;
+
+    if (sh->alone)
+        return 1;
+    if (gn_shadow__kind(sh, t->role.level, t->entries[id % GN_SHADOW__ENTRIES]) ==
+        GN_PAGING_ENTRY_TABLE)
+        return 0;
+    if (t->role.direct != GN_SHADOW__GUEST)
+        return 1;
+    slot = gn_shadow__slot_find(sh, step->gpa);
+    return slot && slot->slot.kind == GN_SHADOW_SLOT_RAM &&
+           sh->ops.guest->load(sh->params.ops_ctx, step->gpa,
+                               gn_shadow__guest(sh, f->root->key.format)->entry_bytes,
+                               &value) == 0 &&
+           value == step->value;
+}
+
+/* Under the lock of the entry's table. @return 0 or GN_SHADOW__LATER */
+static int mark_locked(struct fault *f, uint32_t id, const struct gn_shadow_absent *absent)
 {
     struct gn_shadow *sh = f->sh;
     uint32_t table = id / GN_SHADOW__ENTRIES;
@@ -196,10 +238,33 @@ static void mark(struct fault *f, uint32_t id, const struct gn_shadow_absent *ab
 
     /* A marker ends when its entry is written, which nobody learns of an unsync table. */
     if (marker & 1 || sh->tables[table].mode == GN_SHADOW_POLICY_UNSYNC)
-        return;
+        return 0;
+    if (!path_current(f, id))
+        return GN_SHADOW__LATER;
     gn_shadow__entry_drop(sh, id);
     if (sh->tables[table].live)
         gn_shadow__mark_absent(sh, id, marker);
+    return 0;
+}
+
+/* Remembers in the entry at a level of the way why it is absent. @return 0 or a status, or LATER */
+static int mark(struct fault *f, uint32_t level, const struct gn_shadow_absent *absent)
+{
+    uint32_t id = path_build(f, level);
+    int rc;
+
+    if (id == GN_SHADOW__NIL)
+        return GN_SHADOW__LATER;
+    gn_shadow__table_lock(f->sh, id / GN_SHADOW__ENTRIES);
+    rc = mark_locked(f, id, absent);
+    gn_shadow__table_unlock(f->sh, id / GN_SHADOW__ENTRIES);
+    return rc ? rc : path_settle(f);
+}
+
+/* Tables for a whole way, if the call may make any. */
+static int reserve(struct gn_shadow *sh)
+{
+    return sh->alone ? gn_shadow__reserve(sh, sh->geometry.levels) : 0;
 }
 
 /* The guest's own fault; an absent entry may be remembered. */
@@ -215,15 +280,14 @@ static int fault_guest(struct fault *f, struct gn_shadow_answer *answer)
         !path_tracked(f, f->walk.level))
         return 0;
     path_permissions(f);
-    if (!path_accessed(f) || gn_shadow__reserve(sh, sh->geometry.levels))
+    if (!path_accessed(f) || reserve(sh))
         return 0;
     f->leaf_level = f->walk.level;
-    mark(f, path_build(f, f->walk.level),
-         &(struct gn_shadow_absent){.size = sizeof(struct gn_shadow_absent),
-                                    .kind = GN_SHADOW_ABSENT_GUEST,
-                                    .level = f->walk.level,
-                                    .entry = f->walk.step[f->walk.level].gpa});
-    return path_settle(f);
+    return mark(f, f->walk.level,
+                &(struct gn_shadow_absent){.size = sizeof(struct gn_shadow_absent),
+                                           .kind = GN_SHADOW_ABSENT_GUEST,
+                                           .level = f->walk.level,
+                                           .entry = f->walk.step[f->walk.level].gpa});
 }
 
 /* An access to a device, remembered in the entry of the page. */
@@ -233,14 +297,13 @@ static int fault_mmio(struct fault *f, struct gn_shadow_answer *answer)
 
     answer->outcome = f->slot ? GN_SHADOW_MMIO : GN_SHADOW_HOLE;
     /* The answer is known; to remember it is worth a table, but not a failure. */
-    if (!f->slot || !sh->ops.absent_encode || gn_shadow__reserve(sh, sh->geometry.levels))
+    if (!f->slot || !sh->ops.absent_encode || reserve(sh))
         return 0;
-    mark(f, path_build(f, 0),
-         &(struct gn_shadow_absent){.size = sizeof(struct gn_shadow_absent),
-                                    .kind = GN_SHADOW_ABSENT_MMIO,
-                                    .permissions = answer->permissions,
-                                    .gpa = gn_gpa(f->walk.gpa.v & ~GN_PAGE_MASK)});
-    return path_settle(f);
+    return mark(f, 0,
+                &(struct gn_shadow_absent){.size = sizeof(struct gn_shadow_absent),
+                                           .kind = GN_SHADOW_ABSENT_MMIO,
+                                           .permissions = answer->permissions,
+                                           .gpa = gn_gpa(f->walk.gpa.v & ~GN_PAGE_MASK)});
 }
 
 /* Largest level at which the page can be mapped in one piece, no larger than the guest's. */
@@ -262,32 +325,16 @@ static int fault_traps(const struct fault *f)
            gn_shadow__page_mode(f->sh, f->walk.gpa) == GN_SHADOW_POLICY_TRAP;
 }
 
-static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
+/* Writes the leaf into an entry, under the lock of its table. @return 0 or GN_SHADOW__LATER */
+static int fill_locked(struct fault *f, uint32_t id, uint32_t level)
 {
     struct gn_shadow *sh = f->sh;
-    uint32_t level;
-    uint32_t id;
-    uint64_t leaf;
-    uint64_t *entry;
-    int rc = gn_shadow__reserve(sh, sh->geometry.levels);
+    uint64_t leaf = gn_shadow__leaf(sh, f->slot, f->walk.gpa, level, f->leaf_permissions);
 
-    if (rc)
-        return rc;
-    /*
-     * The guest's own tables first: making their shadows may turn pages under the leaf into table
-     * pages, which decides how large the leaf may be.
-     */
-    if (f->leaf_level < sh->geometry.levels)
-        path_build(f, f->leaf_level);
-    /* The write that is about to succeed; one that traps is reported by the sync that follows. */
-    if ((f->access->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE && !fault_traps(f))
-        gn_shadow__dirty_mark(sh, f->walk.gpa);
-    level = fill_level(f);
-    id = path_build(f, level);
-    leaf = gn_shadow__leaf(sh, f->slot, f->walk.gpa, level, f->leaf_permissions);
     gn_shadow__check(sh, leaf != 0, "shadow: a page of a slot cannot be mapped");
-    entry = &sh->tables[id / GN_SHADOW__ENTRIES].entries[id % GN_SHADOW__ENTRIES];
-    if (*entry != leaf) {
+    if (!path_current(f, id))
+        return GN_SHADOW__LATER;
+    if (sh->tables[id / GN_SHADOW__ENTRIES].entries[id % GN_SHADOW__ENTRIES] != leaf) {
         gn_shadow__entry_drop(sh, id);
         gn_shadow__leaf_set(sh, id, leaf, gn_shadow__frame(sh, f->walk.gpa, level));
     } else {
@@ -296,7 +343,37 @@ static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
     }
     if (sh->params.fault_around && f->leaf_level == 0)
         gn_shadow__around(sh, id);
-    sh->stats.splinters += level < f->leaf_level && f->root->key.format != GN_PAGING_BARE;
+    return 0;
+}
+
+static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
+{
+    struct gn_shadow *sh = f->sh;
+    uint32_t level;
+    uint32_t id;
+    int rc = reserve(sh);
+
+    if (rc)
+        return rc;
+    /*
+     * The guest's own tables first: making their shadows may turn pages under the leaf into table
+     * pages, which decides how large the leaf may be.
+     */
+    if (f->leaf_level < sh->geometry.levels && path_build(f, f->leaf_level) == GN_SHADOW__NIL)
+        return GN_SHADOW__LATER;
+    level = fill_level(f);
+    id = level == f->leaf_level ? f->path[level] : path_build(f, level);
+    if (id == GN_SHADOW__NIL)
+        return GN_SHADOW__LATER;
+    /* The write that is about to succeed; one that traps is reported by the sync that follows. */
+    if ((f->access->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE && !fault_traps(f))
+        gn_shadow__dirty_mark(sh, f->walk.gpa);
+    gn_shadow__table_lock(sh, id / GN_SHADOW__ENTRIES);
+    rc = fill_locked(f, id, level);
+    gn_shadow__table_unlock(sh, id / GN_SHADOW__ENTRIES);
+    if (rc)
+        return rc;
+    gn_shadow__count(sh, splinters, level < f->leaf_level && f->root->key.format != GN_PAGING_BARE);
     /* The way to the page may lead through the page itself, which is a table only from now on. */
     answer->outcome = fault_traps(f) ? GN_SHADOW_TRAPPED : GN_SHADOW_FILLED;
     answer->level = level;
@@ -329,8 +406,8 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
         answer->outcome = GN_SHADOW_ROM_WRITE;
         return 0;
     }
-    if (write)
-        gn_shadow__policy_write(sh, f->walk.gpa);
+    if (write && gn_shadow__policy_write(sh, f->walk.gpa))
+        return GN_SHADOW__LATER;
     if (fault_traps(f)) {
         answer->outcome = GN_SHADOW_TRAPPED;
         return 0;
@@ -343,13 +420,39 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
     return fault_fill(f, answer);
 }
 
-static void count_outcome(struct gn_shadow_stats *stats, uint32_t outcome)
+static void count_outcome(struct gn_shadow *sh, uint32_t outcome)
 {
-    stats->fills += outcome == GN_SHADOW_FILLED;
-    stats->guest_faults += outcome == GN_SHADOW_GUEST_FAULT;
-    stats->mmio += outcome == GN_SHADOW_MMIO || outcome == GN_SHADOW_HOLE;
-    stats->trapped_writes += outcome == GN_SHADOW_TRAPPED;
-    stats->emulated += outcome == GN_SHADOW_EMULATE;
+    gn_shadow__count(sh, fills, outcome == GN_SHADOW_FILLED);
+    gn_shadow__count(sh, guest_faults, outcome == GN_SHADOW_GUEST_FAULT);
+    gn_shadow__count(sh, mmio, outcome == GN_SHADOW_MMIO || outcome == GN_SHADOW_HOLE);
+    gn_shadow__count(sh, trapped_writes, outcome == GN_SHADOW_TRAPPED);
+    gn_shadow__count(sh, emulated, outcome == GN_SHADOW_EMULATE);
+}
+
+/* As far as the call may go: GN_SHADOW__LATER, and nothing was promised, if it must be alone. */
+static int fault_enter(struct gn_shadow *sh, const struct gn_shadow_access *a,
+                       struct gn_shadow_answer *ret_answer)
+{
+    struct gn_paging_context context;
+    struct fault f = {.sh = sh, .access = a};
+    int rc;
+
+    if (a->root >= sh->params.roots || !gn_shadow__peek(&sh->roots[a->root].held))
+        return -GN_ERR_NOENT;
+    f.root = &sh->roots[a->root];
+    context = gn_shadow__guest_context(f.root->key.format, f.root->key.table, a->controls,
+                                       f.root->key.phys_bits);
+    f.tracked = sh->tracked;
+    rc = gn_shadow__walk(sh, &context, a->gva, a->access & ~GN_PAGING_NO_UPDATE, &f.walk);
+    if (!rc) {
+        gn_shadow__count(sh, walks, f.root->key.format != GN_PAGING_BARE);
+        gn_shadow__count(sh, walk_entries, f.walk.entries);
+        rc = fault_resolve(&f, ret_answer);
+    }
+    gn_shadow__count(sh, faults, rc != GN_SHADOW__LATER);
+    if (!rc)
+        count_outcome(sh, ret_answer->outcome);
+    return rc;
 }
 
 int gn_shadow_fault(struct gn_shadow *sh, const struct gn_shadow_access *access,
@@ -357,8 +460,6 @@ int gn_shadow_fault(struct gn_shadow *sh, const struct gn_shadow_access *access,
 {
     struct gn_shadow_access a;
     struct gn_shadow_answer answer = {0};
-    struct gn_paging_context context;
-    struct fault f = {.sh = sh, .access = &a};
     int rc;
 
     if (!sh || !ret_answer)
@@ -366,22 +467,16 @@ int gn_shadow_fault(struct gn_shadow *sh, const struct gn_shadow_access *access,
     rc = gn_base_params_copy(&a, sizeof a, access, sizeof a);
     if (rc)
         return rc;
-    if (a.root >= sh->params.roots || !sh->roots[a.root].held)
-        return -GN_ERR_NOENT;
-    f.root = &sh->roots[a.root];
-    context = gn_shadow__guest_context(f.root->key.format, f.root->key.table, a.controls,
-                                       f.root->key.phys_bits);
-    f.tracked = sh->tracked;
-    sh->stats.faults++;
-    rc = gn_shadow__walk(sh, &context, a.gva, a.access & ~GN_PAGING_NO_UPDATE, &f.walk);
-    if (rc)
-        return rc;
-    sh->stats.walks += f.root->key.format != GN_PAGING_BARE;
-    sh->stats.walk_entries += f.walk.entries;
-    rc = fault_resolve(&f, &answer);
-    if (rc)
-        return rc;
-    count_outcome(&sh->stats, answer.outcome);
-    *ret_answer = answer;
-    return 0;
+    gn_shadow__enter_shared(sh);
+    rc = fault_enter(sh, &a, &answer);
+    gn_shadow__leave(sh);
+    if (rc == GN_SHADOW__LATER) {
+        gn_shadow__enter(sh);
+        answer = (struct gn_shadow_answer){0};
+        rc = fault_enter(sh, &a, &answer);
+        gn_shadow__leave(sh);
+    }
+    if (!rc)
+        *ret_answer = answer;
+    return rc;
 }

@@ -19,6 +19,9 @@
  * its entries, set if there may be one behind it. A bit that is set in vain costs a look.
  */
 
+/* Tables that a coherence point may look at without shutting the others out. */
+#define TOUR_SHARED 256u
+
 uint32_t gn_shadow__page_mode(struct gn_shadow *sh, gn_gpa_t gpa)
 {
     uint32_t table;
@@ -47,7 +50,7 @@ static int below_any(const struct gn_shadow__table *t)
     uint64_t any = 0;
 
     for (uint32_t i = 0; i < GN_SHADOW__BELOW_WORDS; i++)
-        any |= t->below[i];
+        any |= gn_shadow__peek(&t->below[i]);
     return any != 0;
 }
 
@@ -102,24 +105,27 @@ static void page_open(struct gn_shadow *sh, gn_gpa_t page, uint8_t mode)
             below_mark(sh, table);
         }
     }
-    sh->stats.pages_unsync += mode == GN_SHADOW_POLICY_UNSYNC;
-    sh->stats.pages_traced += mode == GN_SHADOW_POLICY_TRACED;
+    gn_shadow__count(sh, pages_unsync, mode == GN_SHADOW_POLICY_UNSYNC);
+    gn_shadow__count(sh, pages_traced, mode == GN_SHADOW_POLICY_TRACED);
 }
 
 /*
- * Re-reads what a leaf-level table maps. Nothing is freed: its entries lead to no tables.
+ * Re-reads what a leaf-level table maps, under its lock: see locks.c. Nothing is freed: its entries
+ * lead to no tables.
  * @return how many entries were not what they should be
  */
 static uint32_t table_reread(struct gn_shadow *sh, uint32_t table)
 {
-    uint64_t right = sh->stats.sync_unchanged;
-    uint64_t read = sh->stats.sync_entries;
+    uint32_t changed = 0;
 
-    sh->stats.unsync_rereads++;
-    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++)
+    gn_shadow__count(sh, unsync_rereads, 1);
+    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
+        uint32_t id = table * GN_SHADOW__ENTRIES + i;
+
         if (sh->tables[table].entries[i])
-            (void)gn_shadow__sync_entry(sh, table * GN_SHADOW__ENTRIES + i);
-    return (uint32_t)(sh->stats.sync_entries - read - (sh->stats.sync_unchanged - right));
+            changed += (gn_shadow__sync_entry(sh, id) & GN_SHADOW__SYNC_CHANGED) != 0;
+    }
+    return changed;
 }
 
 /* Write-protected first, then re-read: a write in between would be lost the other way round. */
@@ -135,7 +141,7 @@ static void page_close(struct gn_shadow *sh, gn_gpa_t page)
     }
     /* A walk that read the page before may have read what is not there any more. */
     sh->tracked++;
-    sh->stats.pages_resynced++;
+    gn_shadow__count(sh, pages_resynced, 1);
 }
 
 void gn_shadow__policy_join(struct gn_shadow *sh, uint32_t table)
@@ -157,91 +163,152 @@ void gn_shadow__policy_join(struct gn_shadow *sh, uint32_t table)
     t->mode = sh->tables[other].mode;
 }
 
-void gn_shadow__policy_write(struct gn_shadow *sh, gn_gpa_t gpa)
+/* Counts a write that traps. @return the most that a table of the page has had */
+static uint32_t page_trapped(struct gn_shadow *sh, gn_gpa_t page)
 {
-    gn_gpa_t page = gn_gpa(gpa.v & ~GN_PAGE_MASK);
     uint32_t most = 0;
     uint32_t table;
 
+    for (uint32_t i = 0; (table = gn_shadow__table_of_page(sh, page, i)) != GN_SHADOW__NIL; i++) {
+        uint32_t traps = gn_shadow__peek(&sh->tables[table].traps);
+
+        traps += traps != UINT32_MAX;
+        gn_shadow__poke(&sh->tables[table].traps, traps);
+        most = traps > most ? traps : most;
+    }
+    return most;
+}
+
+int gn_shadow__policy_write(struct gn_shadow *sh, gn_gpa_t gpa)
+{
+    gn_gpa_t page = gn_gpa(gpa.v & ~GN_PAGE_MASK);
+    int traced = (sh->params.flags & GN_SHADOW_MMU_TRACES) != 0;
+
     if (sh->params.policy <= GN_SHADOW_POLICY_TRACED || !gn_shadow__frame_tables(sh, page, 0) ||
         gn_shadow__page_mode(sh, page) != GN_SHADOW_POLICY_TRAP)
-        return;
-    for (uint32_t i = 0; (table = gn_shadow__table_of_page(sh, page, i)) != GN_SHADOW__NIL; i++)
-        if (++sh->tables[table].traps > most)
-            most = sh->tables[table].traps;
-    if (sh->params.policy == GN_SHADOW_POLICY_ADAPT && most <= sh->params.unsync_after)
-        return;
-    if (sh->params.flags & GN_SHADOW_MMU_TRACES)
-        page_open(sh, page, GN_SHADOW_POLICY_TRACED);
-    else if (page_is_leaf_level(sh, page))
-        page_open(sh, page, GN_SHADOW_POLICY_UNSYNC);
+        return 0;
+    if (page_trapped(sh, page) <= sh->params.unsync_after &&
+        sh->params.policy == GN_SHADOW_POLICY_ADAPT)
+        return 0;
+    if (!traced && !page_is_leaf_level(sh, page))
+        return 0;
+    if (!sh->alone)
+        return GN_SHADOW__LATER;
+    page_open(sh, page, traced ? GN_SHADOW_POLICY_TRACED : GN_SHADOW_POLICY_UNSYNC);
+    return 0;
 }
 
 /* ---- Coherence points ---------------------------------------------------------------------------
  */
 
-/* An unsync table at a flush. It may be gone when this returns. */
-static void unsync_flush(struct gn_shadow *sh, uint32_t table)
+/* A way through the tables below roots, each visited once. */
+struct tour {
+    uint64_t stamp;
+    uint32_t left; /**< tables that a call which shares the shadow may still visit */
+};
+
+/*
+ * What becomes of an unsync table after a flush that re-read it. It may be gone when this returns.
+ * @return 0 or GN_SHADOW__LATER
+ */
+static int unsync_age(struct gn_shadow *sh, uint32_t table, uint32_t changed)
 {
     struct gn_shadow__table *t = &sh->tables[table];
-    uint32_t changed = table_reread(sh, table);
+    uint32_t idle = changed ? 0 : t->idle + 1;
+    uint32_t flood = t->present ? 0 : gn_shadow__peek(&t->flood) + 1;
+    int drop = flood > sh->params.flood_limit;
+    int close = sh->params.policy == GN_SHADOW_POLICY_ADAPT && idle > sh->params.sync_after;
 
-    t->idle = changed ? 0 : t->idle + 1;
-    if (t->present) {
-        t->flood = 0;
-    } else if (++t->flood > sh->params.flood_limit) {
+    if ((drop || close) && !sh->alone)
+        return GN_SHADOW__LATER;
+    t->idle = idle;
+    gn_shadow__poke(&t->flood, flood);
+    if (drop) {
         gn_shadow__table_drop(sh, table);
-        sh->stats.tables_flooded++;
-        return;
-    }
-    if (sh->params.policy == GN_SHADOW_POLICY_ADAPT && t->idle > sh->params.sync_after)
+        gn_shadow__count(sh, tables_flooded, 1);
+    } else if (close) {
         page_close(sh, gn_gpa(t->role.gpa & ~GN_PAGE_MASK));
+    }
+    return 0;
 }
 
-/* Depth is bounded by the levels; each table is visited once. */
-static void table_coherence(struct gn_shadow *sh, uint32_t table)
+/* An unsync table at a flush. @return as unsync_age */
+static int unsync_flush(struct gn_shadow *sh, uint32_t table)
+{
+    int rc;
+
+    gn_shadow__table_lock(sh, table);
+    rc = unsync_age(sh, table, table_reread(sh, table));
+    gn_shadow__table_unlock(sh, table);
+    return rc;
+}
+
+/*
+ * Depth is bounded by the levels; each table is visited once. Of calls that share the shadow, one
+ * may take another's stamp away and make it look again: what it does not need to do, it does twice,
+ * up to its limit.
+ * @return 0 or GN_SHADOW__LATER
+ */
+static int table_coherence(struct gn_shadow *sh, struct tour *tour, uint32_t table)
 {
     struct gn_shadow__table *t = &sh->tables[table];
 
-    if (t->visited == sh->clock)
-        return;
-    t->visited = sh->clock;
-    if (t->role.level == 0) {
-        if (t->mode == GN_SHADOW_POLICY_UNSYNC)
-            unsync_flush(sh, table);
-        return;
-    }
+    if (gn_shadow__peek(&t->visited) == tour->stamp)
+        return 0;
+    if (!sh->alone && !tour->left--)
+        return GN_SHADOW__LATER;
+    gn_shadow__poke(&t->visited, tour->stamp);
+    if (t->role.level == 0)
+        return t->mode == GN_SHADOW_POLICY_UNSYNC ? unsync_flush(sh, table) : 0;
     for (uint32_t w = 0; w < GN_SHADOW__BELOW_WORDS; w++) {
-        for (uint64_t rest = t->below[w]; rest; rest &= rest - 1) {
+        for (uint64_t rest = gn_shadow__peek(&t->below[w]); rest; rest &= rest - 1) {
             uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(rest);
+            uint64_t entry = gn_shadow__peek(&t->entries[i]);
             uint32_t child = GN_SHADOW__NIL;
 
-            if (gn_shadow__kind(sh, t->role.level, t->entries[i]) == GN_PAGING_ENTRY_TABLE) {
-                child = gn_shadow__link_table(sh, t->entries[i]);
-                table_coherence(sh, child);
+            if (gn_shadow__kind(sh, t->role.level, entry) == GN_PAGING_ENTRY_TABLE) {
+                child = gn_shadow__link_table(sh, entry);
+                if (table_coherence(sh, tour, child))
+                    return GN_SHADOW__LATER;
             }
             if (child == GN_SHADOW__NIL || (!below_any(&sh->tables[child]) &&
                                             sh->tables[child].mode != GN_SHADOW_POLICY_UNSYNC))
-                t->below[w] &= ~((uint64_t)1 << i % 64);
+                __atomic_fetch_and(&t->below[w], ~((uint64_t)1 << i % 64), __ATOMIC_RELAXED);
         }
     }
+    return 0;
 }
 
-static int root_given(const struct gn_shadow *sh, uint32_t root)
+/* @return 0, -GN_ERR_NOENT or GN_SHADOW__LATER */
+static int coherence_enter(struct gn_shadow *sh, uint32_t root)
 {
-    return sh &&
-           (root == GN_SHADOW_ROOT_ANY || (root < sh->params.roots && sh->roots[root].key.size));
+    struct tour tour = {.left = TOUR_SHARED};
+    int rc = 0;
+
+    if (!gn_shadow__root_given(sh, root))
+        return -GN_ERR_NOENT;
+    tour.stamp = __atomic_add_fetch(&sh->clock, 1, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < sh->params.roots && !rc; i++)
+        if (sh->roots[i].key.size && (root == GN_SHADOW_ROOT_ANY || i == root))
+            rc = table_coherence(sh, &tour, sh->roots[i].table);
+    return rc;
 }
 
 int gn_shadow_coherence_root(struct gn_shadow *sh, uint32_t root)
 {
-    if (!root_given(sh, root))
+    int rc;
+
+    if (!sh)
         return -GN_ERR_NOENT;
-    sh->clock++;
-    for (uint32_t i = 0; i < sh->params.roots; i++)
-        if (sh->roots[i].key.size && (root == GN_SHADOW_ROOT_ANY || i == root))
-            table_coherence(sh, sh->roots[i].table);
-    return 0;
+    gn_shadow__enter_shared(sh);
+    rc = coherence_enter(sh, root);
+    gn_shadow__leave(sh);
+    if (rc == GN_SHADOW__LATER) {
+        gn_shadow__enter(sh);
+        rc = coherence_enter(sh, root);
+        gn_shadow__leave(sh);
+    }
+    return rc;
 }
 
 /* The entry of an unsync table that translates gva, if there is one on the way down. */
@@ -250,24 +317,33 @@ static void entry_coherence(struct gn_shadow *sh, uint32_t table, gn_gva_t gva)
     for (;;) {
         struct gn_shadow__table *t = &sh->tables[table];
         uint32_t i = gn_shadow__index(gva.v, t->role.level);
+        uint64_t entry;
 
         if (t->role.level == 0) {
+            gn_shadow__table_lock(sh, table);
             if (t->mode == GN_SHADOW_POLICY_UNSYNC)
                 (void)gn_shadow__sync_entry(sh, table * GN_SHADOW__ENTRIES + i);
+            gn_shadow__table_unlock(sh, table);
             return;
         }
-        if (gn_shadow__kind(sh, t->role.level, t->entries[i]) != GN_PAGING_ENTRY_TABLE)
+        entry = gn_shadow__peek(&t->entries[i]);
+        if (gn_shadow__kind(sh, t->role.level, entry) != GN_PAGING_ENTRY_TABLE)
             return;
-        table = gn_shadow__link_table(sh, t->entries[i]);
+        table = gn_shadow__link_table(sh, entry);
     }
 }
 
 int gn_shadow_coherence_page(struct gn_shadow *sh, uint32_t root, gn_gva_t gva)
 {
-    if (!root_given(sh, root))
+    int given;
+
+    if (!sh)
         return -GN_ERR_NOENT;
-    for (uint32_t i = 0; i < sh->params.roots; i++)
+    gn_shadow__enter_shared(sh);
+    given = gn_shadow__root_given(sh, root);
+    for (uint32_t i = 0; i < sh->params.roots && given; i++)
         if (sh->roots[i].key.size && (root == GN_SHADOW_ROOT_ANY || i == root))
             entry_coherence(sh, sh->roots[i].table, gva);
-    return 0;
+    gn_shadow__leave(sh);
+    return given ? 0 : -GN_ERR_NOENT;
 }

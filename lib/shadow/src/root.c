@@ -80,7 +80,7 @@ void gn_shadow__root_evict(struct gn_shadow *sh, uint32_t root)
     if (sh->ops.root_gone) {
         sh->ops.root_gone(sh->params.ops_ctx, root, r->cookie);
     } else {
-        sh->stats.invalidated_all++;
+        gn_shadow__count(sh, invalidated_all, 1);
         sh->ops.invalidate_all(sh->params.ops_ctx);
     }
     gn_shadow__table_release(sh, table);
@@ -137,11 +137,37 @@ static int root_make(struct gn_shadow *sh, const struct gn_shadow_root_key *key,
     return 0;
 }
 
+/* @return 0 or a status, or GN_SHADOW__LATER if the root must be made by a call that is alone */
+static int root_enter(struct gn_shadow *sh, const struct gn_shadow_root_key *key,
+                      struct gn_shadow_root *ret_root)
+{
+    uint32_t i;
+    int rc;
+
+    for (i = 0; i < sh->params.roots; i++)
+        if (sh->roots[i].key.size && key_equal(&sh->roots[i].key, key))
+            break;
+    if (i < sh->params.roots) {
+        gn_shadow__count(sh, root_hits, 1);
+    } else if (!sh->alone) {
+        return GN_SHADOW__LATER;
+    } else {
+        rc = root_make(sh, key, &i);
+        if (rc)
+            return rc;
+        gn_shadow__count(sh, root_misses, 1);
+    }
+    __atomic_fetch_add(&sh->roots[i].held, 1, __ATOMIC_RELAXED);
+    gn_shadow__poke(&sh->roots[i].stamp, __atomic_add_fetch(&sh->clock, 1, __ATOMIC_RELAXED));
+    *ret_root = (struct gn_shadow_root){
+        .id = i, .hpa = sh->tables[sh->roots[i].table].hpa, .cookie = sh->roots[i].cookie};
+    return 0;
+}
+
 int gn_shadow_root_get(struct gn_shadow *sh, const struct gn_shadow_root_key *key,
                        struct gn_shadow_root *ret_root)
 {
     struct gn_shadow_root_key k;
-    uint32_t i;
     int rc;
 
     if (!sh || !ret_root)
@@ -152,28 +178,29 @@ int gn_shadow_root_get(struct gn_shadow *sh, const struct gn_shadow_root_key *ke
     if (rc)
         return rc;
     key_normalize(sh, &k);
-    for (i = 0; i < sh->params.roots; i++)
-        if (sh->roots[i].key.size && key_equal(&sh->roots[i].key, &k))
-            break;
-    if (i < sh->params.roots) {
-        sh->stats.root_hits++;
-    } else {
-        rc = root_make(sh, &k, &i);
-        if (rc)
-            return rc;
-        sh->stats.root_misses++;
+    gn_shadow__enter_shared(sh);
+    rc = root_enter(sh, &k, ret_root);
+    gn_shadow__leave(sh);
+    if (rc == GN_SHADOW__LATER) {
+        gn_shadow__enter(sh);
+        rc = root_enter(sh, &k, ret_root);
+        gn_shadow__leave(sh);
     }
-    sh->roots[i].held++;
-    sh->roots[i].stamp = ++sh->clock;
-    *ret_root = (struct gn_shadow_root){
-        .id = i, .hpa = sh->tables[sh->roots[i].table].hpa, .cookie = sh->roots[i].cookie};
-    return 0;
+    return rc;
 }
 
 int gn_shadow_root_put(struct gn_shadow *sh, uint32_t root)
 {
-    if (!sh || root >= sh->params.roots || !sh->roots[root].key.size || !sh->roots[root].held)
+    uint32_t held = 0;
+
+    if (!sh || root >= sh->params.roots)
         return -GN_ERR_NOENT;
-    sh->roots[root].held--;
-    return 0;
+    gn_shadow__enter_shared(sh);
+    if (sh->roots[root].key.size)
+        held = gn_shadow__peek(&sh->roots[root].held);
+    while (held && !__atomic_compare_exchange_n(&sh->roots[root].held, &held, held - 1, 1,
+                                                __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    gn_shadow__leave(sh);
+    return held ? 0 : -GN_ERR_NOENT;
 }

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "shadow_internal.h"
 
-#define TABLES_DEFAULT 1024u
-#define TABLES_MIN     16u
-#define TABLES_MAX     (1u << 20)
-#define ROOTS_DEFAULT  64u
-#define ROOTS_MAX      65536u
-#define SLOTS_DEFAULT  32u
-#define SLOTS_MAX      256u
-#define FLOOD_DEFAULT  64u
-#define UNSYNC_DEFAULT 3u
-#define SYNC_DEFAULT   3u
+#define TABLES_DEFAULT  1024u
+#define TABLES_MIN      16u
+#define TABLES_MAX      (1u << 20)
+#define ROOTS_DEFAULT   64u
+#define ROOTS_MAX       65536u
+#define SLOTS_DEFAULT   32u
+#define SLOTS_MAX       256u
+#define FLOOD_DEFAULT   64u
+#define UNSYNC_DEFAULT  3u
+#define SYNC_DEFAULT    3u
+#define STRIPES_MAX     4096u
+#define STRIPES_DEFAULT 64u
+#define LANES           16u /* if there are locks */
 
 /* Where the parts of the object lie in the caller's memory, in bytes from its start. */
 struct layout {
@@ -20,6 +23,7 @@ struct layout {
     size_t by_hpa;
     size_t roots;
     size_t slots;
+    size_t lanes;
     size_t end;
     uint32_t buckets;
 };
@@ -47,8 +51,10 @@ static int params_normalize(const struct gn_shadow_params *params, struct gn_sha
     p.flood_limit = p.flood_limit ? p.flood_limit : FLOOD_DEFAULT;
     p.unsync_after = p.unsync_after ? p.unsync_after : UNSYNC_DEFAULT;
     p.sync_after = p.sync_after ? p.sync_after : SYNC_DEFAULT;
+    p.lock_stripes = p.lock_stripes ? p.lock_stripes : STRIPES_DEFAULT;
     if (p.tables < TABLES_MIN || p.tables > TABLES_MAX || p.roots < 2 || p.roots > ROOTS_MAX ||
-        p.slots > SLOTS_MAX || p.policy > GN_SHADOW_POLICY_ADAPT || p.reserved || p.reserved2 ||
+        p.slots > SLOTS_MAX || p.policy > GN_SHADOW_POLICY_ADAPT || p.reserved ||
+        p.lock_stripes > STRIPES_MAX || p.lock_stripes & (p.lock_stripes - 1) ||
         p.step_limit == UINT32_MAX || p.fault_around > GN_SHADOW__ENTRIES ||
         p.fault_around & (p.fault_around - 1) || p.flags & ~GN_SHADOW_MMU_TRACES)
         return -GN_ERR_INVAL;
@@ -77,7 +83,15 @@ static struct layout layout_of(const struct gn_shadow_params *p)
     l.by_hpa = layout_take(&l.end, (size_t)l.buckets * sizeof(uint32_t));
     l.roots = layout_take(&l.end, (size_t)p->roots * sizeof(struct gn_shadow__root));
     l.slots = layout_take(&l.end, (size_t)p->slots * sizeof(struct gn_shadow__slot));
+    l.lanes = layout_take(&l.end, LANES * sizeof(struct gn_shadow__lane));
     return l;
+}
+
+uint32_t gn_shadow_locks(const struct gn_shadow_params *params)
+{
+    struct gn_shadow_params p;
+
+    return params_normalize(params, &p) ? 0 : 1 + 2 * p.lock_stripes;
 }
 
 size_t gn_shadow_size(const struct gn_shadow_params *params)
@@ -95,7 +109,9 @@ static int ops_check(const struct gn_shadow_params *p, struct gn_shadow_ops *ret
         return rc;
     if (!ret_ops->guest || !ret_ops->guest->load || !ret_ops->guest->cmpxchg ||
         !ret_ops->frame_alloc || !ret_ops->frame_free || !ret_ops->invalidate_range ||
-        !ret_ops->invalidate_all)
+        !ret_ops->invalidate_all || !ret_ops->lock != !ret_ops->unlock ||
+        !ret_ops->lock_shared != !ret_ops->unlock_shared ||
+        (ret_ops->lock_shared && !ret_ops->lock))
         return -GN_ERR_INVAL;
     return 0;
 }
@@ -151,6 +167,10 @@ int gn_shadow_init(void *mem, size_t len, const struct gn_shadow_params *params,
     sh->by_hpa = (void *)((uint8_t *)mem + l.by_hpa);
     sh->roots = (void *)((uint8_t *)mem + l.roots);
     sh->slots = (void *)((uint8_t *)mem + l.slots);
+    sh->lanes = (void *)((uint8_t *)mem + l.lanes);
+    sh->lane_mask = ops.lock_shared ? LANES - 1 : 0;
+    sh->stripe_mask = p.lock_stripes - 1;
+    sh->alone = !ops.lock;
     tables_init(sh, l.buckets);
     /* What is not known stays zero; the roots' keys are checked before it is used. */
     for (uint32_t i = 0; i < GN_SHADOW__FORMATS; i++)
@@ -158,6 +178,7 @@ int gn_shadow_init(void *mem, size_t len, const struct gn_shadow_params *params,
             sh->guests[i].levels = 0;
     memset(sh->roots, 0, p.roots * sizeof *sh->roots);
     memset(sh->slots, 0, p.slots * sizeof *sh->slots);
+    memset(sh->lanes, 0, LANES * sizeof *sh->lanes);
     *ret_shadow = sh;
     return 0;
 }
@@ -166,6 +187,7 @@ void gn_shadow_fini(struct gn_shadow *sh)
 {
     if (!sh)
         return;
+    gn_shadow__enter(sh);
     for (uint32_t i = 0; i < sh->params.roots; i++) {
         if (!sh->roots[i].key.size)
             continue;
@@ -174,6 +196,7 @@ void gn_shadow_fini(struct gn_shadow *sh)
     }
     sh->ops.invalidate_all(sh->params.ops_ctx);
     gn_shadow__spare_trim(sh, 0);
+    gn_shadow__leave(sh);
 }
 
 struct gn_paging_context gn_shadow__guest_context(uint32_t format, gn_gpa_t root, uint32_t controls,
@@ -185,17 +208,27 @@ struct gn_paging_context gn_shadow__guest_context(uint32_t format, gn_gpa_t root
     return context;
 }
 
+/* All members behind the first two are counters of 64 bits. */
+static void stats_add(struct gn_shadow_stats *sum, const struct gn_shadow_stats *lane)
+{
+    for (size_t at = offsetof(struct gn_shadow_stats, faults); at < sizeof *sum; at += 8)
+        *(uint64_t *)(void *)((uint8_t *)sum + at) +=
+            gn_shadow__peek((const uint64_t *)(const void *)((const uint8_t *)lane + at));
+}
+
 int gn_shadow_stats_get(const struct gn_shadow *sh, struct gn_shadow_stats *ret_stats)
 {
-    struct gn_shadow_stats stats;
+    struct gn_shadow_stats stats = {0};
     uint32_t size;
 
     if (!sh || !ret_stats || ret_stats->size < sizeof ret_stats->size)
         return -GN_ERR_INVAL;
     size = ret_stats->size < sizeof stats ? ret_stats->size : (uint32_t)sizeof stats;
-    stats = sh->stats;
+    for (uint32_t i = 0; i <= sh->lane_mask; i++)
+        stats_add(&stats, &sh->lanes[i].stats);
     stats.size = size;
-    stats.tables = (uint32_t)(stats.tables_created - stats.tables_freed);
+    stats.tables = gn_shadow__peek(&sh->live);
+    stats.tables_peak = gn_shadow__peek(&sh->live_peak);
     memcpy(ret_stats, &stats, size);
     return 0;
 }
@@ -207,6 +240,12 @@ int gn_shadow_is_table(const struct gn_shadow *shadow, gn_gpa_t gpa)
         const struct gn_shadow *given;
         struct gn_shadow *used;
     } sh = {.given = shadow};
+    int is;
 
-    return shadow && gn_shadow__frame_tables(sh.used, gpa, 0) != 0;
+    if (!shadow)
+        return 0;
+    gn_shadow__enter_shared(sh.used);
+    is = gn_shadow__frame_tables(sh.used, gpa, 0) != 0;
+    gn_shadow__leave(sh.used);
+    return is;
 }

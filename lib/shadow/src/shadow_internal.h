@@ -10,7 +10,7 @@
  *   root.c    cached roots               fault.c  resolving an access
  *   sync.c    coherence, revoke, flush   audit.c  the checker
  *   dirty.c   the dirty log              policy.c table pages: trapped, traced or unsync
- *   around.c  pages around a fault
+ *   around.c  pages around a fault          locks.c  who may do what at the same time
  *   role.c    what a table stands for    view.c   what a leaf may say of a page
  *
  * An entry of a shadow table is named by one number: table index * 512 + index in the table. Each
@@ -42,6 +42,14 @@
 
 /* Tables kept ready with a frame, beyond what a fault needs. */
 #define GN_SHADOW__SPARE 8u
+
+/* What a function says that shares the shadow, and would have to have it for itself. */
+#define GN_SHADOW__LATER 1
+
+/* What gn_shadow__sync_entry() finds, or-ed. */
+#define GN_SHADOW__SYNC_USEFUL  1u /* the shadow had a use for the entry */
+#define GN_SHADOW__SYNC_CHANGED 2u /* it was not what it should be */
+#define GN_SHADOW__SYNC_LATER   4u /* it is not yet: the call must have the shadow for itself */
 
 /* Formats that gn_paging may know: their numbers are below this. */
 #define GN_SHADOW__FORMATS 16u
@@ -110,6 +118,11 @@ struct gn_shadow__root {
     uint32_t held;
 };
 
+/** Counters, apart from those of other threads. */
+struct gn_shadow__lane {
+    struct gn_shadow_stats stats;
+} __attribute__((aligned(64)));
+
 /** A memory slot with its bookkeeping. */
 struct gn_shadow__slot {
     struct gn_shadow_slot slot;              /**< size 0: free */
@@ -128,7 +141,10 @@ struct gn_shadow {
     struct gn_paging_geometry geometry;
     struct gn_paging_geometry guests[GN_SHADOW__FORMATS]; /**< by format; unknown ones are zero */
     struct gn_paging_context context; /**< of the shadow tables, for decoding them */
-    struct gn_shadow_stats stats;
+    struct gn_shadow__lane *lanes;    /**< counters, in the lane of whoever counts */
+    uint32_t lane_mask;
+    uint32_t stripe_mask;
+    uint32_t alone; /**< the call that runs has the shadow for itself: locks.c */
 
     struct gn_shadow__table *tables;
     struct gn_shadow__link *links;
@@ -138,6 +154,8 @@ struct gn_shadow {
     uint32_t free_list; /**< tables not in use, those with a frame first */
     uint32_t spare;     /**< tables on the free list that have a frame */
     uint32_t clock_hand;
+    uint32_t live; /**< tables in use */
+    uint32_t live_peak;
     uint32_t freed;   /**< counts frees, so that loops over buckets see them */
     uint32_t tracked; /**< counts pages that became table pages */
 
@@ -148,8 +166,12 @@ struct gn_shadow {
     struct gn_shadow__slot *slots;
     uint32_t slot_hint;
     uint32_t logged; /**< slots with a dirty log */
-    uint32_t part;   /**< more of the written range is to be synced by the next call */
-    uint32_t steps;  /**< that the call may still make; counts only if there is a limit */
+};
+
+/** What belongs to one call. */
+struct gn_shadow__call {
+    uint32_t steps; /**< that it may still make; counts only if there is a limit */
+    uint32_t limited;
 };
 
 /* shadow.c */
@@ -161,14 +183,20 @@ static inline void gn_shadow__check(const struct gn_shadow *sh, int holds, const
         sh->ops.panic(sh->params.ops_ctx, what);
 }
 
-/** May the call make one step more? One that has no limit always may. */
-static inline int gn_shadow__step(struct gn_shadow *sh)
+/** A call of so many steps; 0: of as many as it takes. */
+static inline struct gn_shadow__call gn_shadow__call(uint32_t limit)
 {
-    if (!sh->params.step_limit || sh->steps == UINT32_MAX)
+    return (struct gn_shadow__call){.steps = limit, .limited = limit != 0};
+}
+
+/** May the call make one step more? One that has no limit always may. */
+static inline int gn_shadow__step(struct gn_shadow__call *call)
+{
+    if (!call->limited)
         return 1;
-    if (!sh->steps)
+    if (!call->steps)
         return 0;
-    sh->steps--;
+    call->steps--;
     return 1;
 }
 
@@ -215,6 +243,56 @@ static inline uint32_t gn_shadow__index(uint64_t gva, uint32_t level)
 /** The context for walking a guest's tables under a role or a root's key. */
 struct gn_paging_context gn_shadow__guest_context(uint32_t format, gn_gpa_t root, uint32_t controls,
                                                   uint32_t phys_bits);
+
+/* locks.c: the rules, and the reasons, stand there */
+
+/** A call begins that shares the shadow, if it is given locks for that; else as enter(). */
+void gn_shadow__enter_shared(struct gn_shadow *sh);
+
+/** A call begins that has the shadow for itself. */
+void gn_shadow__enter(struct gn_shadow *sh);
+
+/** The call ends, or is about to enter otherwise. */
+void gn_shadow__leave(struct gn_shadow *sh);
+
+/** The lock of a table's entries, their links and `present`; nothing for a call that is alone. */
+void gn_shadow__table_lock(struct gn_shadow *sh, uint32_t table);
+void gn_shadow__table_unlock(struct gn_shadow *sh, uint32_t table);
+
+/** The lock of the chain of the frame that a leaf maps. @return its number; 0: none is needed */
+uint32_t gn_shadow__chain_lock(struct gn_shadow *sh, uint64_t leaf);
+void gn_shadow__chain_unlock(struct gn_shadow *sh, uint32_t n);
+
+/** Where this thread counts. */
+static inline struct gn_shadow_stats *gn_shadow__lane(struct gn_shadow *sh)
+{
+    /* The library knows no threads, but no two of them have one stack. */
+    uint64_t stack = (uintptr_t)__builtin_frame_address(0) >> 14;
+
+    return &sh->lanes[stack * UINT64_C(0x9e3779b97f4a7c15) >> 32 & sh->lane_mask].stats;
+}
+
+static inline void gn_shadow__count_add(const struct gn_shadow *sh, uint64_t *counter, uint64_t n)
+{
+    if (sh->alone)
+        __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+    else if (n)
+        __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+/** Adds to one of the members of gn_shadow_stats. */
+#define gn_shadow__count(sh, counter, n) \
+    gn_shadow__count_add(sh, &gn_shadow__lane(sh)->counter, (uint64_t)(n))
+
+/** Reads and writes what several calls may touch at once and none depends on: hints, ages. */
+#define gn_shadow__peek(at) __atomic_load_n(at, __ATOMIC_RELAXED)
+
+/** Sets such a thing, but not in vain: that would take the cache line from the others. */
+#define gn_shadow__poke(at, value)                            \
+    do {                                                      \
+        if (__atomic_load_n(at, __ATOMIC_RELAXED) != (value)) \
+            __atomic_store_n(at, (value), __ATOMIC_RELAXED);  \
+    } while (0)
 
 /* slot.c */
 
@@ -272,6 +350,9 @@ static inline uint32_t *gn_shadow__bucket(const struct gn_shadow *sh, uint32_t *
 
     return &buckets[(page ^ page >> 10) & sh->bucket_mask];
 }
+
+/** Are they the same? */
+int gn_shadow__role_equal(const struct gn_shadow__role *a, const struct gn_shadow__role *b);
 
 /** The table of this role, or NIL. */
 uint32_t gn_shadow__table_find(struct gn_shadow *sh, const struct gn_shadow__role *role);
@@ -335,10 +416,11 @@ void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id);
 /** The table that comes after `skip` others among those that stand for a page, or NIL. */
 uint32_t gn_shadow__table_of_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t skip);
 
-/** Re-reads one guest entry. @return whether the shadow had any use for it */
-int gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id);
+/** Re-reads one guest entry, under its table's lock. @return GN_SHADOW__SYNC_... */
+uint32_t gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id);
 
-/** Maps what an absent leaf-level entry should, if the guest's is ready to use. @return did it */
+/** Maps what an absent leaf-level entry should, if the guest's is ready to use, under its table's
+ *  lock. @return did it */
 int gn_shadow__sync_fill(struct gn_shadow *sh, uint32_t id);
 
 /** gn_shadow_flush(), as far as steps go. @return 0 or -GN_ERR_AGAIN; the MMU knows either way */
@@ -346,7 +428,8 @@ int gn_shadow__flush(struct gn_shadow *sh, uint32_t root, uint32_t bounded);
 
 /* around.c */
 
-/** Fills pages around that of a leaf-level entry that a fault has filled. Frees nothing. */
+/** Fills pages around that of a leaf-level entry that a fault has filled, under the lock of its
+ *  table. Frees nothing. */
 void gn_shadow__around(struct gn_shadow *sh, uint32_t id);
 
 /* policy.c */
@@ -360,13 +443,20 @@ void gn_shadow__policy_join(struct gn_shadow *sh, uint32_t table);
 /** A table has been linked: its new parent learns what is unsync below it. */
 void gn_shadow__policy_linked(struct gn_shadow *sh, uint32_t child);
 
-/** The guest is about to write to a page, which may be a table's: shall that trap any more? */
-void gn_shadow__policy_write(struct gn_shadow *sh, gn_gpa_t gpa);
+/** The guest is about to write to a page, which may be a table's: shall that trap any more?
+ *  @return 0 or GN_SHADOW__LATER */
+int gn_shadow__policy_write(struct gn_shadow *sh, gn_gpa_t gpa);
 
 /* root.c */
 
 /** Evicts a cached root that nobody holds. */
 void gn_shadow__root_evict(struct gn_shadow *sh, uint32_t root);
+
+/** Is this a cached root's id, or ROOT_ANY? */
+static inline int gn_shadow__root_given(const struct gn_shadow *sh, uint32_t root)
+{
+    return root == GN_SHADOW_ROOT_ANY || (root < sh->params.roots && sh->roots[root].key.size != 0);
+}
 
 /** The root that begins at this table, if it is the only one; else ROOT_ANY. */
 uint32_t gn_shadow__root_of(const struct gn_shadow *sh, uint32_t table);

@@ -38,14 +38,14 @@ size_t gn_shadow_slot_size(uint64_t length)
 
 struct gn_shadow__slot *gn_shadow__slot_find(struct gn_shadow *sh, gn_gpa_t gpa)
 {
-    struct gn_shadow__slot *s = &sh->slots[sh->slot_hint];
+    struct gn_shadow__slot *s = &sh->slots[gn_shadow__peek(&sh->slot_hint)];
 
     if (s->slot.size && gpa.v - s->slot.gpa.v < s->slot.length)
         return s;
     for (uint32_t i = 0; i < sh->params.slots; i++) {
         s = &sh->slots[i];
         if (s->slot.size && gpa.v - s->slot.gpa.v < s->slot.length) {
-            sh->slot_hint = i;
+            gn_shadow__poke(&sh->slot_hint, i);
             return s;
         }
     }
@@ -202,11 +202,36 @@ static void slots_changed(struct gn_shadow *sh)
     }
 }
 
+static int slot_add(struct gn_shadow *sh, struct gn_shadow__slot *s, void *mem, size_t len,
+                    uint32_t *ret_slot)
+{
+    uint32_t free_slot = GN_SHADOW__NIL;
+    int rc = slot_check(sh, &s->slot);
+
+    if (rc)
+        return rc;
+    if (s->slot.kind != GN_SHADOW_SLOT_MMIO && (!mem || (uintptr_t)mem & 7))
+        return -GN_ERR_INVAL;
+    for (uint32_t i = sh->params.slots; i-- > 0;)
+        free_slot = sh->slots[i].slot.size ? free_slot : i;
+    if (free_slot == GN_SHADOW__NIL)
+        return -GN_ERR_NOSPC;
+    rc = slot_frames(sh, s, mem, len);
+    if (rc)
+        return rc;
+    /* What was answered for the range while it was a hole may be cached: start afresh. */
+    rc = gn_shadow__flush(sh, GN_SHADOW_ROOT_ANY, 0);
+    gn_shadow__check(sh, rc == 0, "shadow: flush of all roots failed");
+    sh->slots[free_slot] = *s;
+    slots_changed(sh);
+    *ret_slot = free_slot;
+    return 0;
+}
+
 int gn_shadow_slot_add(struct gn_shadow *sh, const struct gn_shadow_slot *slot, void *mem,
                        size_t len, uint32_t *ret_slot)
 {
     struct gn_shadow__slot s = {0};
-    uint32_t free_slot = GN_SHADOW__NIL;
     int rc;
 
     if (!sh || !slot || !ret_slot)
@@ -215,33 +240,18 @@ int gn_shadow_slot_add(struct gn_shadow *sh, const struct gn_shadow_slot *slot, 
     if (rc)
         return rc;
     s.slot.size = sizeof s.slot;
-    rc = slot_check(sh, &s.slot);
-    if (rc)
-        return rc;
-    if (s.slot.kind != GN_SHADOW_SLOT_MMIO && (!mem || (uintptr_t)mem & 7))
-        return -GN_ERR_INVAL;
-    for (uint32_t i = sh->params.slots; i-- > 0;)
-        free_slot = sh->slots[i].slot.size ? free_slot : i;
-    if (free_slot == GN_SHADOW__NIL)
-        return -GN_ERR_NOSPC;
-    rc = slot_frames(sh, &s, mem, len);
-    if (rc)
-        return rc;
-    /* What was answered for the range while it was a hole may be cached: start afresh. */
-    rc = gn_shadow__flush(sh, GN_SHADOW_ROOT_ANY, 0);
-    gn_shadow__check(sh, rc == 0, "shadow: flush of all roots failed");
-    sh->slots[free_slot] = s;
-    slots_changed(sh);
-    *ret_slot = free_slot;
-    return 0;
+    gn_shadow__enter(sh);
+    rc = slot_add(sh, &s, mem, len, ret_slot);
+    gn_shadow__leave(sh);
+    return rc;
 }
 
-int gn_shadow_slot_remove(struct gn_shadow *sh, uint32_t slot)
+static int slot_remove(struct gn_shadow *sh, uint32_t slot)
 {
     struct gn_shadow__slot *s;
     int rc;
 
-    if (!sh || slot >= sh->params.slots || !sh->slots[slot].slot.size)
+    if (slot >= sh->params.slots || !sh->slots[slot].slot.size)
         return -GN_ERR_NOENT;
     s = &sh->slots[slot];
     rc = gn_shadow__flush(sh, GN_SHADOW_ROOT_ANY, 1);
@@ -257,4 +267,16 @@ int gn_shadow_slot_remove(struct gn_shadow *sh, uint32_t slot)
     sh->logged -= s->dirty != NULL;
     memset(s, 0, sizeof *s);
     return 0;
+}
+
+int gn_shadow_slot_remove(struct gn_shadow *sh, uint32_t slot)
+{
+    int rc;
+
+    if (!sh)
+        return -GN_ERR_NOENT;
+    gn_shadow__enter(sh);
+    rc = slot_remove(sh, slot);
+    gn_shadow__leave(sh);
+    return rc;
 }

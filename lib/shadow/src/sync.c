@@ -120,7 +120,7 @@ static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, ui
  * An absent entry: whatever the marker said is over, be it of an absent entry or of a device; a
  * leaf that is ready to use is mapped.
  */
-static int sync_absent(struct gn_shadow *sh, uint32_t id, const struct gn_paging_entry *e)
+static uint32_t sync_absent(struct gn_shadow *sh, uint32_t id, const struct gn_paging_entry *e)
 {
     struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
     uint64_t leaf = t->role.level == 0 ? wanted_leaf(sh, t, 0, e) : 0;
@@ -129,17 +129,17 @@ static int sync_absent(struct gn_shadow *sh, uint32_t id, const struct gn_paging
     if (leaf) {
         gn_shadow__mark_absent(sh, id, 0);
         gn_shadow__leaf_set(sh, id, leaf, gn_shadow__frame(sh, gn_gpa(e->address), 0));
-        sh->stats.sync_prefills++;
-        return 1;
+        gn_shadow__count(sh, sync_prefills, 1);
+        return GN_SHADOW__SYNC_USEFUL | GN_SHADOW__SYNC_CHANGED;
     }
     marker = absent_marker(sh, t, id % GN_SHADOW__ENTRIES, e);
     if (t->entries[id % GN_SHADOW__ENTRIES] == marker) {
-        sh->stats.sync_unchanged++;
+        gn_shadow__count(sh, sync_unchanged, 1);
         return 0;
     }
     /* Of no use in itself: data that comes and goes in what was a table looks like that, too. */
     gn_shadow__mark_absent(sh, id, marker);
-    return 0;
+    return GN_SHADOW__SYNC_CHANGED;
 }
 
 /* Drops an entry that is not what the guest's says, which may be that it is absent. */
@@ -147,7 +147,7 @@ static void sync_drop(struct gn_shadow *sh, uint32_t id, const struct gn_paging_
 {
     struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
 
-    sh->stats.sync_zaps++;
+    gn_shadow__count(sh, sync_zaps, 1);
     gn_shadow__entry_drop(sh, id);
     if (t->live && !t->entries[id % GN_SHADOW__ENTRIES])
         gn_shadow__mark_absent(sh, id, absent_marker(sh, t, id % GN_SHADOW__ENTRIES, e));
@@ -168,7 +168,7 @@ int gn_shadow__sync_fill(struct gn_shadow *sh, uint32_t id)
     return 1;
 }
 
-int gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id)
+uint32_t gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id)
 {
     uint32_t table = id / GN_SHADOW__ENTRIES;
     struct gn_shadow__table *t = &sh->tables[table];
@@ -179,59 +179,86 @@ int gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id)
     struct gn_paging_entry is_to_be;
     uint64_t leaf;
 
-    sh->stats.sync_entries++;
+    gn_shadow__count(sh, sync_entries, 1);
     guest_entry(sh, t, id % GN_SHADOW__ENTRIES, &e);
     if (kind == GN_PAGING_ENTRY_ABSENT)
         return sync_absent(sh, id, &e);
     if (kind == GN_PAGING_ENTRY_TABLE) {
-        if (link_right(sh, t, id % GN_SHADOW__ENTRIES, value, &e))
-            sh->stats.sync_unchanged++;
-        else
-            sync_drop(sh, id, &e);
-        return 1;
+        if (link_right(sh, t, id % GN_SHADOW__ENTRIES, value, &e)) {
+            gn_shadow__count(sh, sync_unchanged, 1);
+            return GN_SHADOW__SYNC_USEFUL;
+        }
+        if (!sh->alone)
+            return GN_SHADOW__SYNC_LATER;
+        sync_drop(sh, id, &e);
+        return GN_SHADOW__SYNC_USEFUL | GN_SHADOW__SYNC_CHANGED;
     }
     leaf = wanted_leaf(sh, t, value, &e);
     if (leaf == value) {
-        sh->stats.sync_unchanged++;
-        return 1;
+        gn_shadow__count(sh, sync_unchanged, 1);
+        return GN_SHADOW__SYNC_USEFUL;
     }
     /* The same page with other permissions is changed in place; another page is a new leaf. */
     if (leaf && gn_paging_entry_decode(&sh->context, t->role.level, value, &is) == 0 &&
         gn_paging_entry_decode(&sh->context, t->role.level, leaf, &is_to_be) == 0 &&
         is.address == is_to_be.address) {
         gn_shadow__leaf_update(sh, id, leaf);
-        return 1;
+        return GN_SHADOW__SYNC_USEFUL | GN_SHADOW__SYNC_CHANGED;
     }
     sync_drop(sh, id, &e);
-    return 1;
+    return GN_SHADOW__SYNC_USEFUL | GN_SHADOW__SYNC_CHANGED;
+}
+
+/* Bytes of a page that were written. */
+struct written {
+    gn_gpa_t page;
+    uint32_t first;
+    uint32_t last;
+    int part; /**< more of the same write is to come */
+};
+
+/* Written and written, and never used: the guest has made something else of the page. */
+static int table_flooded(struct gn_shadow *sh, uint32_t table)
+{
+    struct gn_shadow__table *t = &sh->tables[table];
+    uint32_t flood = gn_shadow__peek(&t->flood) + 1;
+    uint32_t freed = sh->freed;
+
+    if (flood <= sh->params.flood_limit) {
+        gn_shadow__poke(&t->flood, flood);
+        return 0;
+    }
+    if (!sh->alone)
+        return GN_SHADOW__LATER;
+    t->flood = 0;
+    gn_shadow__table_drop(sh, table);
+    gn_shadow__count(sh, tables_flooded, sh->freed != freed);
+    return 0;
 }
 
 /*
- * Syncs the entries that stand for bytes [from, to] of a table's page. The table may be gone when
- * this returns.
+ * Syncs the entries that stand for what was written. The table may be gone when this returns.
+ * @return 0 or GN_SHADOW__LATER
  */
-static void sync_table(struct gn_shadow *sh, uint32_t table, uint32_t from, uint32_t to)
+static int sync_table(struct gn_shadow *sh, uint32_t table, const struct written *w)
 {
-    uint32_t useful = 0;
+    uint32_t found = 0;
     uint32_t first;
     uint32_t last;
 
-    if (!gn_shadow__places(sh, &sh->tables[table].role, from, to, &first, &last))
-        return;
+    if (!gn_shadow__places(sh, &sh->tables[table].role, w->first, w->last, &first, &last))
+        return 0;
+    gn_shadow__table_lock(sh, table);
     for (uint32_t i = first; i <= last && sh->tables[table].live; i++)
-        useful += (uint32_t)gn_shadow__sync_entry(sh, table * GN_SHADOW__ENTRIES + i);
-    if (!sh->tables[table].live)
-        return;
-    if (useful) {
-        sh->tables[table].flood = 0;
-    } else if (!sh->part && ++sh->tables[table].flood > sh->params.flood_limit) {
-        uint32_t freed = sh->freed;
-
-        /* Written and written, and never used: the guest has made something else of the page. */
-        sh->tables[table].flood = 0;
-        gn_shadow__table_drop(sh, table);
-        sh->stats.tables_flooded += sh->freed != freed;
-    }
+        found |= gn_shadow__sync_entry(sh, table * GN_SHADOW__ENTRIES + i);
+    gn_shadow__table_unlock(sh, table);
+    if (found & GN_SHADOW__SYNC_LATER)
+        return GN_SHADOW__LATER;
+    if (found & GN_SHADOW__SYNC_USEFUL)
+        gn_shadow__poke(&sh->tables[table].flood, 0u);
+    else if (!w->part && sh->tables[table].live)
+        return table_flooded(sh, table);
+    return 0;
 }
 
 uint32_t gn_shadow__table_of_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t skip)
@@ -249,46 +276,65 @@ uint32_t gn_shadow__table_of_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t 
 }
 
 /*
- * Syncs bytes [first, last] of a page for every table that stands for it. A sync may free tables,
+ * Syncs what was written of a page for every table that stands for it. A sync may free tables,
  * this page's too: then it starts again, and re-reading an entry twice does no harm. It ends since
  * nothing here makes tables.
  */
-static void sync_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t first, uint32_t last)
+static int sync_page(struct gn_shadow *sh, const struct written *w)
 {
     uint32_t done = 0;
     uint32_t table;
 
-    while ((table = gn_shadow__table_of_page(sh, page, done)) != GN_SHADOW__NIL) {
+    gn_shadow__dirty_mark(sh, w->page);
+    if (!gn_shadow__frame_tables(sh, w->page, 0))
+        return 0;
+    while ((table = gn_shadow__table_of_page(sh, w->page, done)) != GN_SHADOW__NIL) {
         uint32_t freed = sh->freed;
 
-        sync_table(sh, table, first, last);
+        if (sync_table(sh, table, w))
+            return GN_SHADOW__LATER;
         done = sh->freed == freed ? done + 1 : 0;
+    }
+    return 0;
+}
+
+/* A range that does not wrap, page by page: others get their turn in between. */
+static void sync_range(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length, int part)
+{
+    uint64_t at = gpa.v;
+    int first = 1;
+
+    while (length) {
+        uint64_t here = GN_PAGE_SIZE - (at & GN_PAGE_MASK);
+        struct written w = {.page = gn_gpa(at & ~GN_PAGE_MASK),
+                            .first = (uint32_t)(at & GN_PAGE_MASK),
+                            .part = part};
+        int rc;
+
+        here = here < length ? here : length;
+        w.last = w.first + (uint32_t)here - 1;
+        gn_shadow__enter_shared(sh);
+        gn_shadow__count(sh, syncs, first);
+        rc = sync_page(sh, &w);
+        gn_shadow__leave(sh);
+        if (rc == GN_SHADOW__LATER) {
+            gn_shadow__enter(sh);
+            (void)sync_page(sh, &w);
+            gn_shadow__leave(sh);
+        }
+        at += here;
+        length -= here;
+        first = 0;
     }
 }
 
 int gn_shadow_sync(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
 {
-    uint64_t at = gpa.v;
-
     if (!sh)
         return -GN_ERR_INVAL;
-    if (!length)
-        return 0;
-    if (gpa.v + (length - 1) < gpa.v)
+    if (length && gpa.v + (length - 1) < gpa.v)
         return -GN_ERR_RANGE;
-    sh->stats.syncs++;
-    while (length) {
-        uint64_t page = at & ~GN_PAGE_MASK;
-        uint64_t here = GN_PAGE_SIZE - (at & GN_PAGE_MASK);
-
-        here = here < length ? here : length;
-        gn_shadow__dirty_mark(sh, gn_gpa(page));
-        if (gn_shadow__frame_tables(sh, gn_gpa(page), 0))
-            sync_page(sh, gn_gpa(page), (uint32_t)(at & GN_PAGE_MASK),
-                      (uint32_t)((at & GN_PAGE_MASK) + here - 1));
-        at += here;
-        length -= here;
-    }
+    sync_range(sh, gpa, length, 0);
     return 0;
 }
 
@@ -313,21 +359,16 @@ int gn_shadow_sync_part(struct gn_shadow *sh, gn_gpa_t *gpa, uint64_t *length)
     while (*length && left) {
         uint64_t here = GN_PAGE_SIZE - (gpa->v & GN_PAGE_MASK);
         uint64_t whole = here < *length ? here : *length;
+        int tables = gn_shadow_is_table(sh, gn_gpa(gpa->v & ~GN_PAGE_MASK));
         uint64_t words;
-        int rc;
 
         /* A page without tables is one step, else each of its entries is. */
-        if (gn_shadow__frame_tables(sh, gn_gpa(gpa->v & ~GN_PAGE_MASK), 0) &&
-            here > left * 8 - (gpa->v & 7))
+        if (tables && here > left * 8 - (gpa->v & 7))
             here = left * 8 - (gpa->v & 7);
         here = here < *length ? here : *length;
         words = ((gpa->v + here - 1) >> 3) - (gpa->v >> 3) + 1;
-        left -= gn_shadow__frame_tables(sh, gn_gpa(gpa->v & ~GN_PAGE_MASK), 0) ? words : 1;
-        sh->part = here < whole;
-        rc = gn_shadow_sync(sh, *gpa, here);
-        sh->part = 0;
-        if (rc)
-            return rc;
+        left -= tables ? words : 1;
+        sync_range(sh, *gpa, here, here < whole);
         gpa->v += here;
         *length -= here;
     }
@@ -339,7 +380,7 @@ int gn_shadow_sync_part(struct gn_shadow *sh, gn_gpa_t *gpa, uint64_t *length)
  * through this root, too, and would be found again. Depth is bounded by the levels. A table goes
  * as soon as it is empty, so that a flush in parts does not come by it again.
  */
-static int table_flush(struct gn_shadow *sh, uint32_t table)
+static int table_flush(struct gn_shadow *sh, struct gn_shadow__call *call, uint32_t table)
 {
     struct gn_shadow__table *t = &sh->tables[table];
 
@@ -351,9 +392,9 @@ static int table_flush(struct gn_shadow *sh, uint32_t table)
         if (!entry)
             continue;
         if (gn_shadow__kind(sh, t->role.level, entry) == GN_PAGING_ENTRY_TABLE &&
-            table_flush(sh, gn_shadow__link_table(sh, entry)))
+            table_flush(sh, call, gn_shadow__link_table(sh, entry)))
             return -GN_ERR_AGAIN;
-        if (!gn_shadow__step(sh))
+        if (!gn_shadow__step(call))
             return -GN_ERR_AGAIN;
         gn_shadow__entry_clear(sh, table * GN_SHADOW__ENTRIES + i);
     }
@@ -363,40 +404,42 @@ static int table_flush(struct gn_shadow *sh, uint32_t table)
 
 int gn_shadow__flush(struct gn_shadow *sh, uint32_t root, uint32_t bounded)
 {
+    struct gn_shadow__call call = gn_shadow__call(bounded ? sh->params.step_limit : 0);
     int rc = 0;
 
-    sh->steps = bounded ? sh->params.step_limit : UINT32_MAX;
     sh->clock++;
     for (uint32_t i = 0; i < sh->params.roots && !rc; i++) {
         struct gn_shadow__root *r = &sh->roots[i];
 
         if (!r->key.size || (root != GN_SHADOW_ROOT_ANY && i != root))
             continue;
-        rc = table_flush(sh, r->table);
+        rc = table_flush(sh, &call, r->table);
         if (!rc && !r->held)
             gn_shadow__root_evict(sh, i);
     }
     /* Tables that were freed keep their frames until here: the MMU may still walk them. */
-    sh->stats.invalidated_all++;
+    gn_shadow__count(sh, invalidated_all, 1);
     sh->ops.invalidate_all(sh->params.ops_ctx);
     return rc;
 }
 
 int gn_shadow_flush(struct gn_shadow *sh, uint32_t root)
 {
-    if (!sh ||
-        (root != GN_SHADOW_ROOT_ANY && (root >= sh->params.roots || !sh->roots[root].key.size)))
-        return -GN_ERR_NOENT;
-    return gn_shadow__flush(sh, root, 1);
+    int rc = -GN_ERR_NOENT;
+
+    if (!sh)
+        return rc;
+    gn_shadow__enter(sh);
+    if (gn_shadow__root_given(sh, root))
+        rc = gn_shadow__flush(sh, root, 1);
+    gn_shadow__leave(sh);
+    return rc;
 }
 
-int gn_shadow_revoke(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
+static int revoke(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
 {
-    if (!sh || (gpa.v | length) & GN_PAGE_MASK)
-        return -GN_ERR_INVAL;
-    if (length && gpa.v + (length - 1) < gpa.v)
-        return -GN_ERR_RANGE;
-    sh->steps = sh->params.step_limit;
+    struct gn_shadow__call call = gn_shadow__call(sh->params.step_limit);
+
     for (uint64_t at = gpa.v; at - gpa.v < length; at += GN_PAGE_SIZE) {
         for (uint32_t level = 0; level < GN_SHADOW__LEAF_LEVELS; level++) {
             uint32_t frame = gn_shadow__frame(sh, gn_gpa(at), level);
@@ -406,11 +449,25 @@ int gn_shadow_revoke(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
                 break;
             head = gn_shadow__frame_head(sh, frame);
             while (*head != GN_SHADOW__NIL) {
-                if (!gn_shadow__step(sh))
+                if (!gn_shadow__step(&call))
                     return -GN_ERR_AGAIN;
                 gn_shadow__entry_drop(sh, *head);
             }
         }
     }
     return 0;
+}
+
+int gn_shadow_revoke(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
+{
+    int rc;
+
+    if (!sh || (gpa.v | length) & GN_PAGE_MASK)
+        return -GN_ERR_INVAL;
+    if (length && gpa.v + (length - 1) < gpa.v)
+        return -GN_ERR_RANGE;
+    gn_shadow__enter(sh);
+    rc = revoke(sh, gpa, length);
+    gn_shadow__leave(sh);
+    return rc;
 }

@@ -59,10 +59,13 @@ void gn_shadow__leaf_set(struct gn_shadow *sh, uint32_t id, uint64_t entry, uint
 {
     struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
 
+    uint32_t lock = gn_shadow__chain_lock(sh, entry);
+
     gn_shadow__check(sh, !(*entry_at(sh, id) & 1), "shadow: a leaf over a present entry");
     gn_shadow__chain_add(sh, id, frame);
+    gn_shadow__chain_unlock(sh, lock);
     t->present++;
-    sh->stats.large_leaves += t->role.level > 0;
+    gn_shadow__count(sh, large_leaves, t->role.level > 0);
     entry_write(entry_at(sh, id), entry);
 }
 
@@ -146,10 +149,10 @@ void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id)
     struct reach r = entry_reach(sh, id);
 
     if (r.everywhere) {
-        sh->stats.invalidated_all++;
+        gn_shadow__count(sh, invalidated_all, 1);
         sh->ops.invalidate_all(sh->params.ops_ctx);
     } else if (!r.nowhere) {
-        sh->stats.invalidated_ranges++;
+        gn_shadow__count(sh, invalidated_ranges, 1);
         sh->ops.invalidate_range(sh->params.ops_ctx, r.root, gn_gva(r.gva),
                                  gn_shadow__span(sh->tables[id / GN_SHADOW__ENTRIES].role.level));
     }
@@ -157,7 +160,7 @@ void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id)
 
 /* ---- Finding and making tables ---------------------------------------------------------- */
 
-static int role_equal(const struct gn_shadow__role *a, const struct gn_shadow__role *b)
+int gn_shadow__role_equal(const struct gn_shadow__role *a, const struct gn_shadow__role *b)
 {
     return a->gpa == b->gpa && a->level == b->level && a->direct == b->direct &&
            a->permissions == b->permissions && a->format == b->format &&
@@ -169,7 +172,7 @@ uint32_t gn_shadow__table_find(struct gn_shadow *sh, const struct gn_shadow__rol
 {
     uint32_t i = *gn_shadow__bucket(sh, sh->by_gpa, role->gpa);
 
-    while (i != GN_SHADOW__NIL && !role_equal(&sh->tables[i].role, role))
+    while (i != GN_SHADOW__NIL && !gn_shadow__role_equal(&sh->tables[i].role, role))
         i = sh->tables[i].hash_next;
     return i;
 }
@@ -304,9 +307,10 @@ uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role
     bucket = gn_shadow__bucket(sh, sh->by_hpa, t->hpa.v);
     t->hpa_next = *bucket;
     *bucket = table;
-    sh->stats.tables_created++;
-    if (sh->stats.tables_created - sh->stats.tables_freed > sh->stats.tables_peak)
-        sh->stats.tables_peak = sh->stats.tables_created - sh->stats.tables_freed;
+    gn_shadow__count(sh, tables_created, 1);
+    gn_shadow__poke(&sh->live, sh->live + 1);
+    if (sh->live > sh->live_peak)
+        gn_shadow__poke(&sh->live_peak, sh->live);
     gn_shadow__table_track(sh, t);
     gn_shadow__policy_join(sh, table);
     gn_shadow__table_explain(sh, table);
@@ -318,10 +322,14 @@ uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role
 /* An entry has been made absent and the MMU knows: unchains it, and frees what it alone led to. */
 static void entry_detach(struct gn_shadow *sh, uint32_t id, uint64_t value, uint32_t kind)
 {
+    uint32_t lock;
+
     if (kind == GN_PAGING_ENTRY_ABSENT)
         return;
     sh->tables[id / GN_SHADOW__ENTRIES].present--;
+    lock = gn_shadow__chain_lock(sh, value);
     gn_shadow__chain_remove(sh, id);
+    gn_shadow__chain_unlock(sh, lock);
     if (kind == GN_PAGING_ENTRY_TABLE)
         gn_shadow__table_release(sh, gn_shadow__link_table(sh, value));
 }
@@ -373,7 +381,8 @@ void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table)
     sh->free_list = table;
     sh->spare++;
     sh->freed++;
-    sh->stats.tables_freed++;
+    gn_shadow__poke(&sh->live, sh->live - 1);
+    gn_shadow__count(sh, tables_freed, 1);
 }
 
 void gn_shadow__table_drop(struct gn_shadow *sh, uint32_t table)
@@ -452,7 +461,7 @@ static int reclaim_one(struct gn_shadow *sh)
         }
         gn_shadow__table_drop(sh, table);
         if (sh->freed != freed) {
-            sh->stats.tables_reclaimed += sh->freed - freed;
+            gn_shadow__count(sh, tables_reclaimed, sh->freed - freed);
             return 0;
         }
     }

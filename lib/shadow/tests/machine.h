@@ -116,7 +116,15 @@ struct machine {
     void (*on_table_page)(struct machine *m, uint64_t page);
     void (*on_invalidate)(struct machine *m); /* another CPU, just before it forgets */
     uint32_t panics;
-    uint64_t *log_mem[SLOTS_MAX];   /* of slots with a dirty log */
+    uint32_t locks;   /* that the library may use: 0 without lock ops */
+    uint32_t held[3]; /* in the order in which they were taken */
+    uint32_t holds;   /* of them */
+    int held_shared;  /* the first by lock_shared */
+    uint32_t alone;   /* calls of lock for number 0 */
+    uint32_t shared;  /* calls of lock_shared */
+    uint32_t stripes; /* calls of lock for other numbers */
+    void (*on_lock)(struct machine *m, uint32_t n); /* before it is taken */
+    uint64_t *log_mem[SLOTS_MAX];                   /* of slots with a dirty log */
     uint8_t dirty[DIRTY_PAGES];     /* the naive log: every page of RAM that was written */
     uint8_t announced[DIRTY_PAGES]; /* by the dirty op, since it was harvested */
     int ring_full;
@@ -139,6 +147,61 @@ static inline int machine_dirty(void *ctx, uint32_t slot, gn_gpa_t page)
     assert_false(m->announced[page.v >> GN_PAGE_SHIFT]);
     m->announced[page.v >> GN_PAGE_SHIFT] = 1;
     return m->ring_full ? -GN_ERR_NOSPC : 0;
+}
+
+/* ---- Locks: every rule of "Threads" in the header that one thread can tell ------------------- */
+
+static inline void machine_take(struct machine *m, uint32_t n, int shared)
+{
+    if (m->on_lock)
+        m->on_lock(m, n);
+    assert_true(n < m->locks && m->holds < 3);
+    /* In the order of their numbers, each once; others than 0 only by who shares. */
+    if (n == 0)
+        assert_int_equal(m->holds, 0);
+    else
+        assert_true(m->holds && m->held[m->holds - 1] < n && m->held_shared && !shared);
+    if (n == 0)
+        m->held_shared = shared;
+    m->held[m->holds++] = n;
+    m->alone += !n && !shared;
+    m->shared += !n && shared;
+    m->stripes += n != 0;
+}
+
+static inline void machine_give(struct machine *m, uint32_t n, int shared)
+{
+    assert_true(m->holds && m->held[m->holds - 1] == n);
+    assert_true(n || m->held_shared == shared);
+    m->holds--;
+}
+
+static inline void machine_lock(void *ctx, uint32_t n)
+{
+    machine_take(ctx, n, 0);
+}
+
+static inline void machine_unlock(void *ctx, uint32_t n)
+{
+    machine_give(ctx, n, 0);
+}
+
+static inline void machine_lock_shared(void *ctx, uint32_t n)
+{
+    assert_int_equal(n, 0);
+    machine_take(ctx, n, 1);
+}
+
+static inline void machine_unlock_shared(void *ctx, uint32_t n)
+{
+    assert_int_equal(n, 0);
+    machine_give(ctx, n, 1);
+}
+
+/* An op that only a call which is alone may call. */
+static inline void machine_is_alone(const struct machine *m)
+{
+    assert_true(!m->locks || (m->holds == 1 && !m->held_shared));
 }
 
 /* ---- Guest memory ------------------------------------------------------------------------- */
@@ -257,6 +320,7 @@ static inline int machine_frame_alloc(void *ctx, gn_hpa_t *ret_hpa, void **ret_f
 {
     struct machine *m = ctx;
 
+    machine_is_alone(m);
     m->alloc_calls++;
     if ((m->alloc_fails_at && m->alloc_calls >= m->alloc_fails_at) ||
         m->frames_out >= m->frames_limit)
@@ -281,6 +345,7 @@ static inline void machine_frame_free(void *ctx, gn_hpa_t hpa, void *frame)
     struct machine *m = ctx;
     uint32_t i = (uint32_t)((hpa.v - FRAME_HPA) >> GN_PAGE_SHIFT);
 
+    machine_is_alone(m);
     assert_ptr_equal(frame, frame_at(m, hpa.v));
     for (uint32_t w = 0; w < WAYS_SIZE; w++)
         assert_false(m->way[w].valid && m->way[w].hpa == hpa.v);
@@ -317,6 +382,7 @@ static inline void machine_invalidate_range(void *ctx, uint32_t root, gn_gva_t g
 
     assert_true(root == GN_SHADOW_ROOT_ANY || root < ROOTS_MAX);
     assert_true(length && !((gva.v | length) & GN_PAGE_MASK));
+    assert_true(!m->locks || m->holds);
     if (m->on_invalidate)
         m->on_invalidate(m);
     m->invalidated_ranges++;
@@ -328,6 +394,7 @@ static inline void machine_invalidate_all(void *ctx)
 {
     struct machine *m = ctx;
 
+    assert_true(!m->locks || m->holds);
     m->invalidated_all++;
     memset(m->tlb, 0, sizeof m->tlb);
     memset(m->way, 0, sizeof m->way);
@@ -337,6 +404,7 @@ static inline void machine_root_gone(void *ctx, uint32_t root, uint64_t cookie)
 {
     struct machine *m = ctx;
 
+    machine_is_alone(m);
     assert_true(root < ROOTS_MAX && m->root_hpa[root] != 0);
     m->roots_gone++;
     m->last_cookie_gone = cookie;
@@ -369,6 +437,7 @@ static inline void machine_table_page(void *ctx, gn_gpa_t page, uint32_t traced)
 {
     struct machine *m = ctx;
 
+    machine_is_alone(m);
     assert_int_equal(page.v & GN_PAGE_MASK, 0);
     if (page.v < RAM_BYTES) {
         assert_int_equal(m->table_page[page.v >> GN_PAGE_SHIFT], !traced);
@@ -390,18 +459,24 @@ static inline void machine_panic(void *ctx, const char *what)
 
 /* ---- Life cycle --------------------------------------------------------------------------- */
 
-static const struct gn_shadow_ops machine_ops = {
-    GN_SHADOW_OPS_INIT,
-    .guest = &machine_guest_ops,
-    .frame_alloc = machine_frame_alloc,
-    .frame_free = machine_frame_free,
-    .invalidate_range = machine_invalidate_range,
-    .invalidate_all = machine_invalidate_all,
-    .root_gone = machine_root_gone,
-    .absent_encode = machine_absent_encode,
-    .table_page = machine_table_page,
-    .panic = machine_panic,
-    .dirty = machine_dirty,
+#define MACHINE_OPS                                                                               \
+    GN_SHADOW_OPS_INIT, .guest = &machine_guest_ops, .frame_alloc = machine_frame_alloc,          \
+                        .frame_free = machine_frame_free,                                         \
+                        .invalidate_range = machine_invalidate_range,                             \
+                        .invalidate_all = machine_invalidate_all, .root_gone = machine_root_gone, \
+                        .absent_encode = machine_absent_encode, .table_page = machine_table_page, \
+                        .panic = machine_panic, .dirty = machine_dirty
+
+/* With locks that let faults go side by side, with one lock, and with none. */
+static const struct gn_shadow_ops machine_ops = {MACHINE_OPS};
+static const struct gn_shadow_ops machine_lock_ops = {MACHINE_OPS, .lock = machine_lock,
+                                                      .unlock = machine_unlock};
+static const struct gn_shadow_ops machine_locks_ops = {
+    MACHINE_OPS,
+    .lock = machine_lock,
+    .unlock = machine_unlock,
+    .lock_shared = machine_lock_shared,
+    .unlock_shared = machine_unlock_shared,
 };
 
 static inline uint32_t slot_add(struct machine *m, uint32_t kind, uint64_t gpa, uint64_t length,
@@ -471,6 +546,7 @@ static inline struct machine *machine_new_params(struct gn_shadow_params params)
     m->mem = aligned_alloc(gn_shadow_align(), (size + 63) & ~(size_t)63);
     memset(m->mem, 0xcc, size);
     params.ops_ctx = m;
+    m->locks = params.ops->lock ? gn_shadow_locks(&params) : 0;
     machine_guest(m, params.format);
     m->shadow = m->geometry;
     assert_int_equal(gn_shadow_init(m->mem, size, &params, &m->sh), 0);
@@ -492,6 +568,7 @@ static inline void machine_free(struct machine *m)
         cached += m->root_hpa[i] != 0;
     m->roots_gone = 0;
     gn_shadow_fini(m->sh);
+    assert_int_equal(m->holds, 0);
     assert_int_equal(m->roots_gone, cached);
     assert_int_equal(m->frames_out, 0);
     assert_int_equal(m->panics, 0);

@@ -10,7 +10,7 @@ _Static_assert(offsetof(struct gn_shadow_slot, gpa) == 8, "gn_shadow_slot.gpa");
 _Static_assert(offsetof(struct gn_shadow_slot, hpa) == 24, "gn_shadow_slot.hpa");
 _Static_assert(sizeof(struct gn_shadow_absent) == 32, "gn_shadow_absent");
 _Static_assert(offsetof(struct gn_shadow_absent, entry) == 16, "gn_shadow_absent.entry");
-_Static_assert(sizeof(struct gn_shadow_ops) == 8 + 10 * sizeof(void *), "gn_shadow_ops");
+_Static_assert(sizeof(struct gn_shadow_ops) == 8 + 14 * sizeof(void *), "gn_shadow_ops");
 _Static_assert(offsetof(struct gn_shadow_ops, guest) == 8, "gn_shadow_ops.guest");
 _Static_assert(offsetof(struct gn_shadow_ops, panic) == 8 + 8 * sizeof(void *),
                "gn_shadow_ops.panic");

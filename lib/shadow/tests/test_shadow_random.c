@@ -412,6 +412,8 @@ static void op_any(struct run *r)
 static void run_begin(struct run *r, uint32_t guest, uint32_t shadow, uint32_t policy,
                       uint32_t tables)
 {
+    static const struct gn_shadow_ops *const ops[] = {&machine_ops, &machine_lock_ops,
+                                                      &machine_locks_ops};
     struct gn_shadow_params params = machine_params(shadow, policy, tables);
     uint32_t top;
     uint64_t entry;
@@ -422,6 +424,8 @@ static void run_begin(struct run *r, uint32_t guest, uint32_t shadow, uint32_t p
     params.step_limit = below(r, 2) ? 0 : 1 + below(r, 1u << below(r, 8));
     params.fault_around = below(r, 2) ? 0 : 1u << below(r, 10);
     params.sync_after = 1 + below(r, 4);
+    params.lock_stripes = 1u << below(r, 13);
+    params.ops = ops[below(r, 3)];
     r->m = machine_new_params(params);
     machine_guest(r->m, guest);
     r->m->markers = (int)below(r, 2);

@@ -57,6 +57,27 @@
  *     gn_shadow_dirty_harvest()               pages written since the last time, of a slot whose
  *                                             log gn_shadow_dirty_start() began: migration
  *
+ * Threads. Without lock ops, calls on one shadow are serialized by the embedder. With them, any
+ * thread may call at any time, and calls go on side by side: "shares" below says of a function that
+ * it lets others in that share, too; "excludes" that it waits until it is alone, and the others
+ * meanwhile. A call that shares may find that it has to exclude (a fault that makes a table), and
+ * begins anew then. gn_shadow_init() and gn_shadow_fini() are for one thread, in every case.
+ *
+ *     lock 0          readers and writers: calls that share take it by lock_shared, others by lock
+ *     locks 1 ..      by lock: within calls that share, for as long as an entry is written
+ *
+ * A call takes locks in the order of their numbers, three at most, each once, and gives them back
+ * before it returns. Numbers from 1 up are held while guest, absent_encode, invalidate_... and
+ * dirty run, lock 0 while any op does. So:
+ *  - No op calls into the same shadow, and none waits for a thread that does, unless that thread
+ *    answers while it waits for a lock. This is about invalidate_...: a CPU that is to forget a
+ *    translation may be inside gn_shadow_fault(), waiting for a lock that the caller holds. Let it
+ *    forget by a message that is seen to before it runs guest code again, or while it waits.
+ *  - guest, absent_encode, invalidate_..., dirty and panic may be called by several threads at
+ *    once. All other ops are called by one at a time.
+ *  - A function whose context is "any" may still wait for lock 0.
+ *  - A lock may spin. Lock 0 should let a writer in sooner or later: readers come all the time.
+ *
  * It is not a TLB, does not emulate instructions, and knows neither nested paging nor devices.
  *
  * Formats. The guest's tables and the shadow's may be of different formats, widths (the guest's no
@@ -204,6 +225,18 @@ struct gn_shadow_ops {
      * @return 0, or a negative status if there is no room: counted, and found by the next harvest
      */
     int (*dirty)(void *ctx, uint32_t slot, gn_gpa_t page);
+    /**
+     * Optional, both or none: lock n, below gn_shadow_locks(), for one thread alone. See "Threads"
+     * above. With none, the embedder serializes the calls on this shadow.
+     */
+    void (*lock)(void *ctx, uint32_t n);
+    void (*unlock)(void *ctx, uint32_t n);
+    /**
+     * Optional, both or none, and not without lock: lock 0 for any number of threads at a time,
+     * while lock(0) shuts them all out. With none, every call takes lock 0 alone, and no other.
+     */
+    void (*lock_shared)(void *ctx, uint32_t n);
+    void (*unlock_shared)(void *ctx, uint32_t n);
 };
 
 /** First initializer of a gn_shadow_ops. */
@@ -251,7 +284,11 @@ struct gn_shadow_params {
      * as fast as it is done.
      */
     uint32_t step_limit;
-    uint32_t reserved2; /**< zero */
+    /**
+     * Locks of each kind but the first: a power of two, up to 4,096; 0 means 64. More of them keep
+     * more faults apart. See gn_shadow_locks().
+     */
+    uint32_t lock_stripes;
 };
 
 /** First initializer of a gn_shadow_params. */
@@ -363,6 +400,14 @@ struct gn_shadow_stats {
  */
 GN_API size_t gn_shadow_size(const struct gn_shadow_params *params);
 
+/**
+ * How many locks a shadow of these parameters uses, if ops give any: 1 + 2 x params.lock_stripes.
+ * 0 if the parameters are invalid.
+ *
+ * Context: any; O(1). Thread-safety: reentrant.
+ */
+GN_API uint32_t gn_shadow_locks(const struct gn_shadow_params *params);
+
 /** Alignment, in bytes, of the memory for init. Context: any. Thread-safety: reentrant. */
 GN_API size_t gn_shadow_align(void);
 
@@ -419,7 +464,7 @@ GN_API size_t gn_shadow_slot_size(uint64_t length);
  *  - -GN_ERR_NOMEM: len is too small
  *
  * Context: where the ops may be called (cached MMIO answers for the range are dropped);
- * O(pages). Thread-safety: calls on one shadow are serialized by the embedder. Ownership: mem is
+ * O(pages). Thread-safety: excludes. Ownership: mem is
  * the library's until gn_shadow_slot_remove() or gn_shadow_fini().
  */
 GN_API GN_NODISCARD int gn_shadow_slot_add(struct gn_shadow *shadow,
@@ -435,7 +480,7 @@ GN_API GN_NODISCARD int gn_shadow_slot_add(struct gn_shadow *shadow,
  *  - -GN_ERR_NOENT: no such slot
  *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again; the slot stands until then
  *
- * Context: where the ops may be called; O(tables). Thread-safety: as gn_shadow_slot_add().
+ * Context: where the ops may be called; O(tables). Thread-safety: excludes.
  */
 GN_API GN_NODISCARD int gn_shadow_slot_remove(struct gn_shadow *shadow, uint32_t slot);
 
@@ -454,8 +499,8 @@ GN_API GN_NODISCARD int gn_shadow_slot_remove(struct gn_shadow *shadow, uint32_t
  *  - -GN_ERR_NOSPC: every root is held
  *  - -GN_ERR_NOMEM: no table can be had although nothing that can be reclaimed is left
  *
- * Context: where the ops may be called; O(roots) on a miss. Thread-safety: as
- * gn_shadow_slot_add().
+ * Context: where the ops may be called; O(roots) on a miss. Thread-safety: shares if it is cached,
+ * else excludes.
  */
 GN_API GN_NODISCARD int gn_shadow_root_get(struct gn_shadow *shadow,
                                            const struct gn_shadow_root_key *key,
@@ -483,7 +528,7 @@ GN_API uint32_t gn_shadow_mmu_controls(const struct gn_shadow *shadow, uint32_t 
  *  - 0
  *  - -GN_ERR_NOENT: no such root, or nobody holds it
  *
- * Context: any; O(1). Thread-safety: as gn_shadow_slot_add().
+ * Context: any; O(1). Thread-safety: shares.
  */
 GN_API GN_NODISCARD int gn_shadow_root_put(struct gn_shadow *shadow, uint32_t root);
 
@@ -505,7 +550,7 @@ GN_API GN_NODISCARD int gn_shadow_root_put(struct gn_shadow *shadow, uint32_t ro
  *  - what guest->load or guest->cmpxchg failed with
  *
  * Context: where the ops may be called; O(levels), and O(entries of a table) for each table that
- * is made or reclaimed. Thread-safety: as gn_shadow_slot_add().
+ * is made or reclaimed. Thread-safety: shares, unless it makes a table.
  */
 GN_API GN_NODISCARD int gn_shadow_fault(struct gn_shadow *shadow,
                                         const struct gn_shadow_access *access,
@@ -522,7 +567,7 @@ GN_API GN_NODISCARD int gn_shadow_fault(struct gn_shadow *shadow,
  *  - -GN_ERR_RANGE: the range wraps
  *
  * Context: where the ops may be called; O(entries in the range x roles of their tables).
- * Thread-safety: as gn_shadow_slot_add().
+ * Thread-safety: shares, unless a table is dropped.
  */
 GN_API GN_NODISCARD int gn_shadow_sync(struct gn_shadow *shadow, gn_gpa_t gpa, uint64_t length);
 
@@ -538,7 +583,7 @@ GN_API GN_NODISCARD int gn_shadow_sync(struct gn_shadow *shadow, gn_gpa_t gpa, u
  *  - -GN_ERR_RANGE: the range wraps
  *
  * Context: where the ops may be called; O(step_limit x roles), and O(entries) for a table that is
- * freed. Thread-safety: as gn_shadow_slot_add().
+ * freed. Thread-safety: as gn_shadow_sync().
  */
 GN_API GN_NODISCARD int gn_shadow_sync_part(struct gn_shadow *shadow, gn_gpa_t *gpa,
                                             uint64_t *length);
@@ -553,7 +598,7 @@ GN_API GN_NODISCARD int gn_shadow_sync_part(struct gn_shadow *shadow, gn_gpa_t *
  *  - -GN_ERR_NOENT: no such root
  *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again
  *
- * Context: where the ops may be called; O(tables). Thread-safety: as gn_shadow_slot_add().
+ * Context: where the ops may be called; O(tables). Thread-safety: excludes.
  */
 GN_API GN_NODISCARD int gn_shadow_flush(struct gn_shadow *shadow, uint32_t root);
 
@@ -568,8 +613,7 @@ GN_API GN_NODISCARD int gn_shadow_flush(struct gn_shadow *shadow, uint32_t root)
  *  - 0
  *  - -GN_ERR_NOENT: no such root
  *
- * Context: where the ops may be called; O(levels), for each root. Thread-safety: as
- * gn_shadow_slot_add().
+ * Context: where the ops may be called; O(levels), for each root. Thread-safety: shares.
  */
 GN_API GN_NODISCARD int gn_shadow_coherence_page(struct gn_shadow *shadow, uint32_t root,
                                                  gn_gva_t gva);
@@ -585,7 +629,7 @@ GN_API GN_NODISCARD int gn_shadow_coherence_page(struct gn_shadow *shadow, uint3
  *  - -GN_ERR_NOENT: no such root
  *
  * Context: where the ops may be called; O(unsync tables of the root x entries they map).
- * Thread-safety: as gn_shadow_slot_add().
+ * Thread-safety: shares, unless a table changes its policy, or many are unsync.
  */
 GN_API GN_NODISCARD int gn_shadow_coherence_root(struct gn_shadow *shadow, uint32_t root);
 
@@ -599,8 +643,7 @@ GN_API GN_NODISCARD int gn_shadow_coherence_root(struct gn_shadow *shadow, uint3
  *  - -GN_ERR_RANGE: the range wraps
  *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again
  *
- * Context: where the ops may be called; O(pages + mappings). Thread-safety: as
- * gn_shadow_slot_add().
+ * Context: where the ops may be called; O(pages + mappings). Thread-safety: excludes.
  */
 GN_API GN_NODISCARD int gn_shadow_revoke(struct gn_shadow *shadow, gn_gpa_t gpa, uint64_t length);
 
@@ -629,9 +672,9 @@ GN_API size_t gn_shadow_dirty_size(uint64_t length);
  *  - -GN_ERR_EXIST: it is logged already
  *  - -GN_ERR_NOMEM: len is too small
  *
- * Context: where the ops may be called; O(pages + mappings of the slot). Thread-safety: as
- * gn_shadow_slot_add(). Ownership: mem is the library's until gn_shadow_dirty_stop(),
- * gn_shadow_slot_remove() or gn_shadow_fini().
+ * Context: where the ops may be called; O(pages + mappings of the slot). Thread-safety: excludes.
+ * Ownership: mem is the library's until gn_shadow_dirty_stop(), gn_shadow_slot_remove() or
+ * gn_shadow_fini().
  */
 GN_API GN_NODISCARD int gn_shadow_dirty_start(struct gn_shadow *shadow, uint32_t slot, void *mem,
                                               size_t len);
@@ -643,7 +686,7 @@ GN_API GN_NODISCARD int gn_shadow_dirty_start(struct gn_shadow *shadow, uint32_t
  *  - 0
  *  - -GN_ERR_NOENT: no such slot, or it is not logged
  *
- * Context: any; O(1). Thread-safety: as gn_shadow_slot_add().
+ * Context: any; O(1). Thread-safety: excludes.
  */
 GN_API GN_NODISCARD int gn_shadow_dirty_stop(struct gn_shadow *shadow, uint32_t slot);
 
@@ -666,8 +709,8 @@ GN_API GN_NODISCARD int gn_shadow_dirty_stop(struct gn_shadow *shadow, uint32_t 
  *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again with the same bitmap, in which
  *    bits are set already; ret_pages will tell those of all calls since one that returned 0
  *
- * Context: where the ops may be called; O(pages / 64 + mappings of dirty pages). Thread-safety: as
- * gn_shadow_slot_add().
+ * Context: where the ops may be called; O(pages / 64 + mappings of dirty pages). Thread-safety:
+ * excludes.
  */
 GN_API GN_NODISCARD int gn_shadow_dirty_harvest(struct gn_shadow *shadow, uint32_t slot,
                                                 uint64_t first, uint64_t pages, uint64_t *bitmap,
@@ -678,7 +721,7 @@ GN_API GN_NODISCARD int gn_shadow_dirty_harvest(struct gn_shadow *shadow, uint32
  *
  * @return 1 or 0
  *
- * Context: any; O(1). Thread-safety: as gn_shadow_slot_add().
+ * Context: any; O(1). Thread-safety: shares.
  */
 GN_API int gn_shadow_is_table(const struct gn_shadow *shadow, gn_gpa_t gpa);
 
@@ -716,7 +759,7 @@ struct gn_shadow_difference {
  *  - -GN_ERR_NOENT: no such root
  *
  * Context: where guest->load may be called; O(leaves x levels + tables + pages of all slots).
- * Thread-safety: as gn_shadow_slot_add().
+ * Thread-safety: excludes.
  */
 GN_API GN_NODISCARD int
 gn_shadow_audit(struct gn_shadow *shadow, uint32_t root,
@@ -731,7 +774,7 @@ gn_shadow_audit(struct gn_shadow *shadow, uint32_t root,
  *  - 0
  *  - -GN_ERR_INVAL: a NULL argument, or size below 4
  *
- * Context: any; O(1). Thread-safety: as gn_shadow_slot_add().
+ * Context: any; O(1). Thread-safety: any, and takes no lock.
  */
 GN_API GN_NODISCARD int gn_shadow_stats_get(const struct gn_shadow *shadow,
                                             struct gn_shadow_stats *ret_stats);
