@@ -203,87 +203,87 @@ void model_flush(struct world *w, uint32_t vcpu, uint32_t space, const uint64_t 
 
 /* ---- Looking into the TLB ----------------------------------------------------------------- */
 
-/* A cached entry that lets writes pass unseen must not be of a page that holds tables. */
-static void sweep_trace(struct world *w, const struct gn_softmmu_entry *e, uint64_t gpa)
-{
-    uint64_t writes = 0;
+struct sweep {
+    struct world *w;
+    uint32_t vcpu;
+    uint64_t gpa; /* model_unmapped(): the range that must be gone */
+    uint64_t length;
+};
 
-    for (uint32_t view = 0; view < GN_SOFTMMU_VIEWS; view++)
-        writes |= GN_SOFTMMU_ALLOW(view, GN_ACCESS_WRITE);
-    if (e->tag & writes && gn_shadow_is_table(w->shadow, gn_gpa(gpa)))
-        fail("a table page is writable unseen: gva %#" PRIx64 " gpa %#" PRIx64,
-             e->tag & ~GN_PAGE_MASK, gpa);
+static uint64_t cached_gpa(const struct gn_softmmu_cached *c)
+{
+    return c->hpa.v - RAM_HPA;
 }
 
-static void sweep_rights(struct world *w, uint32_t vcpu, const struct gn_softmmu_entry *e,
-                         uint64_t gpa)
-{
-    static const uint32_t sum = GN_PAGING_X86_AC | GN_PAGING_RISCV_SUM;
-    const struct result done = {.outcome = GN_SHADOW_FILLED, .gpa = gpa};
-
-    for (uint32_t bit = 0; bit < GN_SOFTMMU_VIEWS * 4; bit++) {
-        uint32_t view = bit / 4;
-        uint32_t kind = bit % 4;
-        uint32_t controls = w->vcpu[vcpu].controls & ~(sum | GN_PAGING_RISCV_MXR);
-
-        if (!(e->tag >> bit & 1) || GN_SOFTMMU_TRACED == (uint64_t)1 << bit)
-            continue;
-        controls |= view == GN_SOFTMMU_VIEW_SUM ? sum : 0;
-        controls |= kind == 3 ? GN_PAGING_RISCV_MXR : 0;
-        kind = kind == 3 ? GN_ACCESS_READ : kind;
-        kind |= view == GN_SOFTMMU_VIEW_USER ? GN_PAGING_AS_USER : 0;
-        if (!search(w, vcpu, e->tag & ~GN_PAGE_MASK, controls, kind, &done))
-            fail("the TLB of vcpu %" PRIu32 " leads from %#" PRIx64 " to %#" PRIx64
-                 " in space %" PRIu32 " for access %#" PRIx32 ", which may not be",
-                 vcpu, e->tag & ~GN_PAGE_MASK, gpa, w->vcpu[vcpu].space, kind);
-    }
-}
-
-static uint64_t entry_gpa(const struct world *w, const struct gn_softmmu_entry *e)
-{
-    uint64_t page = e->tag & ~GN_PAGE_MASK;
-    uint64_t host = page + (e->data & ~GN_PAGE_MASK);
-
-    return host - (uint64_t)(uintptr_t)w->memory - RAM_HPA;
-}
-
-/* Valid, and of an ID that somebody has: what is under a dirty one is purged before its reuse. */
-static int entry_live(const struct world *w, const struct gn_softmmu_entry *e)
+/* Of an ID that somebody has: what is under a dirty one is purged before its reuse. */
+static int cached_live(const struct world *w, const struct gn_softmmu_cached *c)
 {
     struct gn_asid_info info;
 
-    return e->tag & GN_PAGE_MASK &&
-           gn_asid_query(w->asid, e->data & GN_SOFTMMU_ASID_MASK, &info) == 0 &&
-           info.state == GN_ASID_STATE_USED;
+    return gn_asid_query(w->asid, c->asid, &info) == 0 && info.state == GN_ASID_STATE_USED;
+}
+
+/* A cached entry that lets writes pass unseen must not be of a page that holds tables. */
+static void sweep_trace(struct world *w, const struct gn_softmmu_cached *c)
+{
+    if (c->access == GN_ACCESS_WRITE && !c->traced &&
+        gn_shadow_is_table(w->shadow, gn_gpa(cached_gpa(c))))
+        fail("a table page is writable unseen: gva %#" PRIx64 " gpa %#" PRIx64, c->gva.v,
+             cached_gpa(c));
+}
+
+static void sweep_rights(struct world *w, uint32_t vcpu, const struct gn_softmmu_cached *c)
+{
+    static const uint32_t sum = GN_PAGING_X86_AC | GN_PAGING_RISCV_SUM;
+    const struct result done = {.outcome = GN_SHADOW_FILLED, .gpa = cached_gpa(c)};
+    uint32_t controls = w->vcpu[vcpu].controls & ~(sum | GN_PAGING_RISCV_MXR);
+    uint32_t kind = c->access | (c->view == GN_SOFTMMU_VIEW_USER ? GN_PAGING_AS_USER : 0);
+
+    controls |= c->view == GN_SOFTMMU_VIEW_SUM ? sum : 0;
+    controls |= c->mxr ? GN_PAGING_RISCV_MXR : 0;
+    if (!search(w, vcpu, c->gva.v, controls, kind, &done))
+        fail("the TLB of vcpu %" PRIu32 " leads from %#" PRIx64 " to %#" PRIx64 " in space %" PRIu32
+             " for access %#" PRIx32 ", which may not be",
+             vcpu, c->gva.v, done.gpa, w->vcpu[vcpu].space, kind);
+}
+
+static void sweep_one(void *ctx, const struct gn_softmmu_cached *c)
+{
+    const struct sweep *s = ctx;
+
+    if (!cached_live(s->w, c))
+        return;
+    sweep_trace(s->w, c);
+    if (c->asid == s->w->vcpu[s->vcpu].asid)
+        sweep_rights(s->w, s->vcpu, c);
 }
 
 void model_sweep(struct world *w, uint32_t vcpu)
 {
+    struct sweep s = {.w = w, .vcpu = vcpu};
     uint32_t index;
     const struct gn_softmmu *mmu = mmu_of(w, vcpu, &index);
-    const struct gn_softmmu_window *t = gn_softmmu_window(mmu, index, GN_SOFTMMU_PORT_DATA);
 
-    for (uint64_t i = 0; i <= t->index_mask; i++) {
-        const struct gn_softmmu_entry *e = &t->tlb[i];
+    gn_softmmu_each(mmu, index, sweep_one, &s);
+}
 
-        if (!entry_live(w, e))
-            continue;
-        sweep_trace(w, e, entry_gpa(w, e));
-        if ((e->data & GN_SOFTMMU_ASID_MASK) == w->vcpu[vcpu].asid)
-            sweep_rights(w, vcpu, e, entry_gpa(w, e));
-    }
+static void unmapped_one(void *ctx, const struct gn_softmmu_cached *c)
+{
+    const struct sweep *s = ctx;
+
+    if (cached_live(s->w, c) && cached_gpa(c) - s->gpa < s->length)
+        fail("a page is mapped that was taken away: %#" PRIx64, cached_gpa(c));
 }
 
 /* The host took these pages away. */
 void model_unmapped(struct world *w, uint64_t gpa, uint64_t length)
 {
+    struct sweep s = {.w = w, .gpa = gpa, .length = length};
+
     for (uint32_t v = 0; v < VCPUS; v++) {
         uint32_t index;
         const struct gn_softmmu *mmu = mmu_of(w, v, &index);
-        const struct gn_softmmu_window *t = gn_softmmu_window(mmu, index, GN_SOFTMMU_PORT_DATA);
 
-        for (uint64_t i = 0; i <= t->index_mask; i++)
-            if (entry_live(w, &t->tlb[i]) && entry_gpa(w, &t->tlb[i]) - gpa < length)
-                fail("a page is mapped that was taken away: %#" PRIx64, entry_gpa(w, &t->tlb[i]));
+        gn_softmmu_each(mmu, index, unmapped_one, &s);
     }
 }

@@ -22,6 +22,9 @@
 #define RAM_BASE   UINT64_C(0x80000000)
 #define TABLES_MIN 256u
 
+/* Address spaces and views whose translations the MMU keeps; memory is taken as they are used. */
+#define CONTEXTS 128u
+
 /* SATP: mode in 63..60, ASID in 59..44, root page number below. */
 #define SATP_MODE(satp) ((satp) >> 60)
 #define SATP_ASID(satp) ((satp) >> 44 & 0xffff)
@@ -413,7 +416,8 @@ static int softmmu_create(struct rv64_compose *c)
                                              .memory = c->memory,
                                              .memory_size = c->memory_size,
                                              .ops = &ops,
-                                             .ops_ctx = c};
+                                             .ops_ctx = c,
+                                             .contexts = CONTEXTS};
 
     c->softmmu_memory = aligned(gn_softmmu_align(), gn_softmmu_size(&params));
     if (!c->softmmu_memory ||

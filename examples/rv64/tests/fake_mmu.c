@@ -16,21 +16,21 @@ static bool in_memory(const struct fake_mmu *m, uint64_t va, uint64_t size)
 }
 
 /* One entry a page, so that every access within the array that stays in its page is a hit. */
-static void fill_tlb(struct fake_mmu *m, uint64_t entries)
+static void fill_tlb(struct fake_mmu *m)
 {
     uint64_t va;
 
     for (va = m->base; va < m->base + m->size; va += GN_PAGE_SIZE) {
-        struct gn_softmmu_entry *e = &m->tlb[gn_softmmu_index(&m->window, va) % entries];
+        struct gn_softmmu_entry *e = gn_softmmu_entry_at(&m->window, va, GN_ACCESS_READ);
 
-        e->tag = va | 7;
-        e->data = (uintptr_t)m->memory + (va - m->base) - va;
+        e->page = va;
+        e->delta = (uintptr_t)m->memory + (va - m->base) - va;
     }
 }
 
 bool fake_mmu_init(struct fake_mmu *m, uint64_t base, uint64_t size, bool probe_hits)
 {
-    uint64_t entries = 4096;
+    const uint64_t bytes = 4096 * sizeof(struct gn_softmmu_entry);
     uint32_t i;
 
     memset(m, 0, sizeof *m);
@@ -38,25 +38,25 @@ bool fake_mmu_init(struct fake_mmu *m, uint64_t base, uint64_t size, bool probe_
     m->size = size;
     m->no_fetch = m->no_access = m->alias = 1;
     m->memory = aligned_alloc(GN_PAGE_SIZE, size);
-    m->tlb = calloc(entries, sizeof *m->tlb);
-    m->window.tlb = m->tlb;
-    m->window.index_mask = entries - 1;
+    m->window.slab = malloc(sizeof *m->window.slab + bytes);
     for (i = 0; i < GN_ACCESS_KINDS; i++)
-        m->window.need[i] = UINT64_C(1) << i;
+        m->window.offset[i] = sizeof *m->window.slab; /* one array: every page allows everything */
     m->mmu.fetch = &m->window;
     m->mmu.data = &m->window;
-    if (!m->memory || !m->tlb)
+    if (!m->memory || !m->window.slab)
         return false;
     memset(m->memory, 0, size);
+    memset(m->window.slab, 0xff, sizeof *m->window.slab + bytes);
+    m->window.slab->mask = bytes - sizeof(struct gn_softmmu_entry);
     if (probe_hits)
-        fill_tlb(m, entries);
+        fill_tlb(m);
     return true;
 }
 
 void fake_mmu_fini(struct fake_mmu *m)
 {
     free(m->memory);
-    free(m->tlb);
+    free(m->window.slab);
 }
 
 uint8_t *fake_mmu_at(struct fake_mmu *m, uint64_t address)

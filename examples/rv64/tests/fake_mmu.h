@@ -18,7 +18,6 @@
 struct fake_mmu {
     struct rv64_mmu mmu; /* first: it is what the CPU has */
     struct gn_softmmu_window window;
-    struct gn_softmmu_entry *tlb;
     uint8_t *memory;
     uint64_t base;
     uint64_t size;

@@ -59,17 +59,6 @@ static uint32_t walk(const struct gn_softmmu *mmu, gn_hpa_t root, uint64_t gva,
     return stop(r, GN_MMU_BAD_TABLE, value);
 }
 
-/* The entry already cached for this page and ASID, or NULL. */
-static struct gn_softmmu_entry *cached(const struct gn_softmmu_window *w, uint64_t gva)
-{
-    struct gn_softmmu_entry *e = &w->tlb[gn_softmmu_index(w, gva)];
-
-    if ((e->tag ^ gva) & ~GN_PAGE_MASK || (e->data ^ w->asid) & GN_SOFTMMU_ASID_MASK ||
-        !(e->tag & GN_PAGE_MASK))
-        return NULL;
-    return e;
-}
-
 static void done(struct gn_softmmu *mmu, struct gn_softmmu_answer *r, uint64_t hpa, int traced)
 {
     r->mmu.outcome = GN_MMU_DONE;
@@ -78,43 +67,55 @@ static void done(struct gn_softmmu *mmu, struct gn_softmmu_answer *r, uint64_t h
     r->traced = (uint32_t)traced;
 }
 
-/*
- * A write to a traced page whose translation is cached. The mark is cached of writable pages alone
- * (see resolve), and in all formats whoever may read a writable page, without MXR, may write it:
- * so the write bits, which are not there, are not needed to tell.
- */
-static int traced_hit(struct gn_softmmu *mmu, const struct gn_softmmu_window *w, uint32_t view,
-                      uint64_t gva, struct gn_softmmu_answer *r)
+/* A write to a traced page whose translation is cached: no probe finds it, but we do. */
+static int traced_hit(struct gn_softmmu *mmu, const struct gn_softmmu_window *w, uint64_t gva,
+                      struct gn_softmmu_answer *r)
 {
-    const struct gn_softmmu_entry *e = cached(w, gva);
-    uint64_t need = GN_SOFTMMU_TRACED | GN_SOFTMMU_ALLOW(view, GN_ACCESS_READ);
+    const struct gn_softmmu_entry *e = gn_softmmu_entry_at(w, gva, GN_ACCESS_WRITE);
 
-    if (!e || (e->tag & need) != need)
+    if (e->page != ((gva & ~GN_PAGE_MASK) | GN_SOFTMMU_TRACED))
         return 0;
-    done(mmu, r, gva + e->data - w->asid - (uint64_t)(uintptr_t)mmu->params.memory, 1);
+    done(mmu, r, gva + e->delta - (uint64_t)(uintptr_t)mmu->params.memory, 1);
     return 1;
 }
 
-static void fill(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v,
-                 const struct gn_softmmu_window *w, uint64_t gva, uint64_t page, uint64_t allowed)
+/* Is there nothing in the place of this page, or this page itself? */
+static int place_empty(const struct gn_softmmu_window *w, uint64_t gva, uint32_t access)
 {
-    struct gn_softmmu_entry *e = &w->tlb[gn_softmmu_index(w, gva)];
-    uint64_t host = (uint64_t)(uintptr_t)mmu->params.memory + page;
+    uint64_t page = gn_softmmu_entry_at(w, gva, access)->page;
 
-    e->tag = (gva & ~GN_PAGE_MASK) | allowed;
-    e->data = (host - (gva & ~GN_PAGE_MASK)) | w->asid;
+    return page == GN_SOFTMMU_NO_PAGE || (page & ~GN_PAGE_MASK) == (gva & ~GN_PAGE_MASK);
+}
+
+/*
+ * Caches what the access needed, and of data pages what the next one may: a page that is read will
+ * often be written. That crowds nobody out.
+ */
+static void fill(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v, uint32_t port, uint64_t gva,
+                 uint32_t access, uint64_t page, uint32_t allowed, int traced)
+{
+    const struct gn_softmmu_window *w = &v->window[port];
+    uint64_t gva_page = gva & ~GN_PAGE_MASK;
+    uint64_t delta = (uint64_t)(uintptr_t)mmu->params.memory + page - gva_page;
+    uint32_t other = access == GN_ACCESS_READ ? GN_ACCESS_WRITE : GN_ACCESS_READ;
+    uint64_t mark = traced ? GN_SOFTMMU_TRACED : 0;
+
     v->stats.fills++;
+    gn_softmmu__slab_fill(mmu, w->slab, access, gva_page | (access == GN_ACCESS_WRITE ? mark : 0),
+                          delta);
+    if (access != GN_ACCESS_EXEC && allowed & v->need[port][other] && place_empty(w, gva, other))
+        gn_softmmu__slab_fill(mmu, w->slab, other, gva_page | (other == GN_ACCESS_WRITE ? mark : 0),
+                              delta);
 }
 
 /* A walk found a leaf: is the access allowed, is its memory there? */
-static void resolve(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v,
-                    const struct gn_softmmu_window *w, uint64_t gva, uint32_t access,
-                    const struct leaf *leaf, struct gn_softmmu_answer *r)
+static void resolve(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v, uint32_t port, uint64_t gva,
+                    uint32_t access, const struct leaf *leaf, struct gn_softmmu_answer *r)
 {
     uint32_t shift = GN_PAGE_SHIFT + leaf->level * mmu->geometry.index_bits;
     uint64_t hpa = leaf->address | (gva & (((uint64_t)1 << shift) - 1));
     uint64_t page = hpa & ~GN_PAGE_MASK;
-    uint64_t allowed = v->allowed[leaf->permissions & GN_PAGING_RWXU];
+    uint32_t allowed = v->allowed[leaf->permissions & GN_PAGING_RWXU];
     int traced = (leaf->permissions & GN_PAGING_SOFT0) != 0;
 
     if (page > mmu->params.memory_size - GN_PAGE_SIZE) {
@@ -122,19 +123,12 @@ static void resolve(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v,
         v->stats.exits++;
         return;
     }
-    if (!(allowed & w->need[access])) {
+    if (!(allowed & v->need[port][access])) {
         stop(r, GN_MMU_DENIED, leaf->value);
         v->stats.exits++;
         return;
     }
-    if (traced) {
-        for (uint32_t view = 0; view < GN_SOFTMMU_VIEWS; view++)
-            allowed &= ~GN_SOFTMMU_ALLOW(view, GN_ACCESS_WRITE);
-        /* Not writable: some may write it nevertheless (CR0.WP clear), others only read it. */
-        if (leaf->permissions & GN_PAGING_W)
-            allowed |= GN_SOFTMMU_TRACED;
-    }
-    fill(mmu, v, w, gva, page, allowed);
+    fill(mmu, v, port, gva, access, page, allowed, traced);
     done(mmu, r, hpa, traced && access == GN_ACCESS_WRITE);
 }
 
@@ -180,7 +174,7 @@ int gn_softmmu_access(struct gn_softmmu *mmu, uint32_t vcpu, gn_gva_t gva, uint3
     if (!v->context[port].size)
         return -GN_ERR_PERM;
     view = v->context[port].view;
-    if (access == GN_ACCESS_WRITE && traced_hit(mmu, &v->window[port], view, gva.v, &r)) {
+    if (access == GN_ACCESS_WRITE && traced_hit(mmu, &v->window[port], gva.v, &r)) {
         *ret_answer = r;
         return 0;
     }
@@ -192,7 +186,7 @@ int gn_softmmu_access(struct gn_softmmu *mmu, uint32_t vcpu, gn_gva_t gva, uint3
     }
     v->stats.walks++;
     if (walk(mmu, v->context[port].root, gva.v, &leaf, &r) == GN_MMU_DONE)
-        resolve(mmu, v, &v->window[port], gva.v, access, &leaf, &r);
+        resolve(mmu, v, port, gva.v, access, &leaf, &r);
     else
         explain(mmu, vcpu, view, gva.v, access, &r);
     *ret_answer = r;

@@ -33,7 +33,7 @@ AT(gn_mmu_ops, access, 80);
 SIZE(gn_softmmu_ops, 24);
 AT(gn_softmmu_ops, absent, 8);
 AT(gn_softmmu_ops, traced_write, 16);
-SIZE(gn_softmmu_params, 48);
+SIZE(gn_softmmu_params, 56);
 AT(gn_softmmu_params, format, 4);
 AT(gn_softmmu_params, vcpus, 8);
 AT(gn_softmmu_params, tlb_entries, 12);
@@ -41,6 +41,7 @@ AT(gn_softmmu_params, memory, 16);
 AT(gn_softmmu_params, memory_size, 24);
 AT(gn_softmmu_params, ops, 32);
 AT(gn_softmmu_params, ops_ctx, 40);
+AT(gn_softmmu_params, contexts, 48);
 SIZE(gn_softmmu_context, 32);
 AT(gn_softmmu_context, asid, 4);
 AT(gn_softmmu_context, root, 8);
@@ -51,11 +52,17 @@ SIZE(gn_softmmu_answer, 48);
 AT(gn_softmmu_answer, host, 24);
 AT(gn_softmmu_answer, hpa, 32);
 AT(gn_softmmu_answer, traced, 40);
-SIZE(gn_softmmu_stats, 88);
+SIZE(gn_softmmu_stats, 96);
 AT(gn_softmmu_stats, walks, 8);
 AT(gn_softmmu_stats, context_sets, 80);
+AT(gn_softmmu_stats, contexts_evicted, 88);
+SIZE(gn_softmmu_cached, 40);
+AT(gn_softmmu_cached, access, 4);
+AT(gn_softmmu_cached, gva, 24);
+AT(gn_softmmu_cached, hpa, 32);
 /* Outside the ABI, but a window is a cache line, and a line holds four entries. */
 SIZE(gn_softmmu_entry, 16);
+SIZE(gn_softmmu_slab, 64);
 SIZE(gn_softmmu_window, 64);
 
 static uint8_t memory[1 << 20] __attribute__((aligned(4096)));
@@ -63,8 +70,9 @@ static uint8_t object[1 << 20] __attribute__((aligned(64)));
 
 static struct gn_softmmu_params good_params(void)
 {
-    return (struct gn_softmmu_params){GN_SOFTMMU_PARAMS_INIT, .format = GN_PAGING_SV39,
-                                      .memory = memory, .memory_size = sizeof memory};
+    return (struct gn_softmmu_params){GN_SOFTMMU_PARAMS_INIT,       .format = GN_PAGING_SV39,
+                                      .tlb_entries = 1024,          .memory = memory,
+                                      .memory_size = sizeof memory, .contexts = 4};
 }
 
 static int init(const struct gn_softmmu_params *params)
@@ -121,6 +129,22 @@ static void init_refuses_values_out_of_range(void **state)
         assert_int_equal(gn_softmmu_size(&p), 0);
         assert_int_equal(init(&p), -GN_ERR_INVAL);
     }
+}
+
+static void init_refuses_contexts_that_are_too_few_or_too_many(void **state)
+{
+    static const uint32_t bad[] = {1, 3, 4097, UINT32_MAX};
+    struct gn_softmmu_params p = good_params();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        p.contexts = bad[i];
+        assert_int_equal(gn_softmmu_size(&p), 0);
+        assert_int_equal(init(&p), -GN_ERR_INVAL);
+    }
+    p.contexts = 4;
+    p.reserved = 1;
+    assert_int_equal(init(&p), -GN_ERR_INVAL);
 }
 
 static void init_refuses_a_null_memory(void **state)
@@ -464,6 +488,7 @@ int main(void)
         cmocka_unit_test(version_is_that_of_the_header),
         cmocka_unit_test(init_refuses_null_and_unaligned_arguments),
         cmocka_unit_test(init_refuses_values_out_of_range),
+        cmocka_unit_test(init_refuses_contexts_that_are_too_few_or_too_many),
         cmocka_unit_test(init_refuses_a_null_memory),
         cmocka_unit_test(init_refuses_unknown_formats_and_bare),
         cmocka_unit_test(init_refuses_memory_that_is_too_small_by_a_byte),

@@ -101,7 +101,11 @@ static void ports_have_views_and_asids_of_their_own(void **state)
     expect_hit(m, 0, GVA, READ, 0x5000);
     expect_hit(m, 0, GVA, WRITE, 0x5000);
     expect_hit(m, 0, GVA, EXEC, 0x6000);
-    /* The entries are the virtual CPU's, whichever port brought them. */
+    /* The entries are the context's, whichever port brought them; a fetch brings fetches. */
+    machine_port(m, 0, DATA, 4, flat, GN_SOFTMMU_VIEW_SUPERVISOR);
+    assert_null(machine_probe(m, 0, GVA, WRITE));
+    assert_int_equal(machine_outcome(m, GVA, WRITE), GN_MMU_DONE);
+    machine_port(m, 0, DATA, 3, user, GN_SOFTMMU_VIEW_USER);
     machine_port(m, 0, DATA, 4, flat, GN_SOFTMMU_VIEW_SUPERVISOR);
     expect_hit(m, 0, GVA, WRITE, 0x6000);
     machine_port(m, 0, DATA, 4, flat, GN_SOFTMMU_VIEW_USER);
@@ -300,6 +304,92 @@ static void all_is_forgotten(void **state)
     machine_free(s.m);
 }
 
+static void the_context_loaded_longest_ago_gives_way_and_none_in_force_does(void **state)
+{
+    struct machine *m = machine_new(GN_PAGING_SV39, 1, 64);
+    uint64_t root = machine_table(m);
+    uint64_t walks;
+
+    (void)state;
+    machine_map(m, root, GVA, 0x5000, R | W | X | U);
+    machine_port(m, 0, FETCH, 0, root, GN_SOFTMMU_VIEW_USER);
+    assert_int_equal(machine_outcome(m, GVA, EXEC), GN_MMU_DONE);
+    for (uint32_t asid = 1; asid <= 64; asid++) {
+        machine_port(m, 0, DATA, asid, root, GN_SOFTMMU_VIEW_USER);
+        assert_int_equal(machine_outcome(m, GVA, READ), GN_MMU_DONE);
+    }
+    assert_int_equal(machine_stats(m).contexts_evicted, 1 + 1); /* nobody's, and that of ASID 1 */
+    walks = machine_stats(m).walks;
+    expect_hit(m, 0, GVA, EXEC, 0x5000); /* loaded before all others, and in force */
+    machine_port(m, 0, DATA, 2, root, GN_SOFTMMU_VIEW_USER);
+    expect_hit(m, 0, GVA, READ, 0x5000);
+    machine_port(m, 0, DATA, 1, root, GN_SOFTMMU_VIEW_USER);
+    assert_null(machine_probe(m, 0, GVA, READ));
+    assert_int_equal(machine_stats(m).walks, walks);
+    machine_free(m);
+}
+
+static void a_context_grows_with_its_pages_and_keeps_them(void **state)
+{
+    struct machine *m = machine_new(GN_PAGING_SV39, 1, 4096);
+    uint64_t root = machine_table(m);
+    uint64_t walks;
+
+    (void)state;
+    for (uint64_t i = 0; i < 2048; i++)
+        machine_map(m, root, GVA + (i << 12), (i & 63) << 12, R | W | U);
+    machine_load(m, 1, root);
+    for (int round = 0; round < 3; round++)
+        for (uint64_t i = 0; i < 2048; i++)
+            assert_int_equal(machine_outcome(m, GVA + (i << 12), READ), GN_MMU_DONE);
+    walks = machine_stats(m).walks;
+    for (uint64_t i = 0; i < 2048; i++)
+        expect_hit(m, 0, GVA + (i << 12), WRITE, (i & 63) << 12);
+    assert_int_equal(machine_stats(m).walks, walks);
+    /* Invalidation finds them where they went. */
+    gn_softmmu_invalidate_range(m->mmu, 1, gn_gva(GVA), 1024 << 12);
+    for (uint64_t i = 0; i < 2048; i++)
+        assert_int_equal(machine_probe(m, 0, GVA + (i << 12), READ) != NULL, i >= 1024);
+    machine_free(m);
+}
+
+static void count_cached(void *ctx, const struct gn_softmmu_cached *c)
+{
+    uint32_t *count = ctx;
+
+    assert_int_equal(c->asid, 7);
+    assert_int_equal(c->view, GN_SOFTMMU_VIEW_SUM);
+    assert_int_equal(c->gva.v, GVA);
+    assert_int_equal(c->hpa.v, 0x5000);
+    assert_int_equal(c->traced, c->access == WRITE);
+    count[c->access]++;
+}
+
+static void all_that_is_cached_is_listed_and_nothing_else(void **state)
+{
+    struct machine *m = machine_new(GN_PAGING_SV39, 1, 64);
+    uint64_t root = machine_table(m);
+    uint32_t count[GN_ACCESS_KINDS] = {0};
+
+    (void)state;
+    machine_map(m, root, GVA, 0x5000, R | W | X | TRACED);
+    gn_softmmu_each(m->mmu, 0, count_cached, count);
+    machine_load(m, 7, root);
+    gn_softmmu_each(m->mmu, 0, count_cached, count);
+    gn_softmmu_each(m->mmu, 1, count_cached, count);
+    assert_int_equal(count[READ] + count[WRITE] + count[EXEC], 0);
+    assert_int_equal(machine_outcome(m, GVA, WRITE), GN_MMU_DONE);
+    assert_int_equal(machine_outcome(m, GVA, EXEC), GN_MMU_DONE);
+    machine_load(m, 8, root); /* those not in force, too */
+    gn_softmmu_each(m->mmu, 0, count_cached, count);
+    for (uint32_t kind = 0; kind < GN_ACCESS_KINDS; kind++)
+        assert_int_equal(count[kind], 1);
+    gn_softmmu_invalidate_asid(m->mmu, 7);
+    gn_softmmu_each(m->mmu, 0, count_cached, count);
+    assert_int_equal(count[READ] + count[WRITE] + count[EXEC], 3);
+    machine_free(m);
+}
+
 static void page_zero_of_asid_zero_is_like_any_other(void **state)
 {
     struct machine *m = machine_new(GN_PAGING_SV39, 1, 64);
@@ -308,7 +398,7 @@ static void page_zero_of_asid_zero_is_like_any_other(void **state)
     (void)state;
     machine_map(m, root, 0, 0x5000, R | W | X | U);
     machine_load(m, 0, root);
-    /* An empty entry has this page and ASID in its tag, and allows nothing. */
+    /* An empty entry is of no page, not of this one. */
     for (uint32_t kind = 0; kind < GN_ACCESS_KINDS; kind++)
         assert_null(machine_probe(m, 0, 0, kind));
     assert_int_equal(machine_outcome(m, 0, WRITE), GN_MMU_DONE);
@@ -406,6 +496,9 @@ int main(void)
         cmocka_unit_test(an_asid_is_forgotten_whole_and_alone),
         cmocka_unit_test(an_asid_that_cannot_be_has_nothing_to_forget),
         cmocka_unit_test(all_is_forgotten),
+        cmocka_unit_test(the_context_loaded_longest_ago_gives_way_and_none_in_force_does),
+        cmocka_unit_test(a_context_grows_with_its_pages_and_keeps_them),
+        cmocka_unit_test(all_that_is_cached_is_listed_and_nothing_else),
         cmocka_unit_test(page_zero_of_asid_zero_is_like_any_other),
         cmocka_unit_test(the_neighbours_of_a_page_stay_in_a_tlb_of_any_size),
         cmocka_unit_test(virtual_cpus_on_threads_of_their_own_disturb_neither_pages_nor_counters),

@@ -5,15 +5,14 @@
 /*
  * gnomon/softmmu.h - an MMU in software, with the extensions that shadow paging wishes for.
  *
- * It does what a hardware MMU does: walks tables from a root, caches what it finds in a TLB tagged
- * by ASID, and refuses what an entry does not permit. And three things that hardware does not:
+ * It does what a hardware MMU does: walks tables from a root, caches what it finds by ASID, and
+ * refuses what an entry does not permit. And three things that hardware does not:
  *
  *  - A leaf may carry the *traced* mark. A write through it is completed and recorded, and does
  *    not trap. The mark is kept in the TLB entry.
  *  - An absent entry may say why it is absent. The MMU asks, and gives the guest's fault without
  *    an exit.
- *  - The TLB is tagged so that neither a switch of address spaces nor one of privilege flushes
- *    anything.
+ *  - Neither a switch of address spaces nor one of privilege flushes anything.
  *
  *        gva, access
  *           |
@@ -28,8 +27,9 @@
  * The machine's memory is one array; a host physical address is an offset in it. Shadow tables lie
  * there beside guest RAM, and an entry that points outside of it is refused.
  *
- * A virtual CPU has a TLB and two windows on it, one for data and one for instruction fetches,
- * since they may be made with different privileges and address spaces (RISC-V MPRV).
+ * A virtual CPU has a TLB for each of the contexts it ran in last, an ASID under a privilege view,
+ * and two windows, one for data and one for instruction fetches, since they may be made with
+ * different privileges and address spaces (RISC-V MPRV). A window looks at one context's TLB.
  *
  * A and D bits of the tables it walks are neither looked at nor set: the shadow sets them in the
  * guest's tables, and maps clean pages read-only.
@@ -84,11 +84,19 @@ struct gn_softmmu_params {
     uint32_t size;                    /**< GN_SOFTMMU_PARAMS_INIT sets it */
     uint32_t format;                  /**< GN_PAGING_... of the tables it walks; not BARE */
     uint32_t vcpus;                   /**< 1 to 256; 0 means 1 */
-    uint32_t tlb_entries;             /**< a vCPU; power of two, 64 to 2^20; 0 means 8,192 */
+    uint32_t tlb_entries;             /**< a context and access kind, at most; power of two, 64 to
+                                           2^20; 0 means 16,384 */
     void *memory;                     /**< the machine's memory, 4 KiB aligned */
     uint64_t memory_size;             /**< bytes, a multiple of 4 KiB */
     const struct gn_softmmu_ops *ops; /**< copied */
     void *ops_ctx;                    /**< passed to ops */
+    /**
+     * Contexts, each an ASID and a view of it, whose translations are kept, a vCPU: 4 to 4,096; 0
+     * means 64. Beyond that the one loaded longest ago is forgotten. A context takes 48 bytes times
+     * tlb_entries and 3.4 KiB, of which memory is touched as its pages need it, 12 KiB at least.
+     */
+    uint32_t contexts;
+    uint32_t reserved; /**< zero */
 };
 
 /** First initializer of a gn_softmmu_params. */
@@ -136,6 +144,7 @@ struct gn_softmmu_stats {
     uint64_t asid_flushes;  /**< ASIDs invalidated */
     uint64_t full_flushes;  /**< whole TLBs invalidated */
     uint64_t context_sets;
+    uint64_t contexts_evicted; /**< contexts forgotten for want of room */
 };
 
 /** First initializer of a gn_softmmu_stats. */
@@ -187,7 +196,8 @@ GN_API const struct gn_softmmu_window *gn_softmmu_window(const struct gn_softmmu
  *  - -GN_ERR_INVAL: a NULL argument, no such vCPU, port, view or ASID, an unaligned root
  *  - -GN_ERR_2BIG: the structure is longer than known and not zero there
  *
- * Context: any; O(1), or O(TLB) when controls change. Thread-safety: the vCPU's thread.
+ * Context: any; O(1) for a context loaded lately, else O(contexts). Thread-safety: the vCPU's
+ * thread.
  */
 GN_API GN_NODISCARD int gn_softmmu_context_set(struct gn_softmmu *mmu, uint32_t vcpu, uint32_t port,
                                                const struct gn_softmmu_context *context);
@@ -226,19 +236,44 @@ GN_API void gn_softmmu_written(struct gn_softmmu *mmu, uint32_t vcpu, gn_hpa_t h
  * Forgets cached translations of the 4 KiB pages that [gva, gva + length) touches, of one ASID or
  * GN_MMU_ASID_ANY, in the TLBs of all vCPUs. A range that runs past the highest address ends there.
  * The TLB knows no larger pages: to forget a large leaf, name all that it maps.
- * Context: any; O(pages), at most O(TLB). Thread-safety: no vCPU runs, or it is the caller's.
+ * Context: any; O(contexts of the ASID x pages), at most O(TLB). Thread-safety: no vCPU runs, or it
+ * is the caller's.
  */
 GN_API void gn_softmmu_invalidate_range(struct gn_softmmu *mmu, uint32_t asid, gn_gva_t gva,
                                         uint64_t length);
 
-/** Forgets all of an ASID. Context: any; O(TLB). Thread-safety: as gn_softmmu_invalidate_range. */
+/**
+ * Forgets all of an ASID, or of GN_MMU_ASID_ANY.
+ * Context: any; O(contexts). Thread-safety: as gn_softmmu_invalidate_range.
+ */
 GN_API void gn_softmmu_invalidate_asid(struct gn_softmmu *mmu, uint32_t asid);
 
-/** Forgets everything. Context: any; O(TLB). Thread-safety: as gn_softmmu_invalidate_range. */
+/** Forgets everything. Context: any; O(contexts). Thread-safety: as gn_softmmu_invalidate_range. */
 GN_API void gn_softmmu_invalidate_all(struct gn_softmmu *mmu);
 
 /** The platform as a table of operations; `mmu` in them is a struct gn_softmmu. Context: any. */
 GN_API const struct gn_mmu_ops *gn_softmmu_mmu_ops(void);
+
+/** A cached translation. */
+struct gn_softmmu_cached {
+    uint32_t size;   /**< of this structure, as the library knows it */
+    uint32_t access; /**< GN_ACCESS_* that it serves */
+    uint32_t asid;
+    uint32_t view; /**< GN_SOFTMMU_VIEW_... */
+    uint32_t mxr;
+    uint32_t traced; /**< 1: writes through it are recorded */
+    gn_gva_t gva;    /**< of the page */
+    gn_hpa_t hpa;
+};
+
+/**
+ * Calls `each` with every cached translation of a virtual CPU, those of ASIDs that are not in force
+ * included: for audits, which compare them with what tables say. Nothing for a vCPU that is none.
+ * Context: any; O(TLB). Thread-safety: as gn_softmmu_invalidate_range.
+ */
+GN_API void gn_softmmu_each(const struct gn_softmmu *mmu, uint32_t vcpu,
+                            void (*each)(void *ctx, const struct gn_softmmu_cached *cached),
+                            void *ctx);
 
 /**
  * Copies the counters.

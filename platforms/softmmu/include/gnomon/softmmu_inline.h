@@ -7,21 +7,39 @@
  * or emitted by a translator. Outside the ABI: it changes with the library, compile against the
  * version you link.
  *
- * An entry is two words, four to a cache line:
+ * Each context that a virtual CPU runs in - a shadow ASID, seen under a privilege view - has a
+ * slab: a TLB of its own, which knows what this context may do and nothing else.
  *
- *      63                                    12 11                    0
- *      +---------------------------------------+-----------------------+
- *  tag | virtual page, all 52 bits             | what is allowed       |
- *      +---------------------------------------+-----------------------+
- *  data| host address of the page - virtual page| shadow ASID          |
- *      +---------------------------------------+-----------------------+
+ *      slab   +--------------------------------+
+ *             | mask: (entries in use - 1) * 16 |
+ *             +--------------------------------+
+ *  read       | page, delta | page, delta | ...   the page may be read
+ *             +--------------------------------+
+ *  write      | page, delta | page, delta | ...   the page may be written, and nobody records it
+ *             +--------------------------------+
+ *  exec       | page, delta | page, delta | ...   the page may be executed
+ *             +--------------------------------+
  *
- * "What is allowed" has a bit for each pair of access kind and privilege view, so that a change of
- * privilege, SUM or MXR selects other bits and flushes nothing. The ASID sits in the entry, so
- * that a switch of address spaces selects another number and flushes nothing.
+ * An entry is the address of a virtual page and what to add to reach the host's. That a page stands
+ * in an array is the permission, that it stands in the slab is address space and privilege: so the
+ * probe compares one word, and a switch of either is a switch of slabs, which flushes nothing. An
+ * access that leaves its page looks for the page of its last byte where that of its first would be,
+ * and never finds it.
  *
- * A page marked traced has the traced bit and no write bit: its writes leave the fast path, are
- * completed, and are recorded.
+ * A translator emits the same, with the slab in a register:
+ *
+ *      lea  rax, [base + offset]           the address
+ *      mov  rcx, rax
+ *      shr  rcx, 8
+ *      and  rcx, [slab]                    index * 16
+ *      lea  rdx, [rax + size - 1]
+ *      and  rdx, -4096
+ *      cmp  rdx, [slab + rcx + read]       gn_softmmu_window.offset[]; fixed for the life of an MMU
+ *      jne  miss
+ *      add  rax, [slab + rcx + read + 8]   host address
+ *
+ * Where writes must be seen - the page is marked traced - the write array has it with bit 0 set, so
+ * that no probe finds it: such a write leaves the fast path, is completed, and is recorded.
  */
 
 #include <gnomon/base.h>
@@ -30,51 +48,51 @@
 extern "C" {
 #endif
 
-/** Privilege views: which of an entry's permission bits an access is held against. */
+/** Privilege views: what accesses are held against. */
 #define GN_SOFTMMU_VIEW_USER 0 /**< user mode */
 #define GN_SOFTMMU_VIEW_SUPERVISOR \
     1                         /**< supervisor, user pages forbidden (SUM=0; SMAP with AC=0) */
 #define GN_SOFTMMU_VIEW_SUM 2 /**< supervisor, data access to user pages allowed */
 #define GN_SOFTMMU_VIEWS    3
 
-/** The permission bit of an access kind under a view; a fetch under SUM is a supervisor's. */
-#define GN_SOFTMMU_ALLOW(view, access) ((uint64_t)1 << ((view)*4 + (access)))
-
-/** The permission bit of a read under a view with MXR: what is executable is readable. */
-#define GN_SOFTMMU_ALLOW_MXR(view) ((uint64_t)1 << ((view)*4 + 3))
-
-/** The entry's page is traced. (The place of a fetch under SUM, which has no bit of its own.) */
-#define GN_SOFTMMU_TRACED GN_SOFTMMU_ALLOW(GN_SOFTMMU_VIEW_SUM, GN_ACCESS_EXEC)
-
-/** Width of a shadow ASID in a TLB entry, in bits. */
+/** Width of a shadow ASID, in bits. */
 #define GN_SOFTMMU_ASID_BITS 12
 #define GN_SOFTMMU_ASID_MASK ((1u << GN_SOFTMMU_ASID_BITS) - 1)
 
-/** One cached translation of a 4 KiB page. */
+/** An entry's page when it holds nothing: no address of a page. */
+#define GN_SOFTMMU_NO_PAGE (~(uint64_t)0)
+
+/** In an entry of the write array: the page is traced. */
+#define GN_SOFTMMU_TRACED ((uint64_t)1)
+
+/** One cached translation of a 4 KiB page, for one kind of access. */
 struct gn_softmmu_entry {
-    uint64_t tag;
-    uint64_t data;
+    uint64_t page;  /**< virtual address of the page */
+    uint64_t delta; /**< host address of the page - page */
 };
 
-/**
- * What one virtual CPU's probe needs: its TLB, the ASID in force, and the bits an access of each
- * kind must find. Kept by the library, read by the probe. One cache line.
- */
+/** A context's TLB. The arrays follow; gn_softmmu_window tells where. */
+struct gn_softmmu_slab {
+    uint64_t mask;      /**< (entries in use, a power of two, - 1) * 16 */
+    uint64_t stamp;     /**< when it was last loaded */
+    uint64_t evicted;   /**< entries that gave way to another page since it grew */
+    uint64_t unused[5]; /**< the head fills a cache line */
+};
+
+/** What one virtual CPU's probe needs. Kept by the library, read by the probe. A cache line. */
 struct gn_softmmu_window {
-    struct gn_softmmu_entry *tlb; /**< entries; index_mask + 1 of them */
-    uint64_t index_mask;
-    uint64_t asid;                  /**< shadow ASID in force */
-    uint64_t asid_hash;             /**< what the ASID adds to the index */
-    uint64_t need[GN_ACCESS_KINDS]; /**< permission bit, by GN_ACCESS_* */
-    uint64_t reserved;              /**< zero; fills the line */
+    struct gn_softmmu_slab *slab;     /**< of the context in force */
+    uint64_t offset[GN_ACCESS_KINDS]; /**< of its arrays, in bytes from the slab, by GN_ACCESS_* */
+    uint64_t reserved[4];             /**< zero; fills the line */
 };
 
-/** Index of the TLB entry that may hold a page: neighbours do not collide, strides are folded. */
-static inline uint64_t gn_softmmu_index(const struct gn_softmmu_window *w, uint64_t va)
+/** The entry that may hold the page of an address, for a kind of access. */
+static inline struct gn_softmmu_entry *gn_softmmu_entry_at(const struct gn_softmmu_window *w,
+                                                           uint64_t va, uint32_t access)
 {
-    uint64_t vpn = va >> GN_PAGE_SHIFT;
+    uint64_t at = (va >> (GN_PAGE_SHIFT - 4)) & w->slab->mask;
 
-    return (vpn ^ (vpn >> 11) ^ w->asid_hash) & w->index_mask;
+    return (struct gn_softmmu_entry *)(void *)((uint8_t *)w->slab + w->offset[access] + at);
 }
 
 /**
@@ -83,7 +101,7 @@ static inline uint64_t gn_softmmu_index(const struct gn_softmmu_window *w, uint6
  * @param w       the vCPU's window
  * @param va      virtual address, in bytes, of the access
  * @param size    bytes accessed, 1 to 4096; an access that leaves its page is a miss
- * @param access  GN_ACCESS_READ, GN_ACCESS_WRITE or GN_ACCESS_EXEC, under the view in force
+ * @param access  GN_ACCESS_READ, GN_ACCESS_WRITE or GN_ACCESS_EXEC, in the context in force
  * @return host address of the first byte; NULL on a miss, which gn_softmmu_access() resolves
  *
  * Context: any; O(1), no memory written. Thread-safety: only the thread that runs this vCPU.
@@ -93,22 +111,11 @@ static inline uint64_t gn_softmmu_index(const struct gn_softmmu_window *w, uint6
 static inline void *gn_softmmu_probe(const struct gn_softmmu_window *w, gn_gva_t va, uint32_t size,
                                      uint32_t access)
 {
-    /* gn_softmmu_index(), in bytes: the address goes through one operation less. */
-    uint64_t at = ((va.v >> 8) ^ (va.v >> 19) ^ (w->asid_hash << 4)) & (w->index_mask << 4);
-    const struct gn_softmmu_entry *e =
-        (const struct gn_softmmu_entry *)(const void *)((const uint8_t *)w->tlb + at);
-    uint64_t need = w->need[access];
-    uint64_t page = va.v & ~GN_PAGE_MASK;
-    uint64_t host = va.v - w->asid + e->data;
+    const struct gn_softmmu_entry *e = gn_softmmu_entry_at(w, va.v, access);
 
-    if ((va.v & GN_PAGE_MASK) + size > GN_PAGE_SIZE)
+    if (e->page != ((va.v + (size - 1)) & ~GN_PAGE_MASK))
         return NULL;
-    /* The low bits of data are the entry's ASID; they cancel exactly when it is the one in force.
-     */
-    if ((e->tag & (~GN_PAGE_MASK | need)) != (page | need) ||
-        ((e->data ^ w->asid) & GN_SOFTMMU_ASID_MASK))
-        return NULL;
-    return (void *)(uintptr_t)host;
+    return (void *)(uintptr_t)(va.v + e->delta);
 }
 
 #ifdef __cplusplus
