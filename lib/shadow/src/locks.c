@@ -85,39 +85,56 @@ void gn_shadow__leave(struct gn_shadow *sh)
     sh->ops.unlock(sh->params.ops_ctx, 0);
 }
 
+/* Lock 0 is none of those that a call takes within. */
+static void take(struct gn_shadow *sh, uint32_t n)
+{
+    if (n)
+        sh->ops.lock(sh->params.ops_ctx, n);
+}
+
+static void give(struct gn_shadow *sh, uint32_t n)
+{
+    if (n)
+        sh->ops.unlock(sh->params.ops_ctx, n);
+}
+
+static uint32_t table_number(const struct gn_shadow *sh, uint32_t table)
+{
+    return sh->alone ? 0 : 1 + (table & sh->stripe_mask);
+}
+
 void gn_shadow__table_lock(struct gn_shadow *sh, uint32_t table)
 {
-    if (!sh->alone)
-        sh->ops.lock(sh->params.ops_ctx, 1 + (table & sh->stripe_mask));
+    take(sh, table_number(sh, table));
 }
 
 void gn_shadow__table_unlock(struct gn_shadow *sh, uint32_t table)
 {
-    if (!sh->alone)
-        sh->ops.unlock(sh->params.ops_ctx, 1 + (table & sh->stripe_mask));
+    give(sh, table_number(sh, table));
 }
 
 static uint32_t chain_number(const struct gn_shadow *sh, uint64_t leaf)
 {
     struct gn_paging_entry e = {0};
-    /* Leaves of different sizes have different chains; that one lock serves both does no harm. */
-    int rc = gn_paging_entry_decode(&sh->context, 0, leaf, &e);
+    int rc;
 
+    if (sh->alone)
+        return 0;
+    /* Leaves of different sizes have different chains; that one lock serves both does no harm. */
+    rc = gn_paging_entry_decode(&sh->context, 0, leaf, &e);
     gn_shadow__check(sh, rc == 0, "shadow: a leaf does not decode");
     return sh->stripe_mask + 2 + stripe(sh, e.address >> GN_PAGE_SHIFT);
 }
 
 uint32_t gn_shadow__chain_lock(struct gn_shadow *sh, uint64_t leaf)
 {
-    uint32_t n = sh->alone ? 0 : chain_number(sh, leaf);
+    uint32_t n = chain_number(sh, leaf);
 
-    if (n)
-        sh->ops.lock(sh->params.ops_ctx, n);
+    take(sh, n);
     return n;
 }
 
 void gn_shadow__chain_unlock(struct gn_shadow *sh, uint32_t n)
 {
-    if (n)
-        sh->ops.unlock(sh->params.ops_ctx, n);
+    give(sh, n);
 }

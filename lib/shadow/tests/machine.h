@@ -66,6 +66,13 @@ struct cached {
     uint32_t valid;
 };
 
+/* Locks that one call holds, in the order in which it took them. */
+struct holder {
+    uint32_t lock[3];
+    uint32_t count;
+    int shared; /* the first by lock_shared */
+};
+
 struct machine {
     uint32_t format; /* of the shadow */
     uint32_t guest;  /* format of the guest's tables */
@@ -116,15 +123,18 @@ struct machine {
     void (*on_table_page)(struct machine *m, uint64_t page);
     void (*on_invalidate)(struct machine *m); /* another CPU, just before it forgets */
     uint32_t panics;
-    uint32_t locks;   /* that the library may use: 0 without lock ops */
-    uint32_t held[3]; /* in the order in which they were taken */
-    uint32_t holds;   /* of them */
-    int held_shared;  /* the first by lock_shared */
-    uint32_t alone;   /* calls of lock for number 0 */
-    uint32_t shared;  /* calls of lock_shared */
-    uint32_t stripes; /* calls of lock for other numbers */
-    void (*on_lock)(struct machine *m, uint32_t n); /* before it is taken */
-    uint64_t *log_mem[SLOTS_MAX];                   /* of slots with a dirty log */
+    uint32_t locks;        /* that the library may use: 0 without lock ops */
+    struct holder holder;  /* what the call that runs holds */
+    struct holder waiting; /* what the call holds in whose lock op the other CPU runs */
+    uint32_t others;       /* it does */
+    uint32_t blocked_on;
+    jmp_buf blocked;
+    uint32_t alone;                                   /* calls of lock for number 0 */
+    uint32_t shared;                                  /* calls of lock_shared */
+    uint32_t stripes;                                 /* calls of lock for other numbers */
+    void (*on_lock)(struct machine *m, uint32_t n);   /* before it is taken */
+    void (*on_locked)(struct machine *m, uint32_t n); /* and after */
+    uint64_t *log_mem[SLOTS_MAX];                     /* of slots with a dirty log */
     uint8_t dirty[DIRTY_PAGES];     /* the naive log: every page of RAM that was written */
     uint8_t announced[DIRTY_PAGES]; /* by the dirty op, since it was harvested */
     int ring_full;
@@ -151,29 +161,72 @@ static inline int machine_dirty(void *ctx, uint32_t slot, gn_gpa_t page)
 
 /* ---- Locks: every rule of "Threads" in the header that one thread can tell ------------------- */
 
+/* Would the other CPU wait for the one that does? Then it is done for; it may begin anew later. */
+static inline void machine_meet(struct machine *m, uint32_t n, int shared)
+{
+    const struct holder *w = &m->waiting;
+    int meets = n == 0 && w->count && !(shared && w->shared);
+
+    for (uint32_t i = 1; i < w->count; i++)
+        meets = meets || (n && w->lock[i] == n);
+    if (!meets)
+        return;
+    m->blocked_on = n;
+    longjmp(m->blocked, 1);
+}
+
 static inline void machine_take(struct machine *m, uint32_t n, int shared)
 {
-    if (m->on_lock)
+    struct holder *h = &m->holder;
+
+    if (m->on_lock && !m->others)
         m->on_lock(m, n);
-    assert_true(n < m->locks && m->holds < 3);
+    assert_true(n < m->locks && h->count < 3);
     /* In the order of their numbers, each once; others than 0 only by who shares. */
     if (n == 0)
-        assert_int_equal(m->holds, 0);
+        assert_int_equal(h->count, 0);
     else
-        assert_true(m->holds && m->held[m->holds - 1] < n && m->held_shared && !shared);
-    if (n == 0)
-        m->held_shared = shared;
-    m->held[m->holds++] = n;
+        assert_true(h->count && h->lock[h->count - 1] < n && h->shared && !shared);
+    machine_meet(m, n, shared);
+    h->shared = n ? h->shared : shared;
+    h->lock[h->count++] = n;
     m->alone += !n && !shared;
     m->shared += !n && shared;
     m->stripes += n != 0;
+    if (m->on_locked && !m->others)
+        m->on_locked(m, n);
 }
 
 static inline void machine_give(struct machine *m, uint32_t n, int shared)
 {
-    assert_true(m->holds && m->held[m->holds - 1] == n);
-    assert_true(n || m->held_shared == shared);
-    m->holds--;
+    struct holder *h = &m->holder;
+
+    assert_true(h->count && h->lock[h->count - 1] == n);
+    assert_true(n || h->shared == shared);
+    h->count--;
+}
+
+#define NOT_BLOCKED UINT32_MAX
+
+/*
+ * In an op, while a call of this CPU stands still: another CPU acts.
+ * @return the lock that it would wait for, or NOT_BLOCKED: it came to its end
+ */
+static inline uint32_t machine_other(struct machine *m, void (*act)(struct machine *m))
+{
+    assert_false(m->others);
+    m->waiting = m->holder;
+    m->holder = (struct holder){0};
+    m->others = 1;
+    m->blocked_on = NOT_BLOCKED;
+    if (!setjmp(m->blocked)) {
+        act(m);
+        assert_int_equal(m->holder.count, 0);
+    }
+    m->holder = m->waiting;
+    m->waiting = (struct holder){0};
+    m->others = 0;
+    return m->blocked_on;
 }
 
 static inline void machine_lock(void *ctx, uint32_t n)
@@ -201,7 +254,7 @@ static inline void machine_unlock_shared(void *ctx, uint32_t n)
 /* An op that only a call which is alone may call. */
 static inline void machine_is_alone(const struct machine *m)
 {
-    assert_true(!m->locks || (m->holds == 1 && !m->held_shared));
+    assert_true(!m->locks || (m->holder.count == 1 && !m->holder.shared));
 }
 
 /* ---- Guest memory ------------------------------------------------------------------------- */
@@ -382,7 +435,7 @@ static inline void machine_invalidate_range(void *ctx, uint32_t root, gn_gva_t g
 
     assert_true(root == GN_SHADOW_ROOT_ANY || root < ROOTS_MAX);
     assert_true(length && !((gva.v | length) & GN_PAGE_MASK));
-    assert_true(!m->locks || m->holds);
+    assert_true(!m->locks || m->holder.count);
     if (m->on_invalidate)
         m->on_invalidate(m);
     m->invalidated_ranges++;
@@ -394,7 +447,7 @@ static inline void machine_invalidate_all(void *ctx)
 {
     struct machine *m = ctx;
 
-    assert_true(!m->locks || m->holds);
+    assert_true(!m->locks || m->holder.count);
     m->invalidated_all++;
     memset(m->tlb, 0, sizeof m->tlb);
     memset(m->way, 0, sizeof m->way);
@@ -568,7 +621,7 @@ static inline void machine_free(struct machine *m)
         cached += m->root_hpa[i] != 0;
     m->roots_gone = 0;
     gn_shadow_fini(m->sh);
-    assert_int_equal(m->holds, 0);
+    assert_int_equal(m->holder.count, 0);
     assert_int_equal(m->roots_gone, cached);
     assert_int_equal(m->frames_out, 0);
     assert_int_equal(m->panics, 0);
