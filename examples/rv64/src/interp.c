@@ -18,6 +18,7 @@
 #include "csr.h"
 #include "decode.h"
 #include "fpu.h"
+#include "insn.h"
 
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
@@ -64,107 +65,6 @@ static uint64_t remainder_of(int64_t a, int64_t b)
     if (b == 0)
         return (uint64_t)a;
     return b == -1 ? 0 : (uint64_t)(a % b);
-}
-
-static int misaligned(struct rv64_cpu *cpu, uint64_t cause, uint64_t va)
-{
-    cpu->trap.cause = cause;
-    cpu->trap.value = va;
-    return -1;
-}
-
-static uint64_t sign_extend(uint64_t value, uint32_t size)
-{
-    return size == 4 ? (uint64_t)(int32_t)value : value;
-}
-
-static int load_reserved(struct rv64_cpu *cpu, const struct rv64_insn *e, uint32_t size)
-{
-    uint64_t va = cpu->x[e->rs1];
-    const void *host = rv64_mmu_probe(cpu->mmu, va, size, GN_ACCESS_READ);
-    uint64_t value = 0;
-
-    if (va & (size - 1))
-        return misaligned(cpu, RV64_CAUSE_LOAD_MISALIGNED, va);
-    if (host)
-        memcpy(&value, host, size);
-    else if (rv64_mmu_load(cpu->mmu, va, size, &value, &cpu->trap))
-        return -1;
-    cpu->reservation_valid = true;
-    cpu->reservation = va;
-    cpu->x[e->rd] = sign_extend(value, size);
-    return 0;
-}
-
-static int store_conditional(struct rv64_cpu *cpu, const struct rv64_insn *e, uint32_t size)
-{
-    uint64_t va = cpu->x[e->rs1];
-    uint64_t value = cpu->x[e->rs2];
-    bool reserved = cpu->reservation_valid && cpu->reservation == va;
-    void *host = reserved ? rv64_mmu_probe(cpu->mmu, va, size, GN_ACCESS_WRITE) : NULL;
-
-    if (va & (size - 1))
-        return misaligned(cpu, RV64_CAUSE_STORE_MISALIGNED, va);
-    if (host)
-        memcpy(host, &value, size);
-    else if (reserved && rv64_mmu_store(cpu->mmu, va, size, value, &cpu->trap))
-        return -1;
-    cpu->reservation_valid = false;
-    cpu->x[e->rd] = !reserved;
-    return 0;
-}
-
-/* funct5 says which; for 32 bits, a and b are sign-extended, which keeps unsigned order too. */
-static uint64_t combine(int32_t funct5, uint64_t a, uint64_t b)
-{
-    switch (funct5) {
-    case 0x00: return a + b;
-    case 0x01: return b;
-    case 0x04: return a ^ b;
-    case 0x08: return a | b;
-    case 0x0c: return a & b;
-    case 0x10: return (int64_t)a < (int64_t)b ? a : b;
-    case 0x14: return (int64_t)a > (int64_t)b ? a : b;
-    case 0x18: return a < b ? a : b;
-    default: return a > b ? a : b;
-    }
-}
-
-static int atomic(struct rv64_cpu *cpu, const struct rv64_insn *e, uint32_t size)
-{
-    uint64_t va = cpu->x[e->rs1];
-    void *host = rv64_mmu_probe(cpu->mmu, va, size, GN_ACCESS_WRITE);
-    uint64_t old = 0;
-    uint64_t value;
-
-    if (va & (size - 1))
-        return misaligned(cpu, RV64_CAUSE_STORE_MISALIGNED, va);
-    if (host)
-        memcpy(&old, host, size);
-    else if (rv64_mmu_amo_load(cpu->mmu, va, size, &old, &cpu->trap))
-        return -1;
-    old = sign_extend(old, size);
-    value = combine(e->imm, old, sign_extend(cpu->x[e->rs2], size));
-    if (host)
-        memcpy(host, &value, size);
-    else if (rv64_mmu_store(cpu->mmu, va, size, value, &cpu->trap))
-        return -1;
-    cpu->x[e->rd] = old;
-    return 0;
-}
-
-/* §4.2.1: illegal in U-mode, and in S-mode under TVM. */
-static int fence_vma(struct rv64_cpu *cpu, const struct rv64_insn *e)
-{
-    uint64_t va = cpu->x[e->rs1];
-    uint64_t asid = cpu->x[e->rs2] & 0xffff;
-
-    if (cpu->priv == RV64_PRIV_U || (cpu->priv == RV64_PRIV_S && cpu->mstatus & RV64_MSTATUS_TVM))
-        return -1;
-    cpu->stats.sfences++;
-    rv64_mmu_sfence_vma(cpu->mmu, e->rs1 ? &va : NULL, e->rs2 ? &asid : NULL);
-    rv64_decode_flush_jumps(cpu->decode);
-    return 0;
 }
 
 static struct rv64_code_page *find_page(struct rv64_cpu *cpu, uint64_t va)

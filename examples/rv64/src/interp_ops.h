@@ -208,12 +208,12 @@ ALU_OP(REMUW, 4, (uint32_t)RS2 ? WORD((uint32_t)RS1 % (uint32_t)RS2) : WORD(RS1)
 
 /* Atomics, CSRs, floating point. */
 
-SLOW_OP(LR_W, load_reserved(cpu, e, 4));
-SLOW_OP(LR_D, load_reserved(cpu, e, 8));
-SLOW_OP(SC_W, store_conditional(cpu, e, 4));
-SLOW_OP(SC_D, store_conditional(cpu, e, 8));
-SLOW_OP(AMO_W, atomic(cpu, e, 4));
-SLOW_OP(AMO_D, atomic(cpu, e, 8));
+SLOW_OP(LR_W, rv64_insn_atomic(cpu, e));
+SLOW_OP(LR_D, rv64_insn_atomic(cpu, e));
+SLOW_OP(SC_W, rv64_insn_atomic(cpu, e));
+SLOW_OP(SC_D, rv64_insn_atomic(cpu, e));
+SLOW_OP(AMO_W, rv64_insn_atomic(cpu, e));
+SLOW_OP(AMO_D, rv64_insn_atomic(cpu, e));
 
 OP(CSR)
 {
@@ -236,9 +236,7 @@ OP(FP)
 
 OP(FENCE_I)
 {
-    cpu->stats.fence_is++;
-    cpu->decode->epoch++;
-    rv64_decode_flush_jumps(cpu->decode);
+    rv64_insn_fence_i(cpu);
     target = PC + 4;
     JUMP_FAR();
 }
@@ -246,7 +244,7 @@ OP(FENCE_I)
 OP(SFENCE_VMA)
 {
     SYNC();
-    if (fence_vma(cpu, e))
+    if (rv64_insn_sfence_vma(cpu, e))
         goto illegal;
     target = cpu->pc + 4;
     JUMP_FAR();

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include <gnomon/softmmu_inline.h>
+
 /** Entries of a view's two tables. Powers of two; emitted code has them as constants. */
 #define RV64_VIEW_PAGES 4096u
 #define RV64_VIEW_JUMPS 1024u
@@ -47,7 +49,7 @@ static inline uint32_t rv64_view_jump_index(uint64_t pc)
 
 /** State of the translator in the hart. */
 struct rv64_jit {
-    const void *data;       /**< what the probe of data accesses reads: see emit_probe() */
+    const struct gn_softmmu_window *data; /**< of data accesses: code keeps its slab in R15 */
     struct rv64_view *view; /**< of the context in force; never NULL in translated code */
     int64_t left;           /**< instructions left to the slice, while not in a register */
     uint64_t end;           /**< instructions retired when left is 0 */

@@ -14,7 +14,7 @@
  * Emitted code keeps these host registers:
  *
  *     rbp  the hart, at x[16]: all of x[0] to x[31] are within a signed byte
- *     r15  cpu->jit.data                      rbx rsi rdi r8-r12 r14  homes of guest registers
+ *     r15  slab of data accesses              rbx rsi rdi r8-r12 r14  homes of guest registers
  *     r13  instructions left to the slice     rax rcx rdx, xmm0, xmm1  temporaries
  *
  * Between blocks homes are valid and their places in cpu->x stale; C called from blocks, and
@@ -32,8 +32,7 @@
 #include "../cpu.h"
 
 /** Mode key: what changes the meaning of code besides its bytes. A view is for one mode. */
-#define RV64_MODE_PRIV 3u /**< mask of RV64_PRIV_* */
-#define RV64_MODE_FS   4u /**< mstatus.FS is not Off */
+#define RV64_MODE_PRIV 3u /**< mask of RV64_PRIV_*; FS, SUM, MXR are looked at by the code */
 
 /** What to translate. */
 struct rv64_tr_source {
@@ -95,6 +94,7 @@ struct rv64_tr_block {
 #define RV64_LEFT_INTERPRET 3u /**< an instruction to be interpreted; it is not counted yet */
 #define RV64_LEFT_TRAP      4u /**< cpu->trap is to be taken at cpu->pc, and is not counted */
 #define RV64_LEFT_ATTENTION 5u /**< cpu->attention, cpu->stop or cpu->wfi was set */
+#define RV64_LEFT_FENCE_I   6u /**< FENCE.I was executed: what blocks were made from is stale */
 
 /** Runs translated code from an entry. @return RV64_LEFT_* */
 typedef uint32_t (*rv64_tr_enter_t)(struct rv64_cpu *cpu, const uint8_t *entry);
@@ -104,14 +104,20 @@ typedef uint32_t (*rv64_tr_enter_t)(struct rv64_cpu *cpu, const uint8_t *entry);
 
 struct rv64_tr_thunks {
     rv64_tr_enter_t enter;
-    const uint8_t *at[RV64_TR_THUNKS]; /**< known to emission only */
+    const uint8_t *at[RV64_TR_THUNKS];    /**< known to emission only */
+    int32_t data_offset[GN_ACCESS_KINDS]; /**< of the slab's arrays */
 };
 
 /** Room that the thunks need. */
 #define RV64_TR_THUNKS_ROOM 8192u
 
-/** Emits the thunks. @return their size in bytes */
-uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct rv64_tr_code *code);
+/**
+ * Emits the thunks.
+ * @param data  the window of data accesses, which is what cpu->jit.data is to be
+ * @return their size in bytes
+ */
+uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_softmmu_window *data,
+                             const struct rv64_tr_code *code);
 
 /**
  * Translates a block.

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * A block, from guest bytes to host code:
+ *
+ *     entry:  sub r13, instructions ; js budget
+ *             ... the instructions, one after the other or in pairs ...
+ *             jump to what follows
+ *     behind: slow paths of memory accesses, budget, exits
+ */
+
+#include "emit.h"
+
+/* An emitted instruction takes less, its slow path included. */
+#define INSN_ROOM 224u
+#define EXIT_ROOM 64u
+
+static uint32_t emit_one(struct rv64_emit *e)
+{
+    static uint32_t (*const parts[])(struct rv64_emit *) = {
+        rv64_emit_jump,   rv64_emit_integer, rv64_emit_memory,
+        rv64_emit_muldiv, rv64_emit_system,  rv64_emit_fp,
+    };
+
+    for (uint32_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        uint32_t count = parts[i](e);
+
+        if (count)
+            return count;
+    }
+    return 0;
+}
+
+/* @return false: an instruction that nobody emits */
+static bool emit_instructions(struct rv64_emit *e)
+{
+    while (e->at < e->count && !e->ended) {
+        uint32_t flags_of = e->flags_of;
+        uint32_t count = emit_one(e);
+
+        if (!count)
+            return false;
+        /* The flags' word holds for one instruction. */
+        if (e->flags_of == flags_of)
+            e->flags_of = 0;
+        e->at += count;
+    }
+    if (!e->ended) {
+        const struct emit_insn *last = &e->insns[e->count - 1];
+
+        rv64_emit_exit(e, last->pc + last->length, e->count);
+    }
+    return true;
+}
+
+/* The first instruction crosses into the next page, or is not emitted. */
+static void emit_interpret(struct rv64_emit *e)
+{
+    x86_mov_imm(&e->a, X86_RCX, e->source->pc);
+    emit_jmp_thunk(e, THUNK_LEAVE_INTERPRET);
+}
+
+static void emit_budget(struct rv64_emit *e, uint8_t *from)
+{
+    x86_patch(from, e->a.at);
+    x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)e->count);
+    x86_mov_imm(&e->a, X86_RCX, e->source->pc);
+    emit_jmp_thunk(e, THUNK_LEAVE_BUDGET);
+}
+
+static bool emit_block(struct rv64_emit *e)
+{
+    uint8_t *budget;
+
+    if (!e->count) {
+        emit_interpret(e);
+        return true;
+    }
+    x86_arith_imm(&e->a, X86_I_SUB, X86_W, x86_reg(REG_LEFT), (int32_t)e->count);
+    budget = x86_jcc_later(&e->a, X86_S);
+    if (!emit_instructions(e))
+        return false;
+    rv64_emit_slow_paths(e);
+    emit_budget(e, budget);
+    rv64_emit_exits(e);
+    return true;
+}
+
+int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr_source *source,
+                       const struct rv64_tr_code *code, struct rv64_tr_block *ret_block)
+{
+    struct rv64_emit e;
+
+    e.a.at = code->write;
+    e.start = code->write;
+    e.exec = code->exec;
+    e.thunks = thunks;
+    e.source = source;
+    e.block = ret_block;
+    e.count = 0;
+    e.at = 0;
+    e.flags_of = 0;
+    e.ended = false;
+    e.slow_count = 0;
+    e.exit_count = 0;
+    memset(ret_block, 0, offsetof(struct rv64_tr_block, exits));
+    rv64_emit_form(&e);
+    if (code->room < e.count * INSN_ROOM + RV64_TR_EXITS * EXIT_ROOM)
+        return -1;
+    if (!emit_block(&e))
+        return -1;
+    ret_block->size = (uint32_t)(e.a.at - code->write);
+    ret_block->instructions = e.count;
+    return 0;
+}

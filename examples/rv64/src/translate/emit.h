@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RV64_TRANSLATE_EMIT_H
+#define RV64_TRANSLATE_EMIT_H
+
+/*
+ * Emission, inside. A block is formed first, a list of decoded instructions, and then emitted from
+ * the first to the last, with what is seldom run (slow paths, exits) collected and put behind.
+ *
+ *     form.c     which instructions make a block          state.c   where guest registers are
+ *     integer.c  computation    muldiv.c                  thunks.c  code that blocks share
+ *     memory.c   loads, stores, atomics                   helpers.c the C that blocks call
+ *     jump.c     branches, jumps, exits                   system.c  CSRs, traps, fences
+ */
+
+#include <stddef.h>
+
+#include "../decode.h"
+#include "translate.h"
+#include "x86.h"
+
+/** Instructions a block may have. What it charges at its entry fits a signed byte. */
+#define BLOCK_MAX 64u
+
+/** Fixed registers; see translate.h. */
+#define REG_CPU  X86_RBP
+#define REG_LEFT X86_R13
+#define REG_DATA X86_R15
+
+/** Where a member of the hart is. */
+#define CPU_BIAS        (16 * 8)
+#define CPU_AT(offset)  x86_mem(REG_CPU, (int32_t)(offset)-CPU_BIAS)
+#define CPU_MEM(member) CPU_AT(offsetof(struct rv64_cpu, member))
+
+/** An instruction of a block. */
+struct emit_insn {
+    struct rv64_insn d; /**< never a compressed form; distances of jumps in bytes */
+    uint32_t raw;
+    uint64_t pc;
+    uint8_t length;
+};
+
+/** What memory accesses that the probe misses do instead: a call, and back. */
+struct emit_slow {
+    uint8_t *from[6]; /**< jumps that come here */
+    uint32_t from_count;
+    uint8_t *back;
+    uint32_t insn;  /**< index of the first instruction to be done there */
+    uint32_t count; /**< how many: one after the other, as each was alone */
+    bool has_va;    /**< RAX is the address; else it is to be computed */
+};
+
+/** An exit, until its code behind the block is made. */
+struct emit_exit {
+    uint8_t *from; /**< jump to it */
+    uint64_t target;
+    uint32_t refund; /**< instructions charged and not executed */
+};
+
+struct rv64_emit {
+    struct x86 a;
+    uint8_t *start;
+    const uint8_t *exec;
+    uint8_t *limit;
+    const struct rv64_tr_thunks *thunks;
+    const struct rv64_tr_source *source;
+    struct rv64_tr_block *block;
+    struct emit_insn insns[BLOCK_MAX];
+    uint32_t count;
+    uint32_t at;       /**< instruction being emitted */
+    uint32_t flags_of; /**< register that the instruction before set by a comparison, or 0 */
+    uint32_t flags_cc; /**< its condition, still in the flags */
+    bool ended;        /**< the last instruction emitted leaves the block in any case */
+    struct emit_slow slow[BLOCK_MAX];
+    uint32_t slow_count;
+    struct emit_exit exits[RV64_TR_EXITS];
+    uint32_t exit_count;
+};
+
+/** Thunks, by number. Those up to EMIT_HELPERS call a C function of helpers.c. */
+enum {
+    THUNK_LOAD,
+    THUNK_STORE,
+    THUNK_ATOMIC,
+    THUNK_CSR,
+    THUNK_FP,
+    THUNK_FP_LOAD,
+    THUNK_FP_STORE,
+    THUNK_ECALL,
+    THUNK_RETURN,
+    THUNK_EXCEPTION,
+    THUNK_FENCE,
+    THUNK_FENCE_I,
+    THUNK_WFI,
+    EMIT_HELPERS,
+    THUNK_GO = EMIT_HELPERS, /**< goes on at the guest PC in RAX */
+    THUNK_LEAVE_EDGE,        /**< EAX: token, RCX: guest PC */
+    THUNK_LEAVE_LOOKUP,      /**< RAX: guest PC */
+    THUNK_LEAVE_BUDGET,      /**< RCX: guest PC */
+    THUNK_LEAVE_INTERPRET,   /**< RCX: guest PC */
+    THUNK_COUNT
+};
+
+/** What a helper is told of its instruction, beside an argument in RAX and the PC in RCX. */
+#define INFO(op, rd, rs1, rs2, length, refund)                                              \
+    ((uint32_t)(op) | (uint32_t)(rd) << 8 | (uint32_t)(rs1) << 14 | (uint32_t)(rs2) << 19 | \
+     (uint32_t)((length) == 4) << 24 | (uint32_t)(refund) << 25)
+#define INFO_OP(info)     ((info)&0xff)
+#define INFO_RD(info)     ((info) >> 8 & 0x3f)
+#define INFO_RS1(info)    ((info) >> 14 & 31)
+#define INFO_RS2(info)    ((info) >> 19 & 31)
+#define INFO_LENGTH(info) (2 + ((info) >> 23 & 2))
+#define INFO_REFUND(info) ((info) >> 25)
+
+/** Helpers give 0: go on behind the instruction, RV64_LEFT_* or this: go on at cpu->pc. */
+#define HELPER_GO 0xffu
+
+typedef uint32_t (*emit_helper_t)(struct rv64_cpu *cpu, uint64_t argument, uint32_t info,
+                                  uint64_t pc);
+
+extern const emit_helper_t rv64_emit_helpers[EMIT_HELPERS];
+
+/* form.c */
+
+/** Lists the instructions of the block. */
+void rv64_emit_form(struct rv64_emit *e);
+
+/* state.c: where guest registers are at the edges of blocks, and when C looks. */
+
+/** The host register that is home to a guest register, or X86_NONE. */
+extern const uint8_t rv64_emit_home[33];
+
+/** Stores all homes, and the count of instructions left. */
+void rv64_emit_state_save(struct x86 *a);
+
+/** Loads all homes, the count, and what depends on the context. */
+void rv64_emit_state_load(struct x86 *a);
+
+/** Operand of a guest register: its home or its place. x0 as a source, 32 as a destination. */
+static inline struct x86_rm emit_rm(uint32_t reg)
+{
+    uint32_t home = rv64_emit_home[reg];
+
+    return home != X86_NONE ? x86_reg(home) : CPU_AT(reg * 8);
+}
+
+static inline bool emit_has_home(uint32_t reg)
+{
+    return rv64_emit_home[reg] != X86_NONE;
+}
+
+/** The register to compute a result in: its home, or a temporary that emit_put() stores. */
+static inline uint32_t emit_target(uint32_t rd, uint32_t temporary)
+{
+    return emit_has_home(rd) ? rv64_emit_home[rd] : temporary;
+}
+
+/** Copies a guest register to a host register. */
+static inline void emit_get(struct rv64_emit *e, uint32_t to, uint32_t reg)
+{
+    if (!emit_has_home(reg) || rv64_emit_home[reg] != to)
+        x86_op(&e->a, X86_MOV | X86_W, to, emit_rm(reg));
+}
+
+/** Copies a host register to a guest register. */
+static inline void emit_put(struct rv64_emit *e, uint32_t rd, uint32_t from)
+{
+    if (!emit_has_home(rd) || rv64_emit_home[rd] != from)
+        x86_op(&e->a, X86_MOV_STORE | X86_W, from, emit_rm(rd));
+}
+
+/** The host register that has a guest register's value: its home, or a temporary it is read to. */
+static inline uint32_t emit_in_reg(struct rv64_emit *e, uint32_t reg, uint32_t temporary)
+{
+    if (emit_has_home(reg))
+        return rv64_emit_home[reg];
+    x86_op(&e->a, X86_MOV | X86_W, temporary, emit_rm(reg));
+    return temporary;
+}
+
+/** Sets a guest register to a constant. Leaves the flags alone. */
+void rv64_emit_constant(struct rv64_emit *e, uint32_t rd, uint64_t value);
+
+/** Instructions charged that are not executed if instruction `index` is not. */
+static inline uint32_t emit_refund(const struct rv64_emit *e, uint32_t index)
+{
+    return e->count - index;
+}
+
+static inline void emit_jmp_thunk(struct rv64_emit *e, uint32_t thunk)
+{
+    x86_patch(x86_jmp_later(&e->a), e->thunks->at[thunk] - (e->exec - e->start));
+}
+
+static inline void emit_jcc_thunk(struct rv64_emit *e, uint32_t cc, uint32_t thunk)
+{
+    x86_patch(x86_jcc_later(&e->a, cc), e->thunks->at[thunk] - (e->exec - e->start));
+}
+
+/** Calls a helper for an instruction of the block; RAX is its argument. */
+void rv64_emit_call(struct rv64_emit *e, uint32_t thunk, uint32_t index);
+
+/*
+ * Emission of the instruction e->at, and of those after it that go well with it: these return how
+ * many that were, 0 if the instruction is none of theirs.
+ */
+uint32_t rv64_emit_integer(struct rv64_emit *e);
+uint32_t rv64_emit_muldiv(struct rv64_emit *e);
+uint32_t rv64_emit_memory(struct rv64_emit *e);
+uint32_t rv64_emit_jump(struct rv64_emit *e);
+uint32_t rv64_emit_system(struct rv64_emit *e);
+uint32_t rv64_emit_fp(struct rv64_emit *e);
+
+/** Emits the slow paths of memory accesses. */
+void rv64_emit_slow_paths(struct rv64_emit *e);
+
+/** An exit to a guest PC, after `done` instructions of the block. */
+void rv64_emit_exit(struct rv64_emit *e, uint64_t target, uint32_t done);
+
+/** Emits what exits have behind the block. */
+void rv64_emit_exits(struct rv64_emit *e);
+
+/** A comparison of two guest registers: sets the flags. RAX may be written. */
+void rv64_emit_compare(struct rv64_emit *e, uint32_t rs1, uint32_t rs2);
+
+/** Goes on at the guest PC in RAX: asks the view, or leaves. */
+void rv64_emit_indirect(struct rv64_emit *e);
+
+#endif /* RV64_TRANSLATE_EMIT_H */

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Which instructions make a block. It begins where the run time says, and goes on through jumps
+ * whose target lies further on in the page and past branches that go forward, which leave it
+ * sideways; it ends with what goes back, or elsewhere, or changes the mode, or where the page does.
+ */
+
+#include "emit.h"
+
+/* Branches a block goes on behind; each may need an exit, and its end needs two. */
+#define BRANCHES_MAX (RV64_TR_EXITS - 2)
+
+static bool is_branch(uint32_t op)
+{
+    return op >= RV64_OP_BEQ_FAR && op <= RV64_OP_BGEU_FAR;
+}
+
+/* What a block always ends with. */
+static bool ends_block(uint32_t op)
+{
+    switch (op) {
+    case RV64_OP_JR:
+    case RV64_OP_JALR:
+    case RV64_OP_FENCE_I:
+    case RV64_OP_SFENCE_VMA:
+    case RV64_OP_ECALL:
+    case RV64_OP_EBREAK:
+    case RV64_OP_ILLEGAL:
+    case RV64_OP_SRET:
+    case RV64_OP_MRET:
+    case RV64_OP_WFI: return true;
+    default: return false;
+    }
+}
+
+/* @return false: the instruction's second half is on the next page */
+static bool fetch(const struct rv64_emit *e, uint32_t offset, struct emit_insn *ret)
+{
+    const uint8_t *page = e->source->page;
+    uint32_t wide;
+
+    ret->raw = page[offset] | (uint32_t)page[offset + 1] << 8;
+    ret->pc = (e->source->pc & ~GN_PAGE_MASK) | offset;
+    ret->length = 2;
+    if ((ret->raw & 3) == 3) {
+        if (offset + 2 == GN_PAGE_SIZE)
+            return false;
+        ret->raw |= (uint32_t)page[offset + 2] << 16 | (uint32_t)page[offset + 3] << 24;
+        ret->length = 4;
+        wide = ret->raw;
+    } else {
+        wide = rv64_decode_expand((uint16_t)ret->raw);
+    }
+    /* Reserved compressed encodings expand to 0, which is none either, but of two bytes. */
+    if (!wide)
+        ret->d = (struct rv64_insn){.op = RV64_OP_ILLEGAL};
+    else
+        rv64_decode(wide, RV64_OFFSET_NONE, &ret->d);
+    return true;
+}
+
+static void cover(struct rv64_emit *e, uint32_t offset, uint32_t length)
+{
+    if (e->block->low > offset)
+        e->block->low = offset;
+    if (e->block->high < offset + length)
+        e->block->high = offset + length;
+}
+
+void rv64_emit_form(struct rv64_emit *e)
+{
+    uint32_t offset = (uint32_t)(e->source->pc & GN_PAGE_MASK);
+    uint32_t branches = 0;
+
+    e->block->low = offset;
+    e->block->high = offset;
+    while (e->count < BLOCK_MAX - 1 && offset < GN_PAGE_SIZE) {
+        struct emit_insn *insn = &e->insns[e->count];
+        int64_t to;
+
+        if (!fetch(e, offset, insn)) {
+            cover(e, offset, 2);
+            return;
+        }
+        cover(e, offset, insn->length);
+        e->count++;
+        to = (int64_t)offset + insn->d.imm;
+        offset += insn->length;
+        if (ends_block(insn->d.op))
+            return;
+        if (insn->d.op == RV64_OP_J_FAR) {
+            if (to < offset || to >= (int64_t)GN_PAGE_SIZE)
+                return;
+            offset = (uint32_t)to;
+        } else if (insn->d.op == RV64_OP_JAL_FAR) {
+            return;
+        } else if (is_branch(insn->d.op)) {
+            if (to < offset || ++branches > BRANCHES_MAX)
+                return;
+        }
+    }
+}

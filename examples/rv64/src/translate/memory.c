@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Loads, stores and atomics. An access probes the slab of the context in force
+ * (<gnomon/softmmu_inline.h>) and completes in place; what the probe does not find is done in C,
+ * from behind the block, and comes back behind the access.
+ */
+
+#include "emit.h"
+
+static uint32_t size_of(uint32_t op)
+{
+    switch (op) {
+    case RV64_OP_LB:
+    case RV64_OP_LBU:
+    case RV64_OP_SB: return 1;
+    case RV64_OP_LH:
+    case RV64_OP_LHU:
+    case RV64_OP_SH: return 2;
+    case RV64_OP_LW:
+    case RV64_OP_LWU:
+    case RV64_OP_SW: return 4;
+    default: return 8;
+    }
+}
+
+void rv64_emit_call(struct rv64_emit *e, uint32_t thunk, uint32_t index)
+{
+    const struct emit_insn *insn = &e->insns[index];
+    const struct rv64_insn *d = &insn->d;
+
+    x86_mov_imm(&e->a, X86_RCX, insn->pc);
+    x86_mov_imm(&e->a, X86_RDX,
+                INFO(d->op, d->rd, d->rs1, d->rs2, insn->length, emit_refund(e, index)));
+    x86_u8(&e->a, 0xe8); /* CALL */
+    e->a.at += 4;
+    x86_patch(e->a.at - 4, e->thunks->at[thunk] - (e->exec - e->start));
+}
+
+/* RAX = the address of an access. */
+static void emit_address(struct rv64_emit *e, const struct rv64_insn *d)
+{
+    if (d->imm && emit_has_home(d->rs1)) {
+        x86_op(&e->a, X86_LEA | X86_W, X86_RAX, x86_mem(rv64_emit_home[d->rs1], d->imm));
+        return;
+    }
+    emit_get(e, X86_RAX, d->rs1);
+    if (d->imm)
+        x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(X86_RAX), d->imm);
+}
+
+/*
+ * From the address in RAX, finds what is to be added to it for the host's, in RCX. The page looked
+ * for is that of the last byte: an access that leaves its page does not find it.
+ */
+static void emit_probe(struct rv64_emit *e, struct emit_slow *slow, uint32_t size, uint32_t access)
+{
+    int32_t at = e->thunks->data_offset[access];
+
+    x86_rr(&e->a, X86_MOV | X86_W, X86_RCX, X86_RAX);
+    x86_shift_imm(&e->a, X86_SHR, X86_W, x86_reg(X86_RCX), GN_PAGE_SHIFT - 4);
+    x86_op(&e->a, X86_AND | X86_W, X86_RCX,
+           x86_mem(REG_DATA, offsetof(struct gn_softmmu_slab, mask)));
+    if (size > 1)
+        x86_op(&e->a, X86_LEA | X86_W, X86_RDX, x86_mem(X86_RAX, (int32_t)size - 1));
+    else
+        x86_rr(&e->a, X86_MOV | X86_W, X86_RDX, X86_RAX);
+    x86_arith_imm(&e->a, X86_I_AND, X86_W, x86_reg(X86_RDX), -(int32_t)GN_PAGE_SIZE);
+    x86_op(&e->a, X86_CMP | X86_W, X86_RDX, x86_mem_index(REG_DATA, X86_RCX, 0, at));
+    slow->from[slow->from_count++] = x86_jcc_later(&e->a, X86_NE);
+    x86_op(&e->a, X86_MOV | X86_W, X86_RCX, x86_mem_index(REG_DATA, X86_RCX, 0, at + 8));
+}
+
+static struct emit_slow *new_slow(struct rv64_emit *e)
+{
+    struct emit_slow *slow = &e->slow[e->slow_count++];
+
+    slow->from_count = 0;
+    slow->insn = e->at;
+    slow->count = 1;
+    slow->has_va = true;
+    return slow;
+}
+
+/* The load itself, with its extension, from the host's memory. */
+static void emit_load(struct rv64_emit *e, const struct rv64_insn *d, struct x86_rm from)
+{
+    static const struct {
+        uint8_t op;
+        int32_t x86;
+    } ops[] = {
+        {RV64_OP_LB, X86_MOVSX_8 | X86_W},
+        {RV64_OP_LH, X86_MOVSX_16 | X86_W},
+        {RV64_OP_LW, X86_MOVSXD | X86_W},
+        {RV64_OP_LD, X86_MOV | X86_W},
+        {RV64_OP_LBU, X86_MOVZX_8},
+        {RV64_OP_LHU, X86_MOVZX_16},
+        {RV64_OP_LWU, X86_MOV},
+    };
+    uint32_t to = emit_target(d->rd, X86_RAX);
+
+    x86_op(&e->a, ops[d->op - RV64_OP_LB].x86, to, from);
+    emit_put(e, d->rd, to);
+}
+
+static void emit_store(struct rv64_emit *e, const struct rv64_insn *d, struct x86_rm to)
+{
+    static const int32_t ops[] = {X86_MOV_STORE_8, X86_MOV_STORE | X86_16, X86_MOV_STORE,
+                                  X86_MOV_STORE | X86_W};
+    uint32_t from = emit_in_reg(e, d->rs2, X86_RDX);
+
+    x86_op(&e->a, ops[d->op - RV64_OP_SB], from, to);
+}
+
+static bool is_load(uint32_t op)
+{
+    return op >= RV64_OP_LB && op <= RV64_OP_LWU;
+}
+
+static bool is_store(uint32_t op)
+{
+    return op >= RV64_OP_SB && op <= RV64_OP_SD;
+}
+
+static void emit_access(struct rv64_emit *e)
+{
+    const struct rv64_insn *d = &e->insns[e->at].d;
+    struct emit_slow *slow = new_slow(e);
+
+    emit_address(e, d);
+    emit_probe(e, slow, size_of(d->op), is_load(d->op) ? GN_ACCESS_READ : GN_ACCESS_WRITE);
+    if (is_load(d->op))
+        emit_load(e, d, x86_mem_index(X86_RCX, X86_RAX, 0, 0));
+    else
+        emit_store(e, d, x86_mem_index(X86_RCX, X86_RAX, 0, 0));
+    slow->back = e->a.at;
+}
+
+static void emit_atomic(struct rv64_emit *e)
+{
+    x86_mov_imm(&e->a, X86_RAX, (uint64_t)(int64_t)e->insns[e->at].d.imm);
+    rv64_emit_call(e, THUNK_ATOMIC, e->at);
+}
+
+uint32_t rv64_emit_memory(struct rv64_emit *e)
+{
+    uint32_t op = e->insns[e->at].d.op;
+
+    if (is_load(op) || is_store(op)) {
+        emit_access(e);
+        return 1;
+    }
+    if (op >= RV64_OP_LR_W && op <= RV64_OP_AMO_D) {
+        emit_atomic(e);
+        return 1;
+    }
+    return 0;
+}
+
+void rv64_emit_slow_paths(struct rv64_emit *e)
+{
+    for (uint32_t i = 0; i < e->slow_count; i++) {
+        const struct emit_slow *slow = &e->slow[i];
+
+        for (uint32_t j = 0; j < slow->from_count; j++)
+            x86_patch(slow->from[j], e->a.at);
+        for (uint32_t j = slow->insn; j < slow->insn + slow->count; j++) {
+            const struct rv64_insn *d = &e->insns[j].d;
+
+            if (!slow->has_va)
+                emit_address(e, d);
+            rv64_emit_call(e, is_load(d->op) ? THUNK_LOAD : THUNK_STORE, j);
+        }
+        x86_patch(x86_jmp_later(&e->a), slow->back);
+    }
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Code that all blocks share: the way in, the ways out, and the calls of C. Calls follow the System
+ * V ABI. In blocks the stack pointer is 8 off a multiple of 16, so that it is right for C in a
+ * thunk that was called.
+ */
+
+#include "emit.h"
+
+/* What enter() saves for its caller. */
+static const uint8_t callee_saved[] = {X86_RBX, X86_RBP, X86_R12, X86_R13, X86_R14, X86_R15};
+
+static void push(struct x86 *a, uint32_t reg)
+{
+    if (reg & 8)
+        x86_u8(a, 0x41);
+    x86_u8(a, 0x50 | (reg & 7));
+}
+
+static void pop(struct x86 *a, uint32_t reg)
+{
+    if (reg & 8)
+        x86_u8(a, 0x41);
+    x86_u8(a, 0x58 | (reg & 7));
+}
+
+/* uint32_t enter(struct rv64_cpu *cpu, const uint8_t *entry) */
+static void emit_enter(struct x86 *a)
+{
+    for (uint32_t i = 0; i < sizeof callee_saved; i++)
+        push(a, callee_saved[i]);
+    /* Six registers and the return address: the stack is 8 off already. */
+    x86_op(a, X86_LEA | X86_W, REG_CPU, x86_mem(X86_RDI, CPU_BIAS));
+    x86_rr(a, X86_MOV | X86_W, X86_RAX, X86_RSI);
+    rv64_emit_state_load(a);
+    x86_op(a, 0xff, 4, x86_reg(X86_RAX)); /* JMP */
+}
+
+/* Back to enter()'s caller; EAX is RV64_LEFT_*, all state is in memory. */
+static void emit_return(struct x86 *a)
+{
+    for (uint32_t i = sizeof callee_saved; i-- > 0;)
+        pop(a, callee_saved[i]);
+    x86_u8(a, 0xc3); /* RET */
+}
+
+/* Stores the state and leaves. */
+static void emit_leave(struct x86 *a, uint32_t pc, uint32_t why, const uint8_t *leave)
+{
+    x86_op(a, X86_MOV_STORE | X86_W, pc, CPU_MEM(pc));
+    rv64_emit_state_save(a);
+    x86_mov_imm(a, X86_RAX, why);
+    x86_patch(x86_jmp_later(a), leave);
+}
+
+/* Asks the view for the block of the guest PC in RAX. */
+static void emit_lookup(struct x86 *a, const uint8_t *miss)
+{
+    x86_op(a, X86_MOV | X86_W, X86_RCX, CPU_MEM(jit.view));
+    x86_rr(a, X86_MOV, X86_RDX, X86_RAX);
+    x86_arith_imm(a, X86_I_AND, 0, x86_reg(X86_RDX), (RV64_VIEW_JUMPS - 1) << 1);
+    x86_op(a, X86_CMP | X86_W, X86_RAX, x86_mem_index(X86_RCX, X86_RDX, 3, 0));
+    x86_patch(x86_jcc_later(a, X86_NE), miss);
+    x86_op(a, 0xff, 4, x86_mem_index(X86_RCX, X86_RDX, 3, 8)); /* JMP */
+}
+
+/* Goes on at cpu->pc, all state being in memory. */
+static void emit_go(struct x86 *a, const uint8_t *miss)
+{
+    rv64_emit_state_load(a);
+    x86_op(a, X86_MOV | X86_W, X86_RAX, CPU_MEM(pc));
+    emit_lookup(a, miss);
+}
+
+/* Called by blocks: argument in RAX, information in EDX, guest PC in RCX. */
+static void emit_helper(struct x86 *a, emit_helper_t helper, const uint8_t *leave,
+                        const uint8_t *go)
+{
+    uint8_t *leaves;
+
+    rv64_emit_state_save(a);
+    x86_op(a, X86_LEA | X86_W, X86_RDI, x86_mem(REG_CPU, -CPU_BIAS));
+    x86_rr(a, X86_MOV | X86_W, X86_RSI, X86_RAX);
+    x86_mov_imm(a, X86_RAX, (uintptr_t)helper);
+    x86_op(a, 0xff, 2, x86_reg(X86_RAX)); /* CALL */
+    x86_rr(a, X86_TEST, X86_RAX, X86_RAX);
+    leaves = x86_jcc_short(a, X86_NE);
+    rv64_emit_state_load(a);
+    x86_u8(a, 0xc3); /* RET */
+    x86_short_here(a, leaves);
+    x86_arith_imm(a, X86_I_ADD, X86_W, x86_reg(X86_RSP), 8);
+    x86_arith_imm(a, X86_I_CMP, 0, x86_reg(X86_RAX), HELPER_GO);
+    x86_patch(x86_jcc_later(a, X86_E), go);
+    x86_patch(x86_jmp_later(a), leave);
+}
+
+uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_softmmu_window *data,
+                             const struct rv64_tr_code *code)
+{
+    struct x86 a = {.at = code->write};
+    ptrdiff_t exec = code->exec - code->write;
+    const uint8_t *leave;
+    const uint8_t *lookup;
+    const uint8_t *go;
+
+#define HERE(thunk) (thunks->at[thunk] = a.at + exec, a.at)
+    memset(thunks, 0, sizeof *thunks);
+    for (uint32_t i = 0; i < GN_ACCESS_KINDS; i++)
+        thunks->data_offset[i] = (int32_t)data->offset[i];
+    memcpy(&thunks->enter, &(const uint8_t *){a.at + exec}, sizeof thunks->enter);
+    emit_enter(&a);
+    leave = a.at;
+    emit_return(&a);
+    (void)HERE(THUNK_LEAVE_EDGE);
+    x86_op(&a, X86_MOV_STORE, X86_RAX, CPU_MEM(jit.token));
+    emit_leave(&a, X86_RCX, RV64_LEFT_EDGE, leave);
+    lookup = HERE(THUNK_LEAVE_LOOKUP);
+    emit_leave(&a, X86_RAX, RV64_LEFT_LOOKUP, leave);
+    (void)HERE(THUNK_LEAVE_BUDGET);
+    emit_leave(&a, X86_RCX, RV64_LEFT_BUDGET, leave);
+    (void)HERE(THUNK_LEAVE_INTERPRET);
+    emit_leave(&a, X86_RCX, RV64_LEFT_INTERPRET, leave);
+    go = HERE(THUNK_GO);
+    emit_go(&a, lookup);
+    for (uint32_t i = 0; i < EMIT_HELPERS; i++) {
+        (void)HERE(i);
+        emit_helper(&a, rv64_emit_helpers[i], leave, go);
+    }
+#undef HERE
+    return (uint32_t)(a.at - code->write);
+}
+
+/* jump.c's, here since it is what emit_lookup() is, in each block: so each has its own prediction.
+ */
+void rv64_emit_indirect(struct rv64_emit *e)
+{
+    emit_lookup(&e->a, e->thunks->at[THUNK_LEAVE_LOOKUP] - (e->exec - e->start));
+}
