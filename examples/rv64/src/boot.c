@@ -110,6 +110,8 @@ int rv64_machine_boot(struct rv64_machine *machine, const struct rv64_options *o
         load_file(machine, "kernel", options->kernel, rv64_load_kernel, error) ||
         get_tree(machine, options, &tree, error))
         return -1;
+    if (options->icount)
+        rv64_fdt_fix_seed(&tree);
     failed = load_tree(machine, options, &tree, error);
     rv64_file_free(&tree);
     if (!failed && !machine->ended)

@@ -134,6 +134,13 @@ void rv64_cpu_start_machine(struct rv64_cpu *cpu, uint64_t pc, uint64_t dtb);
  */
 int rv64_cpu_run(struct rv64_cpu *cpu, uint64_t budget);
 
+/**
+ * Does one thing: takes an interrupt, or interprets one instruction, or takes the trap of one. A
+ * trap or an interrupt retires nothing.
+ * @return RV64_RUN_*: BUDGET if something was done
+ */
+int rv64_cpu_step(struct rv64_cpu *cpu);
+
 /** Raises or lowers an interrupt line: a bit of mip. */
 void rv64_cpu_irq_set(struct rv64_cpu *cpu, uint32_t irq, bool level);
 

@@ -24,6 +24,9 @@ int rv64_fdt_build(uint64_t ram_base, uint64_t ram_size, struct rv64_file *ret,
 /** Checks a tree that the user gave: all of it must be there and well-formed. */
 int rv64_fdt_check(const struct rv64_file *file, struct rv64_error *error);
 
+/** Overwrites /chosen's rng-seed, if there is one: for runs that are to be alike. */
+void rv64_fdt_fix_seed(struct rv64_file *tree);
+
 /** How many bytes the tree may need once /chosen is set. */
 size_t rv64_fdt_room(const struct rv64_file *tree, const struct rv64_fdt_chosen *chosen);
 

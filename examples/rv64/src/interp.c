@@ -20,6 +20,11 @@
 #include "fpu.h"
 #include "insn.h"
 
+/* interp_exact.c makes another interpreter of this one, which looks at n after each instruction. */
+#ifndef RV64_INTERP_EXACT
+#define RV64_INTERP_EXACT 0
+#endif
+
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
@@ -113,10 +118,14 @@ static struct rv64_insn *fetch_straddling(struct rv64_cpu *cpu, const struct rv6
 #define UNSIGNED(value) (uint64_t)(value)
 #define BOXED(value)    (UINT64_C(0xffffffff00000000) | (value))
 
+#define USED_UP() (RV64_INTERP_EXACT && UNLIKELY(n <= 0))
+
 #define NEXT(bytes)       \
     do {                  \
         e += (bytes) / 2; \
         n--;              \
+        if (USED_UP())    \
+            goto leave;   \
         DISPATCH();       \
     } while (0)
 
@@ -281,7 +290,7 @@ jump:
 
 next_slow:
     n--;
-    if (UNLIKELY(cpu->attention | cpu->stop))
+    if (UNLIKELY(cpu->attention | cpu->stop) || USED_UP())
         goto leave;
     DISPATCH();
 
@@ -302,6 +311,25 @@ leave:
 out:
     cpu->stats.instructions = end - (uint64_t)n;
 }
+
+#if RV64_INTERP_EXACT
+
+int rv64_cpu_step(struct rv64_cpu *cpu)
+{
+    rv64_cpu_context_update(cpu);
+    if (cpu->stop)
+        return RV64_RUN_STOP;
+    cpu->attention = false;
+    if (rv64_cpu_interrupt(cpu))
+        return RV64_RUN_BUDGET;
+    cpu->wfi = cpu->wfi && !(cpu->mip & cpu->mie);
+    if (cpu->wfi)
+        return RV64_RUN_WFI;
+    execute(cpu, 1);
+    return RV64_RUN_BUDGET;
+}
+
+#else
 
 int rv64_cpu_run(struct rv64_cpu *cpu, uint64_t budget)
 {
@@ -326,3 +354,5 @@ int rv64_cpu_run(struct rv64_cpu *cpu, uint64_t budget)
             before ? (int64_t)before : 1; /* a trap that cannot even be entered takes its toll */
     }
 }
+
+#endif /* RV64_INTERP_EXACT */

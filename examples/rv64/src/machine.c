@@ -58,7 +58,8 @@ static void on_console_byte(void *ctx, uint8_t byte)
     struct rv64_machine *machine = ctx;
 
     machine->console_bytes++;
-    rv64_terminal_put(byte);
+    if (!machine->mute)
+        rv64_terminal_put(byte);
 }
 
 static int on_sbi_getchar(void *ctx)
@@ -68,7 +69,7 @@ static int on_sbi_getchar(void *ctx)
     const uint8_t *typed = rv64_terminal_peek(&length);
     int byte;
 
-    if (machine->console_input != RV64_CONSOLE_SBI || !length)
+    if (machine->console_input != RV64_CONSOLE_SBI || !length || machine->deaf)
         return -1;
     byte = typed[0];
     rv64_terminal_consume(1);
@@ -105,6 +106,14 @@ static void on_cpu_line(void *ctx, uint32_t number, bool level)
     struct rv64_machine *machine = ctx;
 
     rv64_cpu_irq_set(&machine->cpu, number, level);
+}
+
+/* Time as instructions make it. */
+static uint64_t icount_clock(void *ctx)
+{
+    const struct rv64_machine *machine = ctx;
+
+    return machine->cpu.stats.instructions / machine->icount + machine->skipped;
 }
 
 static void on_sbi_call(void *ctx, struct rv64_cpu *cpu)
@@ -172,7 +181,8 @@ static void init_controllers(struct rv64_machine *machine)
     struct rv64_line external[RV64_PLIC_CONTEXTS] = {
         firmware ? cpu_line(machine, RV64_IRQ_MEI) : none, cpu_line(machine, RV64_IRQ_SEI)};
 
-    rv64_clint_init(&machine->clint, &software, &timer, NULL, NULL);
+    rv64_clint_init(&machine->clint, &software, &timer, machine->icount ? icount_clock : NULL,
+                    machine);
     rv64_plic_init(&machine->plic, external);
 }
 
@@ -272,6 +282,7 @@ int rv64_machine_create(struct rv64_machine *machine, const struct rv64_options 
     machine->firmware = options->bios;
     machine->console_input = options->console;
     machine->timeout = UINT64_MAX;
+    machine->icount = options->icount;
     if (open_disks(machine, options, error) || create_hart(machine, options, error))
         return -1;
     init_sbi(machine);
@@ -303,6 +314,8 @@ static void feed(struct rv64_machine *machine)
     size_t length, i = 0;
     const uint8_t *typed = rv64_terminal_peek(&length);
 
+    if (machine->deaf)
+        return;
     if (machine->console_input == RV64_CONSOLE_UART)
         for (; i < length && rv64_uart_room(&machine->uart); i++)
             rv64_uart_receive(&machine->uart, typed[i]);
@@ -336,8 +349,7 @@ static void look_around(struct rv64_machine *machine, uint64_t now)
         end(machine, RV64_EXIT_TIMEOUT, "time is over: end");
 }
 
-/* Everything that happens between two slices. @return whether devices have more to do at once. */
-static bool between(struct rv64_machine *machine)
+bool rv64_machine_between(struct rv64_machine *machine)
 {
     uint64_t now = rv64_clint_host_clock(NULL);
     bool more;
@@ -355,15 +367,40 @@ static bool between(struct rv64_machine *machine)
     return more;
 }
 
-/* Sleeps until an interrupt can come: a timer's, or one of typing. */
-static void wait(struct rv64_machine *machine)
+/* Ticks until the timer's interrupt is due. */
+static uint64_t ticks_left(const struct rv64_machine *machine)
 {
     uint64_t now = rv64_clint_time(&machine->clint);
     uint64_t when = machine->firmware ? machine->clint.mtimecmp : machine->sbi_timer;
-    uint64_t ticks = when > now ? when - now : 0;
+
+    return when > now ? when - now : 0;
+}
+
+uint64_t rv64_machine_slice(const struct rv64_machine *machine)
+{
+    uint64_t ticks;
+
+    if (!machine->icount)
+        return SLICE;
+    ticks = ticks_left(machine);
+    if (!ticks || ticks > SLICE / machine->icount)
+        return SLICE;
+    return ticks * machine->icount;
+}
+
+/* Sleeps until an interrupt can come: a timer's, or one of typing. */
+void rv64_machine_wait(struct rv64_machine *machine)
+{
+    uint64_t when = machine->firmware ? machine->clint.mtimecmp : machine->sbi_timer;
+    uint64_t ticks = ticks_left(machine);
     uint64_t host = rv64_clint_host_clock(NULL);
     uint64_t left = machine->timeout > host ? machine->timeout - host : 0;
 
+    if (machine->icount && when != UINT64_MAX) {
+        machine->skipped += ticks;
+        machine->waits++;
+        return;
+    }
     if (machine->timeout != UINT64_MAX && left < ticks)
         ticks = left;
     if (!ticks)
@@ -376,16 +413,16 @@ static void wait(struct rv64_machine *machine)
 void rv64_machine_run(struct rv64_machine *machine)
 {
     struct rv64_cpu *cpu = &machine->cpu;
-    bool more = between(machine);
+    bool more = rv64_machine_between(machine);
     int why;
 
     while (!machine->ended) {
         cpu->stop = false;
-        why = rv64_cpu_run(cpu, SLICE);
+        why = rv64_cpu_run(cpu, rv64_machine_slice(machine));
         machine->slices++;
-        more = between(machine);
+        more = rv64_machine_between(machine);
         if (why == RV64_RUN_WFI && !more && !machine->ended && !(cpu->mip & cpu->mie))
-            wait(machine);
+            rv64_machine_wait(machine);
     }
     rv64_terminal_flush();
     machine->stopped = rv64_clint_host_clock(NULL);

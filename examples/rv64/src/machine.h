@@ -45,6 +45,9 @@ struct rv64_machine {
 
     bool firmware; /**< --bios: M-mode is the guest's */
     enum rv64_console console_input;
+    uint32_t icount;  /**< instructions a tick; 0: time is the host's */
+    uint64_t skipped; /**< with icount: ticks that passed while the hart waited */
+    bool deaf, mute;  /**< --check: typing, or output, is not for this machine */
     uint64_t timeout; /**< ticks of the host's clock at which we end; UINT64_MAX: never */
     uint64_t polled;  /**< ticks at which standard input was looked at */
 
@@ -68,6 +71,15 @@ int rv64_machine_create(struct rv64_machine *machine, const struct rv64_options 
 /** Runs the guest until it ends, or somebody ends it. */
 void rv64_machine_run(struct rv64_machine *machine);
 
+/** How many instructions may be executed until something is due. */
+uint64_t rv64_machine_slice(const struct rv64_machine *machine);
+
+/** Everything that happens between two slices. @return whether devices have more to do at once. */
+bool rv64_machine_between(struct rv64_machine *machine);
+
+/** Waits for an interrupt; with icount, time jumps to where it comes. */
+void rv64_machine_wait(struct rv64_machine *machine);
+
 /** Frees everything. */
 void rv64_machine_destroy(struct rv64_machine *machine);
 
@@ -76,5 +88,14 @@ void rv64_machine_destroy(struct rv64_machine *machine);
 /** Loads the files and starts the hart. @return 0, or -1 and a message. */
 int rv64_machine_boot(struct rv64_machine *machine, const struct rv64_options *options,
                       struct rv64_error *error);
+
+/* check.c: --check. */
+
+/**
+ * Runs the machine, and in step with it another one of the same options, interpreted instruction
+ * by instruction. Compares them every few instructions, until the guest ends.
+ * @return the exit status: the machine's, or RV64_EXIT_AUDIT after the first difference
+ */
+int rv64_machine_check(struct rv64_machine *machine, const struct rv64_options *options);
 
 #endif /* RV64_MACHINE_H */

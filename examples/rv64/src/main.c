@@ -35,9 +35,11 @@ static int run(struct rv64_machine *machine, const struct rv64_options *options)
         status = machine->status; /* --dump-dtb */
     } else {
         rv64_terminal_open();
-        rv64_machine_run(machine);
+        status = options->check ? rv64_machine_check(machine, options) : RV64_EXIT_OK;
+        if (!options->check)
+            rv64_machine_run(machine);
         rv64_terminal_close();
-        status = report(machine, options);
+        status = status == RV64_EXIT_AUDIT ? status : report(machine, options);
     }
     rv64_machine_destroy(machine);
     return status;

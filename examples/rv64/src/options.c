@@ -8,8 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "compose.h"
+
+/* As many as a machine of 100 million instructions a second executes in 100 ns. */
+#define ICOUNT_DEFAULT 10
 
 #ifndef RV64_VERSION
 #define RV64_VERSION "0.1.0"
@@ -29,6 +33,8 @@ enum {
     OPTION_WITHOUT,
     OPTION_AUDIT,
     OPTION_ASID_TRACE,
+    OPTION_CHECK,
+    OPTION_ICOUNT,
     OPTION_SVADE,
     OPTION_STATS,
     OPTION_TIMEOUT,
@@ -51,6 +57,8 @@ static const struct option long_options[] = {
     {"without", required_argument, NULL, OPTION_WITHOUT},
     {"audit", no_argument, NULL, OPTION_AUDIT},
     {"asid-trace", required_argument, NULL, OPTION_ASID_TRACE},
+    {"check", optional_argument, NULL, OPTION_CHECK},
+    {"icount", optional_argument, NULL, OPTION_ICOUNT},
     {"svade", no_argument, NULL, OPTION_SVADE},
     {"stats", optional_argument, NULL, OPTION_STATS},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
@@ -80,6 +88,9 @@ static const char help_text[] =
     "  --without LIST      leave libraries out: tracelog, nonpresent, asid (with commas)\n"
     "  --audit             check every translation against the guest's tables: slow\n"
     "  --asid-trace FILE   record the address spaces that the guest activates, for bench_asid\n"
+    "  --check[=SEED]      run a second machine, interpreted one instruction after the other, and\n"
+    "                      compare them every few instructions: slow; implies --icount, no typing\n"
+    "  --icount[=N]        time is instructions: N (10) make 100 ns, so that runs are alike\n"
     "  --svade             a clear A or D bit faults, instead of being set by the MMU\n"
     "  --stats[=json]      print counters on standard error at the end\n"
     "  --timeout SECONDS   end after this time\n"
@@ -89,7 +100,8 @@ static const char help_text[] =
     "\n"
     "Exit status: 0 when the guest powers off or asks for a reboot; the code with which it says\n"
     "that it failed; 1 when the machine cannot be built; 2 for a wrong command line; 3 when\n"
-    "--audit finds a difference; 124 after --timeout; 130 after Ctrl-A x; 128 and the number of\n"
+    "--audit or --check finds a difference; 124 after --timeout; 130 after Ctrl-A x; 128 and the "
+    "number of\n"
     "a signal.\n";
 
 /* A decimal number that ends at *ret_end. @return 0, or -1: none, or too large. */
@@ -141,6 +153,28 @@ static int parse_timeout(struct rv64_options *options, const char *text, struct 
     if (number(text, &value, &end) || *end || !value || value > UINT32_MAX)
         return rv64_error_set(error, "--timeout %s: not a number of seconds", text);
     options->timeout = (uint32_t)value;
+    return 0;
+}
+
+/* A number that may be left out. */
+static int parse_count(const char *name, const char *text, uint64_t otherwise, uint64_t max,
+                       uint64_t *ret, struct rv64_error *error)
+{
+    char *end;
+
+    *ret = otherwise;
+    if (text && (number(text, ret, &end) || *end || !*ret || *ret > max))
+        return rv64_error_set(error, "--%s=%s: not a number above 0", name, text);
+    return 0;
+}
+
+static int parse_icount(struct rv64_options *options, const char *text, struct rv64_error *error)
+{
+    uint64_t value;
+
+    if (parse_count("icount", text, ICOUNT_DEFAULT, UINT32_MAX, &value, error))
+        return -1;
+    options->icount = (uint32_t)value;
     return 0;
 }
 
@@ -267,6 +301,10 @@ static int parse_option(struct rv64_options *options, int option, struct rv64_er
     case OPTION_DUMP_DTB: options->dump_dtb = optarg; return 0;
     case OPTION_AUDIT: options->audit = true; return 0;
     case OPTION_ASID_TRACE: options->asid_trace = optarg; return 0;
+    case OPTION_CHECK:
+        return parse_count("check", optarg, (uint64_t)time(NULL), UINT64_MAX, &options->check,
+                           error);
+    case OPTION_ICOUNT: return parse_icount(options, optarg, error);
     case OPTION_SVADE: options->svade = true; return 0;
     case OPTION_MMU: return parse_mmu(options, optarg, error);
     case OPTION_MEMORY: return parse_memory(options, optarg, error);
@@ -336,5 +374,7 @@ enum rv64_options_result rv64_options_parse(struct rv64_options *options, int ar
         rv64_error_set(error, "unexpected argument '%s'", argv[optind]);
         return RV64_OPTIONS_BAD;
     }
+    if (options->check && !options->icount)
+        options->icount = ICOUNT_DEFAULT;
     return check_together(options, error) ? RV64_OPTIONS_BAD : RV64_OPTIONS_RUN;
 }

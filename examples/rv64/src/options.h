@@ -20,7 +20,7 @@
 #define RV64_EXIT_OK      0   /**< the guest powered off, or asked for a reboot */
 #define RV64_EXIT_FAILURE 1   /**< the machine could not be built, or the guest says it failed */
 #define RV64_EXIT_USAGE   2   /**< the command line is wrong */
-#define RV64_EXIT_AUDIT   3   /**< --audit found differences */
+#define RV64_EXIT_AUDIT   3   /**< --audit or --check found differences */
 #define RV64_EXIT_TIMEOUT 124 /**< --timeout, as timeout(1) */
 #define RV64_EXIT_QUIT    130 /**< Ctrl-A x; signals end with 128 and their number */
 
@@ -45,6 +45,8 @@ struct rv64_options {
     size_t drive_count;
     uint32_t without; /**< RV64_WITHOUT_* of compose.h */
     uint32_t timeout; /**< seconds; 0: none */
+    uint32_t icount;  /**< instructions that make a tick of 100 ns; 0: time is the host's */
+    uint64_t check;   /**< seed of --check; 0: none */
     bool audit, svade;
     enum rv64_console console;
     enum rv64_stats_format stats;

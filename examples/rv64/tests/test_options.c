@@ -56,7 +56,7 @@ static void defaults_are_those_of_the_help_text(void **state)
     assert_int_equal(options.without, 0);
     assert_int_equal(options.stats, RV64_STATS_NONE);
     assert_int_equal(options.console, RV64_CONSOLE_UART);
-    assert_false(options.audit || options.svade);
+    assert_false(options.audit || options.svade || options.icount || options.check);
 }
 
 static void the_spellings_of_qemu_work(void **state)
@@ -159,9 +159,26 @@ static void what_makes_no_sense_together_is_refused(void **state)
     accepted("--bios b");
 }
 
+static void check_counts_instructions_for_time(void **state)
+{
+    (void)state;
+    accepted("--kernel k --icount");
+    assert_int_equal(options.icount, 10);
+    accepted("--kernel k --icount=32");
+    assert_int_equal(options.icount, 32);
+    accepted("--kernel k --check=7");
+    assert_int_equal(options.check, 7);
+    assert_int_equal(options.icount, 10);
+    accepted("--kernel k --check");
+    assert_int_not_equal(options.check, 0);
+    refused("--kernel k --icount=0", "--icount=0");
+    refused("--kernel k --check=x", "--check=x");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(check_counts_instructions_for_time),
         cmocka_unit_test(defaults_are_those_of_the_help_text),
         cmocka_unit_test(the_spellings_of_qemu_work),
         cmocka_unit_test(memory_takes_suffixes_and_has_limits),
