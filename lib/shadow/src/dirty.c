@@ -201,6 +201,8 @@ static int harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first, uint64_t
     if (first > total || pages > total - first)
         return -GN_ERR_RANGE;
     for (uint64_t page = first; page < first + pages; page++) {
+        uint64_t *word = &bitmap[(page - first) / WORD_BITS];
+        uint64_t bit = (uint64_t)1 << (page - first) % WORD_BITS;
         uint64_t rest = s->dirty[page / WORD_BITS] >> page % WORD_BITS;
 
         if (!rest) {
@@ -214,8 +216,9 @@ static int harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first, uint64_t
         else if (page_protect_part(sh, &call, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT))))
             return -GN_ERR_AGAIN;
         s->dirty[page / WORD_BITS] &= ~((uint64_t)1 << page % WORD_BITS);
-        bitmap[(page - first) / WORD_BITS] |= (uint64_t)1 << (page - first) % WORD_BITS;
-        s->found++;
+        /* A page that was written again since the last part is dirty once. */
+        s->found += !(*word & bit);
+        *word |= bit;
     }
     if (ret_pages)
         *ret_pages = s->found;

@@ -314,6 +314,45 @@ static void inv12_calls_in_parts_do_what_whole_ones_do(void **state)
     }
 }
 
+/* Between two parts of a harvest the guest writes a page that the first has taken already. */
+static void again_situation(struct machine *m)
+{
+    uint64_t bitmap[DIRTY_PAGES / 64] = {0};
+    uint64_t found = UINT64_MAX;
+    uint32_t root;
+
+    for (uint64_t i = 0; i < 3; i++)
+        guest_map(m, ROOT, GVA + i * 4096, PAGE + i * 4096, 0, KERNEL | AD);
+    root = root_get(m, ROOT);
+    dirty_start(m, 0);
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(outcome(m, root, GVA + i * 4096, WRITE), COMPLETED);
+    harvest(m);
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(outcome(m, root, GVA + i * 4096, WRITE), COMPLETED);
+    assert_int_equal(gn_shadow_dirty_harvest(m->sh, 0, 0, RAM_PAGES, bitmap, &found),
+                     -GN_ERR_AGAIN);
+    m->announced[PAGE >> GN_PAGE_SHIFT] = 0;
+    assert_int_equal(outcome(m, root, GVA, WRITE), COMPLETED);
+    UNTIL_DONE(gn_shadow_dirty_harvest(m->sh, 0, 0, RAM_PAGES, bitmap, &found));
+    assert_int_equal(found, 3);
+    assert_int_equal(bitmap[(PAGE >> GN_PAGE_SHIFT) / 64], 7);
+}
+
+static void inv14_a_page_written_again_between_parts_of_a_harvest_counts_once(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 5; i++) {
+        struct gn_shadow_params p = machine_params(formats[i], GN_SHADOW_POLICY_TRAP, 256);
+        struct machine *m;
+
+        p.step_limit = 2;
+        m = machine_new_params(p);
+        again_situation(m);
+        machine_free(m);
+    }
+}
+
 static void arguments_are_checked(void **state)
 {
     struct machine *m = machine_new(GN_PAGING_SV39, GN_SHADOW_POLICY_TRAP);
@@ -357,6 +396,7 @@ int main(void)
         cmocka_unit_test(inv14_every_mapping_of_a_page_is_watched),
         cmocka_unit_test(inv14_what_a_sync_maps_is_writable_only_if_dirty),
         cmocka_unit_test(inv14_a_ring_without_room_loses_nothing),
+        cmocka_unit_test(inv14_a_page_written_again_between_parts_of_a_harvest_counts_once),
         cmocka_unit_test(inv12_calls_in_parts_do_what_whole_ones_do),
         cmocka_unit_test(arguments_are_checked),
     };

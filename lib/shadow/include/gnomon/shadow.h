@@ -700,7 +700,7 @@ GN_API GN_NODISCARD int gn_shadow_dirty_stop(struct gn_shadow *shadow, uint32_t 
  * @param pages      how many
  * @param bitmap     (pages + 63) / 64 words; the bit of page first + i, bit i % 64 of word i / 64,
  *                   is set if it was dirty; other bits are left alone
- * @param ret_pages  how many were dirty; may be NULL
+ * @param ret_pages  how many bits it has set that were not set before; may be NULL
  * @return
  *  - 0
  *  - -GN_ERR_NOENT: no such slot, or it is not logged
