@@ -77,6 +77,7 @@ static uint32_t path_child(struct gn_shadow *sh, uint32_t id, const struct gn_sh
     if (!sh->alone)
         return GN_SHADOW__NIL;
     child = gn_shadow__table_get(sh, role);
+    gn_shadow__policy_reach(sh, child);
     /* Held for a moment: dropping the old way down must not free the table just found. */
     sh->tables[child].roots++;
     gn_shadow__entry_drop(sh, id);

@@ -15,6 +15,9 @@
  * the guest's tables; so they hold no markers, which would be (x86 sees an entry become present
  * without a flush, SDM vol. 3A §4.10.2.3), and only present entries are re-read.
  *
+ * Whoever comes to lead to an unsync table, by a new link or a new root, may have been flushed
+ * since it was read last, when nothing said that it concerned him: so it is re-read then.
+ *
  * To find the unsync tables below a root without looking at all, each table has a bit for each of
  * its entries, set if there may be one behind it. A bit that is set in vain costs a look.
  */
@@ -277,6 +280,32 @@ static int table_coherence(struct gn_shadow *sh, struct tour *tour, uint32_t tab
         }
     }
     return 0;
+}
+
+/* Depth is bounded by the levels; each table is visited once. */
+static void table_reach(struct gn_shadow *sh, uint32_t table)
+{
+    struct gn_shadow__table *t = &sh->tables[table];
+
+    if (t->visited == sh->clock)
+        return;
+    t->visited = sh->clock;
+    if (t->mode == GN_SHADOW_POLICY_UNSYNC)
+        (void)table_reread(sh, table);
+    for (uint32_t w = 0; w < GN_SHADOW__BELOW_WORDS; w++) {
+        for (uint64_t rest = t->below[w]; rest; rest &= rest - 1) {
+            uint64_t entry = t->entries[w * 64 + (uint32_t)__builtin_ctzll(rest)];
+
+            if (gn_shadow__kind(sh, t->role.level, entry) == GN_PAGING_ENTRY_TABLE)
+                table_reach(sh, gn_shadow__link_table(sh, entry));
+        }
+    }
+}
+
+void gn_shadow__policy_reach(struct gn_shadow *sh, uint32_t table)
+{
+    sh->clock++;
+    table_reach(sh, table);
 }
 
 /* @return 0, -GN_ERR_NOENT or GN_SHADOW__LATER */

@@ -443,6 +443,9 @@ void gn_shadow__policy_join(struct gn_shadow *sh, uint32_t table);
 /** A table has been linked: its new parent learns what is unsync below it. */
 void gn_shadow__policy_linked(struct gn_shadow *sh, uint32_t child);
 
+/** A root or a link is about to lead to a table: what is unsync below is re-read. Frees nothing. */
+void gn_shadow__policy_reach(struct gn_shadow *sh, uint32_t table);
+
 /** The guest is about to write to a page, which may be a table's: shall that trap any more?
  *  @return 0 or GN_SHADOW__LATER */
 int gn_shadow__policy_write(struct gn_shadow *sh, gn_gpa_t gpa);

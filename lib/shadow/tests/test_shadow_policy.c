@@ -251,6 +251,53 @@ static void shared_situation(struct machine *m)
     }
 }
 
+/* The other root is flushed after the write, and comes to lead to the table only then. */
+static void late_situation(struct machine *m)
+{
+    uint64_t entry;
+    uint32_t root = begin(m, &entry);
+    uint32_t top = m->geometry.levels - 1;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t level = i ? top : 1;
+        uint64_t page = i ? ROOT2 : ROOT3;
+        uint32_t other = root_get(m, page);
+
+        *ram_word(m, guest_entry(m, page, GVA, level)) =
+            *ram_word(m, guest_entry(m, ROOT, GVA, level));
+        write_entry(m, root, entry, 0, leaf(m, 10 + i));
+        assert_int_equal(gn_shadow_coherence_root(m->sh, other), 0);
+        assert_int_equal(outcome(m, other, GVA + 4096, READ), COMPLETED);
+        assert_int_equal(access_at(m, other, GVA, READ).gpa, PAGE + (10 + i) * 4096);
+    }
+}
+
+static void inv2_a_table_linked_after_the_flush_is_reread_first(void **state)
+{
+    (void)state;
+    under(UNSYNC, late_situation);
+}
+
+/* An address space without a root cannot be flushed: it is when it gets one. */
+static void anew_situation(struct machine *m)
+{
+    struct gn_shadow_root_key key = root_key(m, ROOT);
+    uint64_t entry;
+    uint32_t root = begin(m, &entry);
+    uint32_t other;
+
+    write_entry(m, root, entry, 0, leaf(m, 10));
+    key.tag = 1;
+    assert_int_equal(root_try(m, key, &other), 0);
+    assert_int_equal(access_at(m, other, GVA, READ).gpa, PAGE + 10 * 4096);
+}
+
+static void inv2_a_new_root_over_unsync_tables_rereads_them(void **state)
+{
+    (void)state;
+    under(UNSYNC, anew_situation);
+}
+
 static void inv2_a_root_that_comes_to_share_an_unsync_table_rereads_it(void **state)
 {
     (void)state;
@@ -483,6 +530,8 @@ int main(void)
         cmocka_unit_test(inv5_an_upper_level_table_never_goes_unsync),
         cmocka_unit_test(inv12_a_flush_rereads_the_unsync_tables_of_its_root_and_no_others),
         cmocka_unit_test(inv2_a_root_that_comes_to_share_an_unsync_table_rereads_it),
+        cmocka_unit_test(inv2_a_table_linked_after_the_flush_is_reread_first),
+        cmocka_unit_test(inv2_a_new_root_over_unsync_tables_rereads_them),
         cmocka_unit_test(inv12_an_unsync_page_that_is_no_table_any_more_is_dropped),
         cmocka_unit_test(a_page_goes_unsync_when_written_often_and_back_when_not),
         cmocka_unit_test(a_page_whose_table_serves_faults_between_writes_stays_trapped),
