@@ -15,13 +15,17 @@
  *          |                                ^
  *          v                                | versions, by word
  *      world.c     the composition ---> memory.c  guest memory
+ *      coherence.c drains and flushes   dirty.c   the dirty log, and a naive one
+ *      config.c    what the seed decides
  *
  * What may be. A translation that a vCPU uses may come from any values that the entries on the way
  * have had since that vCPU's last flush which covers them, in any combination: so do a TLB and
  * caches of table entries behave (SDM vol. 3A §4.10.2, §4.10.3; RISC-V Privileged Architecture
  * §4.2.1). A fault must be one that the guest's tables give now, at the entry that stops the walk:
  * x86 caches no absent entry. Only a RISC-V guest under the fenced rule of markers may see an old
- * absence until its fence.
+ * absence until its fence. A and D are set by accesses that succeed, where they pass, and by
+ * nothing else; what is used has them. A harvest of a dirty log names the pages that were written
+ * since the last one and no others.
  *
  * All is a function of the seed and the operations: a trace can be cut and replayed.
  */
@@ -34,28 +38,38 @@
 
 #include "../access/oracle.h"
 
-#define VCPUS       3u
-#define SPACES      6u
-#define ROOT_PAGES  4u
-#define POOL_FIRST  8u  /**< page numbers: tables that the guest edits */
-#define POOL_PAGES  24u /**< divisible by the levels below any root */
-#define DATA_FIRST  32u
-#define DATA_PAGES  48u
-#define GUEST_BYTES ((uint64_t)6 << 20)
-#define GUEST_WORDS (GUEST_BYTES / 8)
-#define FRAMES_MAX  48u
-#define RAM_HPA     ((uint64_t)2 << 20) /**< so that superpages may be mapped as such */
-#define ROOTS_MAX   16u
-#define FAR_TABLES  UINT64_C(0x200000) /**< a region that seldom holds tables */
-#define SLOT_TABLES UINT64_C(0x400000) /**< the slots that come and go */
-#define DEVICES     UINT64_C(0x5c0000)
-#define LINEAR      3u /**< index in every root table of the map of all guest memory */
-#define SLOTS       4u
-#define DYNAMIC     1u /**< slots from here to DYNAMIC + 1 come and go */
-#define NO_SLOT     UINT32_MAX
-#define VERSIONS    4096u
-#define SWAPS       16u
-#define ADDRESSES   32u
+#define VCPUS        3u
+#define SPACES       9u
+#define ROOT_PAGES   4u
+#define ORDERLY      6u /**< roots of spaces below lie in RAM; then a slot that goes, MMIO, a hole */
+#define POOL_FIRST   8u  /**< page numbers: tables that the guest edits */
+#define POOL_PAGES   24u /**< divisible by the levels below any root */
+#define DATA_FIRST   32u
+#define DATA_PAGES   48u
+#define GUEST_BYTES  ((uint64_t)6 << 20)
+#define GUEST_WORDS  (GUEST_BYTES / 8)
+#define GUEST_PAGES  (GUEST_BYTES >> GN_PAGE_SHIFT)
+#define FRAMES_MAX   48u
+#define RAM_HPA      ((uint64_t)2 << 20) /**< so that superpages may be mapped as such */
+#define ROOTS_MAX    16u
+#define FAR_TABLES   UINT64_C(0x200000) /**< a region that seldom holds tables */
+#define SLOT_TABLES  UINT64_C(0x400000) /**< the slots that come and go */
+#define DEVICES      UINT64_C(0x5c0000)
+#define NOWHERE      UINT64_C(0x5e0000) /**< in no slot, ever */
+#define LINEAR       3u /**< index in every root table of the map of all guest memory */
+#define SLOTS        5u
+#define DYNAMIC      1u /**< slots from here to DYNAMIC + 2 come and go */
+#define NO_SLOT      UINT32_MAX
+#define VERSIONS     6144u
+#define VERSIONS_OP  2112u /**< more than one operation makes */
+#define RUN_MAX      600u  /**< entries that a run of stores writes */
+#define HOLDS        16u
+#define SHIFT_PAGES  16u
+#define MEMORY_BYTES (RAM_HPA + GUEST_BYTES + SHIFT_PAGES * GN_PAGE_SIZE)
+#define CALLS_MAX    200000u /**< of one that stops at a limit, before it is said not to end */
+#define MEANWHILE    8u      /**< of those: between which others do something */
+#define SWAPS        16u
+#define ADDRESSES    32u
 
 /** splitmix64. */
 struct dice {
@@ -79,6 +93,11 @@ enum op_kind {
     OP_REVOKE,
     OP_CONTROL,
     OP_FORGET,
+    OP_FILL,
+    OP_INVPCID,
+    OP_LOG,
+    OP_HARVEST,
+    OP_HOLD,
     OP_KINDS
 };
 
@@ -90,7 +109,13 @@ struct op {
 
 /** What the seed decides about a world. */
 struct config {
-    uint32_t format, policy, markers, tables, roots, flood_limit;
+    uint32_t format, guest; /**< of the shadow and of the guest's tables */
+    uint32_t policy, flags, unsync_after, sync_after, around, steps;
+    uint32_t markers, tables, roots, flood_limit;
+    uint32_t frames_fail; /**< one in so many frames is refused; 0: none */
+    uint32_t dirty_ring;  /**< pages it holds */
+    uint64_t shift;       /**< of the backing, so that large pages may not fit */
+    uint64_t edge;        /**< where two slots of RAM meet */
     uint32_t ring, filter, pending, log_flags, log_pages, tlb;
     uint32_t asids, asid_policy, asid_rename, asid_caps;
     int split; /**< an MMU a vCPU, so that a purge for one CPU leaves the others alone */
@@ -108,22 +133,26 @@ struct version {
 /** A flush of one page. */
 struct flushed {
     uint64_t page, time;
-    uint32_t space; /**< SPACES: every one */
+    uint32_t space;   /**< SPACES: every one */
+    uint32_t globals; /**< those of every space, too */
 };
 
 struct vcpu {
     struct world *world;
     uint32_t number, space, controls, asid;
     int user; /**< privilege loaded into the MMU, -1: none */
+    int held; /**< it has a root */
     struct gn_shadow_root root;
     uint64_t flushed_all, flushed_space[SPACES];
     struct flushed flushed[ADDRESSES];
     uint32_t flushed_next;
 };
 
+#define NO_ROOM 7u /**< among the outcomes: the shadow had too few tables, and may say so */
+
 /** What an access came to. */
 struct result {
-    uint32_t outcome; /**< GN_SHADOW_FILLED: done; else GN_SHADOW_... */
+    uint32_t outcome; /**< GN_SHADOW_FILLED: done; else GN_SHADOW_..., or NO_ROOM */
     uint32_t fault, code;
     uint64_t gpa;
     void *host;
@@ -131,11 +160,33 @@ struct result {
     uint32_t traced, marker;
 };
 
+/** What is counted beside the outcomes of accesses. */
+enum done {
+    DONE_AGAIN,     /**< calls that stopped at the step limit */
+    DONE_HARVESTED, /**< dirty pages */
+    DONE_RING_FULL, /**< of those: without a place in the ring */
+    DONE_UNSYNC,    /**< pages that the shadow left unsync */
+    DONE_TRACED,    /**< ... had traced, by its own decision */
+    DONE_RESYNCED,  /**< ... trapped again */
+    DONE_RECLAIMED, /**< tables */
+    DONE_AROUND,    /**< pages that faults mapped beside their own */
+    DONE_SPLINTERS,
+    DONE_LARGE,
+    DONE
+};
+
+#define DIRTY_MAY   1u /**< an access was about to write the page, and did not */
+#define DIRTY_MUST  2u
+#define DIRTY_KNOWN 4u /**< the dirty op has named it */
+
 struct world {
     struct config c;
     uint64_t seed;
-    int levels, x86;
-    uint8_t *memory; /**< frames of shadow tables, then guest memory */
+    int levels, x86; /**< of the guest's format */
+    int shadow_levels, shadow_x86;
+    uint64_t ram_hpa;
+    struct dice chance; /**< for what others do meanwhile */
+    uint8_t *memory;    /**< frames of shadow tables, then guest memory */
     gn_hpa_t frames[FRAMES_MAX];
     uint32_t frame_count;
     struct gn_shadow *shadow;
@@ -145,6 +196,9 @@ struct world {
     struct gn_softmmu *mmu[VCPUS]; /**< all the same one, unless split */
     void *shadow_memory, *log_memory, *np_memory, *asid_memory, *mmu_memory[VCPUS];
     uint64_t cookies[ROOTS_MAX];
+    uint32_t root_space[ROOTS_MAX]; /**< of those that have a cookie */
+    uint32_t holds[HOLDS];          /**< roots that are held for no vCPU */
+    uint32_t hold_count;
     struct gn_shadow_slot slot[SLOTS]; /**< length 0: not there */
     uint32_t slot_id[SLOTS];
     void *slot_memory[SLOTS];
@@ -161,6 +215,14 @@ struct world {
     } swap[SWAPS];
     uint32_t swaps;
     uint64_t counts[16]; /**< of results, by outcome */
+    uint64_t done[DONE]; /**< what else has come to pass */
+    /* dirty.c */
+    uint64_t *log_bits[SLOTS]; /**< the shadow's */
+    int logging[SLOTS];
+    uint8_t dirty[GUEST_PAGES]; /**< DIRTY_... since the last harvest */
+    uint32_t ring_used;
+    int harvesting;
+    int quiet; /**< nobody does anything meanwhile */
 };
 
 /** Ends the run: what is wrong, in printf's words. */
@@ -176,25 +238,51 @@ void memory_forget(struct world *w);
 extern const struct gn_paging_ops memory_ops;
 
 /* world.c */
-void config_make(struct config *c, uint64_t seed);
-void config_print(const struct config *c);
+void *aligned(size_t align, size_t size);
 void world_open(struct world *w, uint64_t seed);
 void world_close(struct world *w);
-void world_drain(struct world *w);
-void world_sync(struct world *w, uint64_t gpa, uint64_t length);
 void world_slot_set(struct world *w, uint32_t i, uint32_t kind);
 int world_switch(struct world *w, uint32_t vcpu, uint32_t space, uint32_t controls);
+void world_hold(struct world *w, uint32_t space, uint32_t controls);
 void world_guest_make(struct world *w, struct dice *d);
+/** May the shadow be out of tables? */
+int world_no_room(const struct world *w);
 struct gn_softmmu *mmu_of(const struct world *w, uint32_t vcpu, uint32_t *ret_index);
+/** After a call: 1 if it is to be repeated; others have done something meanwhile. */
+int again(struct world *w, int rc, uint32_t *calls, const char *what);
+
+/* config.c */
+void config_make(struct config *c, uint64_t seed);
+void config_print(const struct config *c);
+
+/* coherence.c */
+/** Guest memory was written: by a store that trapped, or a device. */
+void world_sync(struct world *w, uint64_t gpa, uint64_t length);
+/** Coherence of one space, or SPACES, and of one address, or NULL. The log is drained first. */
+void coherence(struct world *w, uint32_t space, const uint64_t *gva);
+void barrier(struct world *w);
+void op_flush(struct world *w, const struct op *op);
+void world_flush(struct world *w, uint32_t root);
+
+/* dirty.c */
+void dirty_mark(struct world *w, uint64_t gpa, uint64_t length, uint8_t how);
+int on_dirty(void *ctx, uint32_t slot, gn_gpa_t page);
+void dirty_toggle(struct world *w, uint32_t slot);
+void dirty_harvest(struct world *w, uint32_t slot, uint64_t first, uint64_t pages);
+void dirty_gone(struct world *w, uint32_t slot);
 
 /* generate.c */
 uint64_t space_root(uint32_t space);
+/** Where all guest memory is mapped, in an orderly space. */
+uint64_t linear(const struct world *w, uint64_t gpa);
 uint64_t entry_any(const struct world *w, struct dice *d, uint64_t place);
 uint64_t edit_place(const struct world *w, struct dice *d);
 void generate(const struct world *w, struct dice *d, struct op *ret_op);
 
 /* operate.c */
 void operate(struct world *w, const struct op *op);
+/** An access somewhere, while something else stands still in the middle. */
+void meanwhile(struct world *w);
 void op_print(const struct op *op);
 int op_parse(const char *line, struct op *ret_op);
 /** An address at which accesses have lately succeeded. */
@@ -204,7 +292,10 @@ uint64_t worked_at(uint32_t i);
 void model_check(struct world *w, uint32_t vcpu, uint64_t gva, uint32_t access,
                  const struct oracle_result *fresh, const struct result *result);
 struct oracle_result model_fresh(struct world *w, uint32_t vcpu, uint64_t gva, uint32_t access);
-void model_flush(struct world *w, uint32_t vcpu, uint32_t space, const uint64_t *page);
+/** A vCPU flushes a space, or SPACES; one address, or NULL; and the globals of the others, or not.
+ */
+void model_flush(struct world *w, uint32_t vcpu, uint32_t space, const uint64_t *gva, int globals,
+                 uint64_t time);
 void model_sweep(struct world *w, uint32_t vcpu);
 void model_unmapped(struct world *w, uint64_t gpa, uint64_t length);
 
@@ -214,6 +305,6 @@ uint32_t trace_run(uint64_t seed, const struct op *ops, uint32_t count, char *re
 uint32_t trace_shrink(uint64_t seed, struct op *ops, uint32_t count);
 /** An episode of random operations, kept in ops. @return as trace_run */
 uint32_t episode_run(uint64_t seed, struct op *ops, uint32_t count, char *ret_why, size_t size,
-                     uint64_t *counts);
+                     uint64_t *counts, uint64_t *done);
 
 #endif /* GN_TEST_FUZZ_H */

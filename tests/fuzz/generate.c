@@ -19,6 +19,10 @@ uint32_t dice_below(struct dice *d, uint32_t n)
 
 uint64_t space_root(uint32_t space)
 {
+    static const uint64_t elsewhere[] = {SLOT_TABLES + 4 * GN_PAGE_SIZE, DEVICES, NOWHERE};
+
+    if (space >= ORDERLY)
+        return elsewhere[(space - ORDERLY) % 3];
     return (1 + space % ROOT_PAGES) * GN_PAGE_SIZE;
 }
 
@@ -29,9 +33,9 @@ static uint32_t index_any(struct dice *d)
     return dice_below(d, 64) ? few[dice_below(d, 4)] : dice_below(d, 512);
 }
 
-static uint64_t sign_extend(const struct world *w, uint64_t gva)
+static uint64_t sign_extend(uint64_t gva, int levels)
 {
-    uint32_t sign = 64 - (12 + 9 * (uint32_t)w->levels);
+    uint32_t sign = 64 - (12 + 9 * (uint32_t)levels);
 
     return (uint64_t)((int64_t)(gva << sign) >> sign);
 }
@@ -44,10 +48,15 @@ static uint64_t gva_any(const struct world *w, struct dice *d)
         return dice_next(d);
     for (int level = 0; level < w->levels; level++)
         gva |= (uint64_t)index_any(d) << (12 + 9 * level);
-    return sign_extend(w, gva);
+    if (dice_below(d, 16))
+        return sign_extend(gva, w->levels);
+    /* An address of the shadow's width, which may not be the guest's. */
+    for (int level = w->levels; level < w->shadow_levels; level++)
+        gva |= (uint64_t)index_any(d) << (12 + 9 * level);
+    return sign_extend(gva, w->shadow_levels);
 }
 
-static uint64_t linear(const struct world *w, uint64_t gpa)
+uint64_t linear(const struct world *w, uint64_t gpa)
 {
     return ((uint64_t)LINEAR << (12 + 9 * (w->levels - 1))) + gpa;
 }
@@ -154,6 +163,21 @@ uint64_t edit_place(const struct world *w, struct dice *d)
     return space_root(dice_below(d, ROOT_PAGES)) + 8 * index;
 }
 
+/* An entry on the way of an address that was used: what is cached of it is worth looking at. */
+static uint64_t place_used(const struct world *w, struct dice *d)
+{
+    struct world *world = (struct world *)(uintptr_t)w;
+    struct oracle_result r =
+        model_fresh(world, dice_below(d, VCPUS), worked_at(dice_below(d, 64)), GN_ACCESS_READ);
+    int level = r.level;
+
+    if (r.kind == ORACLE_NONCANONICAL)
+        return edit_place(w, d);
+    while (level < w->levels - 1 && dice_below(d, 4) == 0)
+        level++;
+    return r.at[level] < GUEST_BYTES - 16 ? r.at[level] : edit_place(w, d);
+}
+
 /* ---- Operations --------------------------------------------------------------------------- */
 
 static void generate_access(const struct world *w, struct dice *d, struct op *op)
@@ -174,7 +198,7 @@ static void place_value(const struct world *w, struct dice *d, struct op *op, ui
     op->y = entry_any(w, d, place);
     op->z = entry_any(w, d, place);
     switch (dice_below(d, 16)) {
-    case 0: op->a = 1u << dice_below(d, 3); break;
+    case 0: op->a = 1 + dice_below(d, 16), place += dice_below(d, 16); break;
     case 1: place += dice_below(d, 8); break;
     case 2: place = (place & ~GN_PAGE_MASK) + 4088 + dice_below(d, 8); break;
     case 3: op->a = 16; break;
@@ -190,7 +214,7 @@ static void place_value(const struct world *w, struct dice *d, struct op *op, ui
 
 static void generate_store(const struct world *w, struct dice *d, struct op *op)
 {
-    uint64_t place = edit_place(w, d);
+    uint64_t place = dice_below(d, 3) ? edit_place(w, d) : place_used(w, d);
 
     op->kind = OP_STORE;
     if (dice_below(d, 10) == 0)
@@ -204,6 +228,43 @@ static void generate_store(const struct world *w, struct dice *d, struct op *op)
     }
 }
 
+/* What a guest may do to be rid of us: tables within themselves, and everything in one page. */
+static void generate_hostile(const struct world *w, struct dice *d, struct op *op)
+{
+    uint32_t step = (uint32_t)w->levels - 1;
+    uint64_t table = pool_page(d, dice_below(d, step), step);
+    uint64_t bits = w->x86 ? 0x27 : 1;
+    uint64_t target = page_any(d);
+
+    op->kind = OP_FILL;
+    op->b = dice_below(d, 3);
+    op->x = table + 8 * index_any(d);
+    op->a = dice_below(d, 4) ? dice_below(d, 8) : dice_below(d, RUN_MAX);
+    switch (dice_below(d, 6)) {
+    case 0: /* a table that is its own child, or its parent's parent */
+        target = dice_below(d, 2) ? table : space_root(dice_below(d, ROOT_PAGES));
+        op->a = 0;
+        break;
+    case 1: /* a root that maps itself */
+        target = space_root(dice_below(d, ROOT_PAGES));
+        op->x = target + 8 * (4 + dice_below(d, 508));
+        op->a = 0;
+        break;
+    case 2: /* tables that are pages of others */
+        target = pool_page(d, dice_below(d, step), step);
+        break;
+    case 3: /* data comes into what was a table */
+        op->y = dice_next(d);
+        op->z = dice_next(d);
+        return;
+    default: /* one page, or many, mapped all over a table */
+        bits = w->x86 ? dice_below(d, 2) ? 0x67 : 0x7 : dice_below(d, 2) ? 0xdf : 0x5f;
+        op->z = dice_below(d, 2) ? 0 : w->x86 ? GN_PAGE_SIZE : GN_PAGE_SIZE >> 2;
+        break;
+    }
+    op->y = (w->x86 ? target : target >> 2) | bits;
+}
+
 static void generate_rare(const struct world *w, struct dice *d, struct op *op)
 {
     static const uint32_t kinds[] = {GN_SHADOW_SLOT_RAM, GN_SHADOW_SLOT_RAM, GN_SHADOW_SLOT_ROM,
@@ -214,11 +275,13 @@ static void generate_rare(const struct world *w, struct dice *d, struct op *op)
     static const uint32_t riscv[] = {GN_PAGING_RISCV_SUM, GN_PAGING_RISCV_MXR, GN_PAGING_RISCV_SUM,
                                      GN_PAGING_RISCV_MXR, GN_PAGING_RISCV_ADUE};
 
-    switch (dice_below(d, 16)) {
+    switch (dice_below(d, 24)) {
     case 0:
         op->kind = OP_SLOT;
-        op->a = DYNAMIC + dice_below(d, 2);
+        op->a = DYNAMIC + 1 + dice_below(d, 2);
         op->b = kinds[dice_below(d, 5)];
+        if (dice_below(d, 6) == 0)
+            op->a = DYNAMIC;
         break;
     case 1:
     case 2:
@@ -240,9 +303,27 @@ static void generate_rare(const struct world *w, struct dice *d, struct op *op)
         place_value(w, d, op, edit_place(w, d));
         op->b = dice_below(d, 2);
         break;
+    case 10:
+        op->kind = OP_LOG;
+        op->a = dice_below(d, 4);
+        break;
+    case 11:
+    case 12:
+    case 13:
+        op->kind = OP_HARVEST;
+        op->a = dice_below(d, 4);
+        op->x = dice_below(d, 2) ? 0 : dice_next(d) >> 20;
+        op->y = dice_next(d) >> 20;
+        break;
+    case 14:
+        op->kind = OP_HOLD;
+        op->a = dice_below(d, SPACES);
+        op->b = w->x86 ? x86[dice_below(d, 7)] : riscv[dice_below(d, 5)];
+        break;
+    case 15: generate_hostile(w, d, op); break;
     default:
         op->kind = OP_SWITCH;
-        op->a = dice_below(d, SPACES);
+        op->a = dice_below(d, dice_below(d, 4) ? ORDERLY : SPACES);
         op->b = dice_below(d, 4) == 0;
         break;
     }
@@ -251,12 +332,18 @@ static void generate_rare(const struct world *w, struct dice *d, struct op *op)
 static void generate_flush(const struct world *w, struct dice *d, struct op *op)
 {
     switch (dice_below(d, 8)) {
-    case 0:
-    case 1: op->kind = OP_FLUSH_ALL; break;
-    case 2: op->kind = OP_BARRIER; break;
+    case 0: op->kind = dice_below(d, 3) ? OP_FLUSH_ALL : OP_BARRIER; break;
+    case 1:
+    case 2:
     case 3:
         op->kind = OP_FLUSH_SPACE;
         op->a = dice_below(d, 3) ? w->vcpu[op->vcpu].space : dice_below(d, SPACES);
+        break;
+    case 4:
+        op->kind = w->x86 ? OP_INVPCID : OP_FLUSH_SPACE;
+        op->a = w->x86 ? dice_below(d, 4) : dice_below(d, SPACES);
+        op->b = dice_below(d, 3) ? w->vcpu[op->vcpu].space : dice_below(d, SPACES);
+        op->x = dice_below(d, 2) ? worked_at(dice_below(d, 64)) : gva_any(w, d);
         break;
     default:
         op->kind = OP_FLUSH_ADDRESS;

@@ -9,11 +9,14 @@
 /*
  *      fuzz [--seed N] [--ops N] [--replay FILE]
  *
+ * GNOMON_SOAK in the environment, not empty and not 0: OPS_SOAK operations, if --ops says nothing.
+ *
  * Random operations, in episodes of EPISODE each in a world of its own. The first failure is cut
  * down to the fewest operations that still fail, and printed as a text for --replay.
  */
 
 #define OPS_DEFAULT 3000000u
+#define OPS_SOAK    20000000u
 #define EPISODE     4000u
 
 static struct op ops[1u << 16];
@@ -66,12 +69,20 @@ static int fuzz(uint64_t seed, uint64_t wanted)
                                           "hole",
                                           "ROM write",
                                           "trapped",
-                                          NULL,
-                                          NULL,
+                                          "emulated",
+                                          "no room",
                                           NULL,
                                           "fault by a marker",
                                           "device by a marker"};
+    static const char *const happened[DONE] = {
+        [DONE_AGAIN] = "calls in parts",       [DONE_HARVESTED] = "pages harvested",
+        [DONE_RING_FULL] = "dirty ring full",  [DONE_UNSYNC] = "pages unsync",
+        [DONE_TRACED] = "pages traced",        [DONE_RESYNCED] = "pages resynced",
+        [DONE_RECLAIMED] = "tables reclaimed", [DONE_AROUND] = "filled around",
+        [DONE_SPLINTERS] = "splinters",        [DONE_LARGE] = "large leaves",
+    };
     uint64_t counts[16] = {0};
+    uint64_t dones[DONE] = {0};
     char why[512];
 
     printf("fuzz: --seed %" PRIu64 " --ops %" PRIu64 "\n", seed, wanted);
@@ -79,7 +90,7 @@ static int fuzz(uint64_t seed, uint64_t wanted)
     for (uint64_t done = 0, i = 0; done < wanted; done += EPISODE, i++) {
         struct dice d = {seed + i * UINT64_C(0x632be59bd9b4e019)};
         uint64_t episode = dice_next(&d);
-        uint32_t count = episode_run(episode, ops, EPISODE, why, sizeof why, counts);
+        uint32_t count = episode_run(episode, ops, EPISODE, why, sizeof why, counts, dones);
 
         if (!count)
             continue;
@@ -95,14 +106,17 @@ static int fuzz(uint64_t seed, uint64_t wanted)
     for (uint32_t i = 0; i < 16; i++)
         if (names[i])
             printf("%s%s %" PRIu64, i ? ", " : "", names[i], counts[i]);
+    for (uint32_t i = 0; i < DONE; i++)
+        printf("%s%s %" PRIu64, i ? ", " : "\n", happened[i], dones[i]);
     printf("\n");
     return 0;
 }
 
 int main(int argc, char **argv)
 {
+    const char *soak = getenv("GNOMON_SOAK");
     uint64_t seed = 20261122;
-    uint64_t wanted = OPS_DEFAULT;
+    uint64_t wanted = soak && *soak && strcmp(soak, "0") != 0 ? OPS_SOAK : OPS_DEFAULT;
 
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {

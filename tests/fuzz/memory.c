@@ -7,7 +7,7 @@
 
 uint64_t *memory_word(struct world *w, uint64_t gpa)
 {
-    return (uint64_t *)(void *)(w->memory + RAM_HPA + (gpa & ~(uint64_t)7));
+    return (uint64_t *)(void *)(w->memory + w->ram_hpa + (gpa & ~(uint64_t)7));
 }
 
 const struct gn_shadow_slot *slot_at(const struct world *w, uint64_t gpa)
@@ -46,7 +46,7 @@ void memory_store(struct world *w, uint64_t gpa, const void *bytes, uint32_t len
 {
     for (uint64_t at = gpa & ~(uint64_t)7; at < gpa + length; at += 8)
         version_add(w, at);
-    memcpy(w->memory + RAM_HPA + gpa, bytes, length);
+    memcpy(w->memory + w->ram_hpa + gpa, bytes, length);
 }
 
 /* The map of all memory stays, or the guest could write nothing any more. */
@@ -57,7 +57,7 @@ int memory_protected(const struct world *w, uint64_t gpa, uint32_t length)
     (void)w;
     if (gpa < POOL_FIRST * GN_PAGE_SIZE && gpa + length > first)
         return 1;
-    for (uint32_t i = 0; i < ROOT_PAGES; i++) {
+    for (uint32_t i = 0; i <= ORDERLY; i++) {
         uint64_t entry = space_root(i) + LINEAR * 8;
 
         if (gpa < entry + 8 && entry < gpa + length)
@@ -101,6 +101,7 @@ static int ops_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expecte
         w->swap[w->swaps++].value = desired;
     }
     memory_store(w, gpa.v, &desired, 8);
+    dirty_mark(w, gpa.v, 8, DIRTY_MUST);
     return 0;
 }
 

@@ -24,6 +24,7 @@ static uint64_t later(uint64_t a, uint64_t b)
 /*
  * RISC-V: SFENCE.VMA with rs1 orders leaf entries alone; one with rs2 leaves globals. INVLPG drops
  * all that translates the address, globals too, and what is cached of tables (SDM §4.10.4.1).
+ * INVPCID leaves globals unless it is of type 2.
  */
 static void search_since(struct search *s, const struct vcpu *v)
 {
@@ -37,7 +38,7 @@ static void search_since(struct search *s, const struct vcpu *v)
             continue;
         if (f->space == SPACES || f->space == v->space)
             leaf = later(leaf, f->time);
-        if (f->space == SPACES || s->o.family == 'x')
+        if (f->globals)
             global = later(global, f->time);
     }
     s->since[0] = later(leaf, v->flushed_space[v->space]);
@@ -47,7 +48,20 @@ static void search_since(struct search *s, const struct vcpu *v)
     s->globals[1] = s->o.family == 'x' ? global : v->flushed_all;
 }
 
-static int leads_to(const struct search *s, uint64_t gpa)
+/*
+ * What no entry of the shadow's can allow alone, so that the embedder is asked to perform it: an
+ * x86 entry cannot forbid to read, and none lets supervisors alone, with AC, write past R/W = 0.
+ */
+static int beyond_entries(const struct search *s, const struct oracle_path *path, uint64_t leaf)
+{
+    if (s->o.family == 'r')
+        return s->w->shadow_x86 && s->o.op == 'x' && !(leaf >> 1 & 1) && !s->o.mxr;
+    return s->o.op == 'w' && (!s->o.user || s->o.implicit) && !s->o.wp && s->o.smap && path->u &&
+           !path->w;
+}
+
+static int leads_to(const struct search *s, const struct oracle_path *path, uint64_t leaf,
+                    uint64_t gpa)
 {
     const struct gn_shadow_slot *slot = slot_at(s->w, gpa);
     const struct result *r = s->result;
@@ -56,15 +70,15 @@ static int leads_to(const struct search *s, uint64_t gpa)
         return 0;
     if (!slot)
         return r->outcome == GN_SHADOW_HOLE;
-    switch (slot->kind) {
-    case GN_SHADOW_SLOT_MMIO: return r->outcome == GN_SHADOW_MMIO;
-    case GN_SHADOW_SLOT_ROM:
-        return r->outcome == (s->o.op == 'w' ? GN_SHADOW_ROM_WRITE : GN_SHADOW_FILLED);
-    default:
-        return r->outcome == GN_SHADOW_FILLED ||
-               (r->outcome == GN_SHADOW_TRAPPED && s->o.op == 'w' &&
-                s->w->c.policy == GN_SHADOW_POLICY_TRAP);
-    }
+    if (slot->kind == GN_SHADOW_SLOT_MMIO)
+        return r->outcome == GN_SHADOW_MMIO;
+    if (slot->kind == GN_SHADOW_SLOT_ROM && s->o.op == 'w')
+        return r->outcome == GN_SHADOW_ROM_WRITE;
+    if (r->outcome == GN_SHADOW_EMULATE)
+        return beyond_entries(s, path, leaf);
+    return (r->outcome == GN_SHADOW_FILLED && !beyond_entries(s, path, leaf)) ||
+           (r->outcome == GN_SHADOW_TRAPPED && s->o.op == 'w' &&
+            s->w->c.policy != GN_SHADOW_POLICY_TRACED);
 }
 
 static int faults(const struct search *s, uint32_t fault, unsigned code)
@@ -105,7 +119,7 @@ static int search_value(struct search *s, int level, uint64_t value, int old, in
         return (!old || s->old_faults) && faults(s, GN_PAGING_FAULT_PAGE, code);
     /* A and D are there before anything is cached: a value without them is of no use. */
     return !s->unused && (rom || wanted == value) &&
-           leads_to(s, oracle_address(level, base, s->gva));
+           leads_to(s, &path, value, oracle_address(level, base, s->gva));
 }
 
 static int search_level(struct search *s, int level, uint64_t base, struct oracle_path path)
@@ -132,7 +146,7 @@ static int search(struct world *w, uint32_t vcpu, uint64_t gva, uint32_t control
     struct search s = {.w = w, .gva = gva, .result = result};
     struct oracle_path path = {1, 1, 1, 0};
 
-    oracle_init(&s.o, w->c.format, controls, access);
+    oracle_init(&s.o, w->c.guest, controls, access);
     s.old_faults = w->c.markers == GN_NONPRESENT_RULE_FENCED;
     if (!oracle_canonical(&s.o, gva))
         return s.o.family == 'x' ? faults(&s, GN_PAGING_FAULT_NONCANONICAL, 0)
@@ -146,7 +160,7 @@ struct oracle_result model_fresh(struct world *w, uint32_t vcpu, uint64_t gva, u
     const struct vcpu *v = &w->vcpu[vcpu];
     struct oracle o;
 
-    oracle_init(&o, w->c.format, v->controls, access);
+    oracle_init(&o, w->c.guest, v->controls, access);
     return oracle_walk(&o, space_root(v->space), gva, memory_load, w);
 }
 
@@ -186,18 +200,20 @@ void model_check(struct world *w, uint32_t vcpu, uint64_t gva, uint32_t access,
          fresh->level, fresh->value[fresh->level]);
 }
 
-void model_flush(struct world *w, uint32_t vcpu, uint32_t space, const uint64_t *gva)
+void model_flush(struct world *w, uint32_t vcpu, uint32_t space, const uint64_t *gva, int globals,
+                 uint64_t time)
 {
     struct vcpu *v = &w->vcpu[vcpu];
 
-    ++w->now;
     if (gva) {
-        v->flushed[v->flushed_next++ % ADDRESSES] =
-            (struct flushed){.page = *gva >> GN_PAGE_SHIFT, .time = w->now, .space = space};
-    } else if (space < SPACES) {
-        v->flushed_space[space] = w->now;
+        v->flushed[v->flushed_next++ % ADDRESSES] = (struct flushed){
+            .page = *gva >> GN_PAGE_SHIFT, .time = time, .space = space, .globals = globals != 0};
+    } else if (globals) {
+        v->flushed_all = time;
     } else {
-        v->flushed_all = w->now;
+        for (uint32_t i = 0; i < SPACES; i++)
+            if (space == SPACES || space == i)
+                v->flushed_space[i] = time;
     }
 }
 
@@ -210,9 +226,9 @@ struct sweep {
     uint64_t length;
 };
 
-static uint64_t cached_gpa(const struct gn_softmmu_cached *c)
+static uint64_t cached_gpa(const struct world *w, const struct gn_softmmu_cached *c)
 {
-    return c->hpa.v - RAM_HPA;
+    return c->hpa.v - w->ram_hpa;
 }
 
 /* Of an ID that somebody has: what is under a dirty one is purged before its reuse. */
@@ -223,28 +239,65 @@ static int cached_live(const struct world *w, const struct gn_softmmu_cached *c)
     return gn_asid_query(w->asid, c->asid, &info) == 0 && info.state == GN_ASID_STATE_USED;
 }
 
-/* A cached entry that lets writes pass unseen must not be of a page that holds tables. */
+/*
+ * A cached entry that lets writes pass unseen must not be of a page that holds tables. Which pages
+ * are unsync is the shadow's own business: what it costs to be wrong there shows in results.
+ */
 static void sweep_trace(struct world *w, const struct gn_softmmu_cached *c)
 {
+    if (w->c.policy == GN_SHADOW_POLICY_UNSYNC ||
+        (w->c.policy == GN_SHADOW_POLICY_ADAPT && !w->c.flags))
+        return;
     if (c->access == GN_ACCESS_WRITE && !c->traced &&
-        gn_shadow_is_table(w->shadow, gn_gpa(cached_gpa(c))))
+        gn_shadow_is_table(w->shadow, gn_gpa(cached_gpa(w, c))))
         fail("a table page is writable unseen: gva %#" PRIx64 " gpa %#" PRIx64, c->gva.v,
-             cached_gpa(c));
+             cached_gpa(w, c));
 }
 
+/* Would this entry serve that access of the guest's? */
+static int cached_serves(const struct world *w, const struct gn_softmmu_cached *e,
+                         uint32_t controls, uint32_t access)
+{
+    uint32_t c = gn_shadow_mmu_controls(w->shadow, w->c.guest, controls, access);
+    uint32_t view = GN_SOFTMMU_VIEW_SUPERVISOR;
+    int implicit = (access & GN_PAGING_IMPLICIT) != 0;
+
+    if (implicit)
+        c &= ~GN_PAGING_X86_AC;
+    if (access & GN_PAGING_AS_USER && !implicit)
+        view = GN_SOFTMMU_VIEW_USER;
+    else if (c & (w->shadow_x86 ? GN_PAGING_X86_AC : GN_PAGING_RISCV_SUM))
+        view = GN_SOFTMMU_VIEW_SUM;
+    return e->access == (access & GN_PAGING_ACCESS_KIND) && e->view == view &&
+           e->mxr == ((c & GN_PAGING_RISCV_MXR) != 0);
+}
+
+/* Whatever the guest may change without a word to anybody. */
 static void sweep_rights(struct world *w, uint32_t vcpu, const struct gn_softmmu_cached *c)
 {
-    static const uint32_t sum = GN_PAGING_X86_AC | GN_PAGING_RISCV_SUM;
-    const struct result done = {.outcome = GN_SHADOW_FILLED, .gpa = cached_gpa(c)};
-    uint32_t controls = w->vcpu[vcpu].controls & ~(sum | GN_PAGING_RISCV_MXR);
-    uint32_t kind = c->access | (c->view == GN_SOFTMMU_VIEW_USER ? GN_PAGING_AS_USER : 0);
+    static const uint32_t x86[] = {0, GN_PAGING_X86_AC};
+    static const uint32_t riscv[] = {0, GN_PAGING_RISCV_SUM, GN_PAGING_RISCV_MXR,
+                                     GN_PAGING_RISCV_SUM | GN_PAGING_RISCV_MXR};
+    static const uint32_t how[] = {0, GN_PAGING_AS_USER, GN_PAGING_IMPLICIT,
+                                   GN_PAGING_IMPLICIT | GN_PAGING_AS_USER};
+    const struct result done = {.outcome = GN_SHADOW_FILLED, .gpa = cached_gpa(w, c)};
 
-    controls |= c->view == GN_SOFTMMU_VIEW_SUM ? sum : 0;
-    controls |= c->mxr ? GN_PAGING_RISCV_MXR : 0;
-    if (!search(w, vcpu, c->gva.v, controls, kind, &done))
-        fail("the TLB of vcpu %" PRIu32 " leads from %#" PRIx64 " to %#" PRIx64 " in space %" PRIu32
-             " for access %#" PRIx32 ", which may not be",
-             vcpu, c->gva.v, done.gpa, w->vcpu[vcpu].space, kind);
+    for (uint32_t i = 0; i < 4 * 4; i++) {
+        uint32_t controls = w->vcpu[vcpu].controls ^ (w->x86 ? x86[i / 4 % 2] : riscv[i / 4]);
+        uint32_t access = c->access | how[i % 4];
+
+        if (access & GN_PAGING_IMPLICIT && (!w->x86 || c->access == GN_ACCESS_EXEC))
+            continue;
+        /* An x86 MMU knows no MXR: it is a part of the root's key there. */
+        if (w->shadow_x86 && (controls ^ w->vcpu[vcpu].controls) & GN_PAGING_RISCV_MXR)
+            continue;
+        if (cached_serves(w, c, controls, access) &&
+            !search(w, vcpu, c->gva.v, controls, access, &done))
+            fail("the TLB of vcpu %" PRIu32 " leads from %#" PRIx64 " to %#" PRIx64
+                 " in space %" PRIu32 " for access %#" PRIx32 " controls %#" PRIx32
+                 ", which may not be",
+                 vcpu, c->gva.v, done.gpa, w->vcpu[vcpu].space, access, controls);
+    }
 }
 
 static void sweep_one(void *ctx, const struct gn_softmmu_cached *c)
@@ -271,8 +324,8 @@ static void unmapped_one(void *ctx, const struct gn_softmmu_cached *c)
 {
     const struct sweep *s = ctx;
 
-    if (cached_live(s->w, c) && cached_gpa(c) - s->gpa < s->length)
-        fail("a page is mapped that was taken away: %#" PRIx64, cached_gpa(c));
+    if (cached_live(s->w, c) && cached_gpa(s->w, c) - s->gpa < s->length)
+        fail("a page is mapped that was taken away: %#" PRIx64, cached_gpa(s->w, c));
 }
 
 /* The host took these pages away. */

@@ -30,7 +30,7 @@ static void linear_make(struct world *w)
         *memory_word(w, table) = w->x86 ? below | 0x23 : below >> 2 | 1;
         table = below;
     }
-    for (uint32_t i = 1; i < ROOT_PAGES; i++)
+    for (uint32_t i = 1; i <= ORDERLY; i++)
         *memory_word(w, space_root(i) + LINEAR * 8) = *memory_word(w, space_root(0) + LINEAR * 8);
     for (uint64_t gpa = 0; gpa < GUEST_BYTES; gpa += UINT64_C(1) << 21, table += 8)
         *memory_word(w, table) = w->x86 ? gpa | 0xe3 : gpa >> 2 | 0xcf;
@@ -54,12 +54,14 @@ void world_guest_make(struct world *w, struct dice *d)
 static void context_load(struct world *w, struct vcpu *v, int user, int implicit)
 {
     struct gn_mmu_context c = {GN_MMU_CONTEXT_INIT, .asid = v->asid, .root = v->root.hpa,
-                               .user = (uint32_t)(user && !implicit), .controls = v->controls};
+                               .user = (uint32_t)(user && !implicit)};
     uint32_t index;
     struct gn_softmmu *mmu = mmu_of(w, v->number, &index);
 
     if (v->user == user && !implicit)
         return;
+    c.controls = gn_shadow_mmu_controls(w->shadow, w->c.guest, v->controls,
+                                        implicit ? GN_PAGING_IMPLICIT : 0);
     if (implicit)
         c.controls &= ~GN_PAGING_X86_AC;
     if (gn_softmmu_mmu_ops()->context_set(mmu, index, &c))
@@ -77,8 +79,14 @@ static int shadow_fault(struct world *w, struct vcpu *v, uint64_t gva, uint32_t 
     struct gn_shadow_answer answer;
     int rc = gn_shadow_fault(w->shadow, &a, &answer);
 
-    if (rc == -GN_ERR_AGAIN)
+    if (rc == -GN_ERR_AGAIN) {
+        w->done[DONE_AGAIN]++;
         return 1;
+    }
+    if (rc == -GN_ERR_NOMEM && world_no_room(w)) {
+        r->outcome = NO_ROOM;
+        return 0;
+    }
     if (rc)
         fail("shadow: a fault was refused: %s", gn_base_status_name(rc));
     if (answer.outcome == GN_SHADOW_FILLED)
@@ -108,7 +116,7 @@ static int mmu_access(struct world *w, struct vcpu *v, uint64_t gva, uint32_t ki
         r->outcome = GN_SHADOW_FILLED;
         r->host = a.host;
         r->hpa = gn_hpa((uint64_t)((uint8_t *)a.host - w->memory));
-        r->gpa = r->hpa.v - RAM_HPA;
+        r->gpa = r->hpa.v - w->ram_hpa;
         r->traced = a.traced;
         r->marker = 0;
         return 1;
@@ -126,39 +134,76 @@ static int mmu_access(struct world *w, struct vcpu *v, uint64_t gva, uint32_t ki
     }
 }
 
+/* The MMU and the shadow between them. A shadow that works in parts may take many calls. */
+static void access_try(struct world *w, struct vcpu *v, uint64_t gva, uint32_t access,
+                       uint32_t bytes, struct result *r)
+{
+    uint32_t most = w->c.steps ? CALLS_MAX : TRIES;
+    uint32_t tries = 0;
+
+    w->in_access = 1;
+    w->swaps = 0;
+    while (!mmu_access(w, v, gva, access & GN_PAGING_ACCESS_KIND, bytes, r) &&
+           shadow_fault(w, v, gva, access, r))
+        if (++tries > most)
+            fail("an access makes no progress: gva %#" PRIx64, gva);
+    w->in_access = 0;
+}
+
 /* One access within a page, checked. */
 static struct result access_do(struct world *w, struct vcpu *v, uint64_t gva, uint32_t access,
                                uint32_t bytes)
 {
     struct oracle_result fresh = model_fresh(w, v->number, gva, access);
+    int write = (access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE;
     struct result r = {0};
-    uint32_t tries = 0;
 
     context_load(w, v, (access & GN_PAGING_AS_USER) != 0, (access & GN_PAGING_IMPLICIT) != 0);
-    w->in_access = 1;
-    w->swaps = 0;
-    while (!mmu_access(w, v, gva, access & GN_PAGING_ACCESS_KIND, bytes, &r) &&
-           shadow_fault(w, v, gva, access, &r))
-        if (++tries > TRIES)
-            fail("an access makes no progress: gva %#" PRIx64, gva);
-    w->in_access = 0;
-    model_check(w, v->number, gva, access, &fresh, &r);
+    access_try(w, v, gva, access, bytes, &r);
     w->counts[r.outcome + (r.marker ? 8 : 0)]++;
-    if (r.outcome == GN_SHADOW_FILLED)
+    if (r.outcome == NO_ROOM) {
+        /* It may have come as far as to say that the page is being written. */
+        if (write && fresh.kind == ORACLE_OK)
+            dirty_mark(w, fresh.pa, 1, DIRTY_MAY);
+        return r;
+    }
+    model_check(w, v->number, gva, access, &fresh, &r);
+    if (r.outcome == GN_SHADOW_FILLED) {
         worked[worked_next++ % WORKED] = gva;
+        if (write)
+            dirty_mark(w, r.gpa, 1, DIRTY_MUST);
+    }
     return r;
 }
 
-static void store_within(struct world *w, struct vcpu *v, uint64_t gva, uint32_t access,
-                         const uint8_t *bytes, uint32_t length)
+void meanwhile(struct world *w)
+{
+    uint32_t kind = dice_below(&w->chance, 2) ? GN_ACCESS_WRITE : GN_ACCESS_READ;
+    uint32_t user = dice_below(&w->chance, 2) ? GN_PAGING_AS_USER : 0;
+
+    if (!w->quiet) {
+        struct vcpu *v = &w->vcpu[dice_below(&w->chance, VCPUS)];
+        struct result r =
+            access_do(w, v, worked_at(dice_below(&w->chance, WORKED)), kind | user, 1);
+
+        if (kind == GN_ACCESS_WRITE &&
+            (r.outcome == GN_SHADOW_TRAPPED || r.outcome == GN_SHADOW_EMULATE))
+            dirty_mark(w, r.gpa, 1, DIRTY_MAY);
+    }
+}
+
+/* @return did the MMU, or the embedder in its place, store */
+static int store_within(struct world *w, struct vcpu *v, uint64_t gva, uint32_t access,
+                        const uint8_t *bytes, uint32_t length)
 {
     struct result r = access_do(w, v, gva, access, length);
+    int by_hand = r.outcome == GN_SHADOW_TRAPPED || r.outcome == GN_SHADOW_EMULATE;
 
-    if ((r.outcome != GN_SHADOW_FILLED && r.outcome != GN_SHADOW_TRAPPED) ||
-        memory_protected(w, r.gpa, length))
-        return;
-    memory_store(w, r.gpa, bytes, length);
-    if (r.outcome == GN_SHADOW_TRAPPED) {
+    if (r.outcome != GN_SHADOW_FILLED && !by_hand)
+        return 0;
+    if (!memory_protected(w, r.gpa, length))
+        memory_store(w, r.gpa, bytes, length);
+    if (by_hand) {
         world_sync(w, r.gpa, length);
     } else if (r.traced) {
         uint32_t index;
@@ -166,6 +211,7 @@ static void store_within(struct world *w, struct vcpu *v, uint64_t gva, uint32_t
 
         gn_softmmu_written(mmu, index, r.hpa, length);
     }
+    return 1;
 }
 
 static void op_store(struct world *w, const struct op *op)
@@ -183,52 +229,69 @@ static void op_store(struct world *w, const struct op *op)
         store_within(w, &w->vcpu[op->vcpu], op->x + first, access, bytes + first, length - first);
 }
 
-/* ---- Coherence points --------------------------------------------------------------------- */
-
-static void on_difference(void *ctx, const struct gn_shadow_difference *d)
+/* A byte or several that the guest only reads, or writes as they are. */
+static void op_access(struct world *w, const struct op *op)
 {
-    (void)ctx;
-    fail("audit: kind %" PRIu32 " root %" PRIu32 " level %" PRIu32 " gva %#" PRIx64
-         " entry %#" PRIx64 " expected %#" PRIx64,
-         d->kind, d->root, d->level, d->gva.v, d->entry, d->expected.v);
+    struct result r = access_do(w, &w->vcpu[op->vcpu], op->x, op->a, 1);
+
+    if ((op->a & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE &&
+        (r.outcome == GN_SHADOW_TRAPPED || r.outcome == GN_SHADOW_EMULATE))
+        world_sync(w, r.gpa, 1);
 }
 
-static void audit(struct world *w)
+/* ---- Devices, and runs of stores ---------------------------------------------------------- */
+
+/* Memory that a device may write: RAM and ROM, all of it. */
+static int device_may(const struct world *w, uint64_t gpa, uint32_t length)
 {
-    uint64_t differences;
+    for (uint64_t at = gpa; at < gpa + length; at = (at | GN_PAGE_MASK) + 1) {
+        const struct gn_shadow_slot *s = slot_at(w, at);
 
-    if (gn_shadow_audit(w->shadow, GN_SHADOW_ROOT_ANY, on_difference, w, &differences, NULL))
-        fail("shadow: an audit was refused");
-}
-
-static void barrier(struct world *w)
-{
-    world_drain(w);
-    for (uint32_t i = 0; i < VCPUS; i++)
-        model_flush(w, i, SPACES, NULL);
-    memory_forget(w);
-    audit(w);
-    for (uint32_t i = 0; i < VCPUS; i++)
-        model_sweep(w, i);
-}
-
-static void op_flush_space(struct world *w, const struct op *op)
-{
-    struct vcpu *v = &w->vcpu[op->vcpu];
-    uint32_t id = v->asid;
-    int rc = 0;
-
-    world_drain(w);
-    if (w->c.flushes && op->a == v->space)
-        rc = gn_asid_flush(w->asid, op->vcpu, 0, v->root.cookie, &id);
-    if (rc < 0)
-        fail("asid: a flush was refused");
-    if (rc == 1) {
-        v->asid = id;
-        v->user = -1;
+        if (!s || s->kind == GN_SHADOW_SLOT_MMIO)
+            return 0;
     }
-    model_flush(w, op->vcpu, op->a % SPACES, NULL);
-    model_sweep(w, op->vcpu);
+    return !memory_protected(w, gpa, length);
+}
+
+/* Told at once, or through the log. */
+static void device_store(struct world *w, uint64_t gpa, const void *bytes, uint32_t length,
+                         int logged)
+{
+    if (!device_may(w, gpa, length))
+        return;
+    memory_store(w, gpa, bytes, length);
+    if (logged)
+        gn_tracelog_append_range(w->log, gn_gpa(gpa), length);
+    else
+        world_sync(w, gpa, length);
+}
+
+static void op_dma(struct world *w, const struct op *op)
+{
+    uint64_t bytes[2] = {op->y, op->z};
+
+    device_store(w, op->x % (GUEST_BYTES - 16), bytes, op->a < 16 ? op->a : 16, op->b != 0);
+}
+
+/* A run of entries, as REP STOS writes them or a disk: y, y + z, ... */
+static void op_fill(struct world *w, const struct op *op)
+{
+    uint64_t run[RUN_MAX];
+    uint32_t count = 1 + op->a % RUN_MAX;
+    uint64_t gpa = op->x % (GUEST_BYTES - RUN_MAX * 8);
+
+    for (uint32_t i = 0; i < count; i++)
+        run[i] = op->y + i * op->z;
+    if (op->b) {
+        device_store(w, gpa, run, count * 8, op->b == 2);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t gva = linear(w, gpa + i * 8);
+
+        if (!store_within(w, &w->vcpu[op->vcpu], gva, GN_ACCESS_WRITE, (void *)&run[i], 8))
+            break;
+    }
 }
 
 /* ---- The rest ----------------------------------------------------------------------------- */
@@ -236,46 +299,29 @@ static void op_flush_space(struct world *w, const struct op *op)
 static void op_switch(struct world *w, const struct op *op)
 {
     struct vcpu *v = &w->vcpu[op->vcpu];
+    uint32_t space = op->a % SPACES;
+    uint64_t time = ++w->now;
 
-    if (op->b) { /* x86: without the no-flush bit */
-        world_drain(w);
-        model_flush(w, op->vcpu, op->a % SPACES, NULL);
-    }
-    world_switch(w, op->vcpu, op->a % SPACES, v->controls);
-}
-
-static void op_dma(struct world *w, const struct op *op)
-{
-    uint64_t bytes[2] = {op->y, op->z};
-    uint32_t length = op->a < 16 ? op->a : 16;
-    uint64_t gpa = op->x % (GUEST_BYTES - 16);
-    const struct gn_shadow_slot *first = slot_at(w, gpa);
-    const struct gn_shadow_slot *last = slot_at(w, gpa + length - 1);
-
-    if (!first || !last || first->kind == GN_SHADOW_SLOT_MMIO ||
-        last->kind == GN_SHADOW_SLOT_MMIO || memory_protected(w, gpa, length))
+    if (!op->b) { /* x86: with the no-flush bit */
+        world_switch(w, op->vcpu, space, v->controls);
         return;
-    memory_store(w, gpa, bytes, length);
-    if (op->b)
-        gn_tracelog_append_range(w->log, gn_gpa(gpa), length);
-    else
-        world_sync(w, gpa, length);
+    }
+    if (!world_switch(w, op->vcpu, space, v->controls))
+        return;
+    coherence(w, space, NULL);
+    model_flush(w, op->vcpu, space, NULL, 0, time);
 }
 
 static void op_revoke(struct world *w, const struct op *op)
 {
     uint64_t gpa = op->x & ~GN_PAGE_MASK;
     uint64_t length = (1 + op->a % 8) * GN_PAGE_SIZE;
+    uint32_t calls = 0;
 
-    if (gn_shadow_revoke(w->shadow, gn_gpa(gpa), length))
-        fail("shadow: a revocation was refused");
+    while (again(w, gn_shadow_revoke(w->shadow, gn_gpa(gpa), length), &calls,
+                 "shadow: a revocation was refused"))
+        ;
     model_unmapped(w, gpa, length);
-}
-
-static void op_forget(struct world *w, const struct op *op)
-{
-    if (gn_shadow_flush(w->shadow, w->vcpu[op->vcpu].root.id))
-        fail("shadow: a flush was refused");
 }
 
 void operate(struct world *w, const struct op *op)
@@ -283,28 +329,26 @@ void operate(struct world *w, const struct op *op)
     struct vcpu *v = &w->vcpu[op->vcpu];
 
     /* Histories are bounded: now and then everybody flushes. */
-    if (w->versions > VERSIONS - 64)
+    if (w->versions > VERSIONS - VERSIONS_OP)
         barrier(w);
     switch (op->kind) {
-    case OP_ACCESS: access_do(w, v, op->x, op->a, 1); break;
+    case OP_ACCESS: op_access(w, op); break;
     case OP_STORE: op_store(w, op); break;
     case OP_FLUSH_ADDRESS:
-        world_drain(w);
-        model_flush(w, op->vcpu, op->a, &op->x);
-        break;
-    case OP_FLUSH_SPACE: op_flush_space(w, op); break;
+    case OP_FLUSH_SPACE:
     case OP_FLUSH_ALL:
-        world_drain(w);
-        model_flush(w, op->vcpu, SPACES, NULL);
-        model_sweep(w, op->vcpu);
-        break;
+    case OP_INVPCID: op_flush(w, op); break;
     case OP_BARRIER: barrier(w); break;
     case OP_SWITCH: op_switch(w, op); break;
     case OP_DMA: op_dma(w, op); break;
     case OP_SLOT: world_slot_set(w, op->a % SLOTS, op->b); break;
     case OP_REVOKE: op_revoke(w, op); break;
     case OP_CONTROL: world_switch(w, op->vcpu, v->space, v->controls ^ op->a); break;
-    default: op_forget(w, op); break;
+    case OP_FILL: op_fill(w, op); break;
+    case OP_LOG: dirty_toggle(w, op->a % SLOTS); break;
+    case OP_HARVEST: dirty_harvest(w, op->a % SLOTS, op->x, op->y); break;
+    case OP_HOLD: world_hold(w, op->a % SPACES, v->controls ^ op->b); break;
+    default: world_flush(w, v->root.id); break;
     }
 }
 
@@ -323,6 +367,11 @@ static const char *const names[OP_KINDS] = {
     [OP_REVOKE] = "revoke",
     [OP_CONTROL] = "control",
     [OP_FORGET] = "forget",
+    [OP_FILL] = "fill",
+    [OP_INVPCID] = "invpcid",
+    [OP_LOG] = "log",
+    [OP_HARVEST] = "harvest",
+    [OP_HOLD] = "hold",
 };
 
 void op_print(const struct op *op)

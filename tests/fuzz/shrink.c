@@ -37,12 +37,12 @@ static void world_free(struct world *w)
     for (uint32_t i = 0; i < VCPUS; i++)
         free(w->mmu_memory[i]);
     for (uint32_t i = 0; i < SLOTS; i++)
-        free(w->slot_memory[i]);
+        free(w->slot_memory[i]), free(w->log_bits[i]);
     memset(w, 0, sizeof *w);
 }
 
 static void run_operations(uint64_t seed, struct op *ops, uint32_t count, struct dice *d,
-                           uint64_t *counts)
+                           uint64_t *counts, uint64_t *done)
 {
     at_failure = 0;
     world_open(&world, seed);
@@ -55,24 +55,27 @@ static void run_operations(uint64_t seed, struct op *ops, uint32_t count, struct
     for (uint32_t i = 0; i < 16 && counts; i++)
         counts[i] += world.counts[i];
     world_close(&world);
+    for (uint32_t i = 0; i < DONE && done; i++)
+        done[i] += world.done[i];
 }
 
 /* Performs operations; with dice, makes them first. @return how many, the failing one included */
-static uint32_t run(uint64_t seed, struct op *ops, uint32_t count, struct dice *d, uint64_t *counts)
+static uint32_t run(uint64_t seed, struct op *ops, uint32_t count, struct dice *d, uint64_t *counts,
+                    uint64_t *done)
 {
     if (setjmp(failed)) {
         world_free(&world);
         return at_failure < trace_length ? at_failure + 1 : trace_length ? trace_length : 1;
     }
     trace_length = count;
-    run_operations(seed, ops, count, d, counts);
+    run_operations(seed, ops, count, d, counts, done);
     world_free(&world);
     return 0;
 }
 
 uint32_t trace_run(uint64_t seed, const struct op *ops, uint32_t count, char *ret_why, size_t size)
 {
-    uint32_t n = run(seed, (struct op *)(uintptr_t)ops, count, NULL, NULL);
+    uint32_t n = run(seed, (struct op *)(uintptr_t)ops, count, NULL, NULL, NULL);
 
     if (n && ret_why)
         snprintf(ret_why, size, "%s", why);
@@ -80,10 +83,10 @@ uint32_t trace_run(uint64_t seed, const struct op *ops, uint32_t count, char *re
 }
 
 uint32_t episode_run(uint64_t seed, struct op *ops, uint32_t count, char *ret_why, size_t size,
-                     uint64_t *counts)
+                     uint64_t *counts, uint64_t *done)
 {
     struct dice d = {seed ^ UINT64_C(0x0b5e55ed)};
-    uint32_t n = run(seed, ops, count, &d, counts);
+    uint32_t n = run(seed, ops, count, &d, counts, done);
 
     if (n)
         snprintf(ret_why, size, "%s", why);

@@ -15,10 +15,22 @@
  *     +--absent, denied--> shadow.fault            asid: activate on a switch, release: root gone
  */
 
-static const uint64_t slot_base[SLOTS] = {0, SLOT_TABLES, SLOT_TABLES + 0x10000, DEVICES};
-static const uint64_t slot_bytes[SLOTS] = {SLOT_TABLES, 0x10000, 0x8000, 0x4000};
+/* RAM below and above the edge, two slots that come and go, devices. */
+static uint64_t slot_base(const struct world *w, uint32_t i)
+{
+    const uint64_t base[SLOTS] = {0, w->c.edge, SLOT_TABLES, SLOT_TABLES + 0x10000, DEVICES};
 
-static void *aligned(size_t align, size_t size)
+    return base[i];
+}
+
+static uint64_t slot_bytes(const struct world *w, uint32_t i)
+{
+    const uint64_t bytes[SLOTS] = {w->c.edge, SLOT_TABLES - w->c.edge, 0x10000, 0x8000, 0x4000};
+
+    return bytes[i];
+}
+
+void *aligned(size_t align, size_t size)
 {
     void *memory = aligned_alloc(align, (size + align - 1) & ~(align - 1));
 
@@ -27,76 +39,13 @@ static void *aligned(size_t align, size_t size)
     return memory;
 }
 
-/* ---- What the seed decides ---------------------------------------------------------------- */
-
-static uint32_t power(struct dice *d, uint32_t least, uint32_t most)
-{
-    return 1u << (least + dice_below(d, most - least + 1));
-}
-
-/* Formats that all of paging, shadow and the oracle know. */
-static uint32_t format_any(struct dice *d)
-{
-    for (;;) {
-        uint32_t format = 1 + dice_below(d, 15);
-        struct oracle o;
-
-        if (gn_paging_format_name(format) && oracle_init(&o, format, 0, 0) && !o.pae)
-            return format;
-    }
-}
-
-void config_make(struct config *c, uint64_t seed)
-{
-    struct dice d = {seed};
-    struct oracle o;
-
-    memset(c, 0, sizeof *c);
-    c->format = format_any(&d);
-    oracle_init(&o, c->format, 0, 0);
-    c->policy = dice_below(&d, 4) ? GN_SHADOW_POLICY_TRACED : GN_SHADOW_POLICY_TRAP;
-    c->markers = dice_below(&d, 4) ? GN_NONPRESENT_RULE_IMMEDIATE : 0;
-    if (o.family == 'r' && dice_below(&d, 3) == 0)
-        c->markers = GN_NONPRESENT_RULE_FENCED;
-    c->tables = 16 + dice_below(&d, FRAMES_MAX - 16);
-    c->roots = VCPUS + 1 + dice_below(&d, ROOTS_MAX - VCPUS);
-    c->flood_limit = power(&d, 0, 6);
-    c->ring = power(&d, 1, 4);
-    c->filter = power(&d, 0, 4);
-    c->pending = power(&d, 0, 6);
-    c->log_flags =
-        dice_below(&d, 2) * GN_TRACELOG_SERIAL | (dice_below(&d, 4) ? 0 : GN_TRACELOG_NO_FILTER);
-    c->log_pages =
-        dice_below(&d, 3) ? (uint32_t)(GUEST_BYTES >> GN_PAGE_SHIFT) : dice_below(&d, 40);
-    c->tlb = dice_below(&d, 3) ? 64 : 1024;
-    c->asids = VCPUS + 1 + dice_below(&d, 4);
-    c->asid_policy = 1 + dice_below(&d, 3);
-    c->asid_rename = 1 + dice_below(&d, 3);
-    c->asid_caps = dice_below(&d, 4) ? GN_ASID_CAP_PURGE_ONE : 0;
-    c->split = (int)dice_below(&d, 2);
-    c->bump = (int)dice_below(&d, 2);
-    c->flushes = (int)dice_below(&d, 2);
-    c->rest = dice_below(&d, 4) == 0;
-}
-
-void config_print(const struct config *c)
-{
-    printf(
-        "# %s, policy %u, markers %u, %u tables, %u roots, flood %u, ring %u, filter %u, "
-        "pending %u, log flags %u pages %u, tlb %u%s, %u asids policy %u rename %u caps %u%s%s%s\n",
-        gn_paging_format_name(c->format), c->policy, c->markers, c->tables, c->roots,
-        c->flood_limit, c->ring, c->filter, c->pending, c->log_flags, c->log_pages, c->tlb,
-        c->split ? " each" : "", c->asids, c->asid_policy, c->asid_rename, c->asid_caps,
-        c->bump ? ", bump" : "", c->flushes ? ", asid flushes" : "", c->rest ? ", rest" : "");
-}
-
 /* ---- What shadow asks for ----------------------------------------------------------------- */
 
 static int on_frame_alloc(void *ctx, gn_hpa_t *ret_hpa, void **ret_frame)
 {
     struct world *w = ctx;
 
-    if (!w->frame_count)
+    if (!w->frame_count || (w->c.frames_fail && dice_below(&w->chance, w->c.frames_fail) == 0))
         return -GN_ERR_NOMEM;
     *ret_hpa = w->frames[--w->frame_count];
     *ret_frame = w->memory + ret_hpa->v;
@@ -193,7 +142,7 @@ static int on_absent(void *ctx, uint32_t number, uint64_t entry, uint32_t access
 
     if (!w->np)
         return 0;
-    if (who->controls & (GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP))
+    if (w->x86 && who->controls & (GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP))
         how |= GN_NONPRESENT_X86_FETCH_BIT;
     if (gn_nonpresent_lookup(w->np, entry, how, &a))
         fail("nonpresent: a lookup was refused");
@@ -210,7 +159,7 @@ static void on_traced_write(void *ctx, uint32_t number, gn_hpa_t hpa, uint32_t b
     struct vcpu *v = ctx;
     struct world *w = v->world;
 
-    gn_tracelog_append(w->log, w->c.split ? v->number : number, gn_gpa(hpa.v - RAM_HPA), bytes);
+    gn_tracelog_append(w->log, w->c.split ? v->number : number, gn_gpa(hpa.v - w->ram_hpa), bytes);
 }
 
 static int on_pending(void *ctx, gn_gpa_t page)
@@ -236,87 +185,133 @@ static int on_purge_all(void *ctx, uint32_t cpu)
     return 0;
 }
 
-/* ---- Coherence ---------------------------------------------------------------------------- */
-
-void world_sync(struct world *w, uint64_t gpa, uint64_t length)
-{
-    if (gn_shadow_sync(w->shadow, gn_gpa(gpa), length))
-        fail("shadow: a sync was refused");
-}
-
-void world_drain(struct world *w)
-{
-    struct gn_tracelog_drain drain;
-    struct gn_tracelog_item item;
-    int (*next)(struct gn_tracelog *, struct gn_tracelog_drain *, struct gn_tracelog_item *) =
-        gn_tracelog_drain_next;
-
-    gn_tracelog_drain_begin(w->log, &drain);
-    for (int rc; (rc = next(w->log, &drain, &item)) != 0;) {
-        if (rc < 0)
-            fail("tracelog: a drain was refused");
-        if (item.kind != GN_TRACELOG_ALL)
-            world_sync(w, item.gpa.v, item.bytes);
-        else if (gn_shadow_flush(w->shadow, GN_SHADOW_ROOT_ANY))
-            fail("shadow: a flush was refused");
-        if (w->c.rest && item.kind == GN_TRACELOG_PAGE)
-            next = gn_tracelog_drain_rest;
-        else
-            next = gn_tracelog_drain_next;
-    }
-    if (!gn_tracelog_empty(w->log))
-        fail("tracelog: not empty after a drain");
-}
-
 /* ---- Slots and address spaces ------------------------------------------------------------- */
+
+int again(struct world *w, int rc, uint32_t *calls, const char *what)
+{
+    if (!rc)
+        return 0;
+    if (rc != -GN_ERR_AGAIN || !w->c.steps)
+        fail("%s: %s", what, gn_base_status_name(rc));
+    if (++*calls > CALLS_MAX)
+        fail("%s: it comes to no end", what);
+    w->done[DONE_AGAIN]++;
+    if (*calls <= MEANWHILE)
+        meanwhile(w);
+    return 1;
+}
+
+static void slot_remove(struct world *w, uint32_t i)
+{
+    uint32_t calls = 0;
+
+    while (again(w, gn_shadow_slot_remove(w->shadow, w->slot_id[i]), &calls,
+                 "shadow: a slot was not removed"))
+        ;
+    memset(&w->slot[i], 0, sizeof w->slot[i]);
+    dirty_gone(w, i);
+    model_unmapped(w, slot_base(w, i), slot_bytes(w, i));
+}
 
 void world_slot_set(struct world *w, uint32_t i, uint32_t kind)
 {
-    struct gn_shadow_slot slot = {GN_SHADOW_SLOT_INIT, .kind = kind, .gpa = gn_gpa(slot_base[i]),
-                                  .length = slot_bytes[i], .hpa = gn_hpa(RAM_HPA + slot_base[i])};
+    struct gn_shadow_slot slot = {GN_SHADOW_SLOT_INIT, .kind = kind, .gpa = gn_gpa(slot_base(w, i)),
+                                  .length = slot_bytes(w, i),
+                                  .hpa = gn_hpa(w->ram_hpa + slot_base(w, i))};
     size_t size = kind == GN_SHADOW_SLOT_MMIO ? 0 : gn_shadow_slot_size(slot.length);
+    uint32_t calls = 0;
 
-    if (w->slot[i].length) {
-        if (gn_shadow_slot_remove(w->shadow, w->slot_id[i]))
-            fail("shadow: a slot was not removed");
-        memset(&w->slot[i], 0, sizeof w->slot[i]);
-        model_unmapped(w, slot_base[i], slot_bytes[i]);
-    }
+    if (w->slot[i].length)
+        slot_remove(w, i);
     if (kind != NO_SLOT) {
-        if (gn_shadow_slot_add(w->shadow, &slot, size ? w->slot_memory[i] : NULL, size,
-                               &w->slot_id[i]))
-            fail("shadow: a slot was refused");
+        while (again(w,
+                     gn_shadow_slot_add(w->shadow, &slot, size ? w->slot_memory[i] : NULL, size,
+                                        &w->slot_id[i]),
+                     &calls, "shadow: a slot was refused"))
+            ;
         w->slot[i] = slot;
     }
-    if (w->np && w->c.bump && gn_nonpresent_bump(w->np, GN_NONPRESENT_MMIO) == 1 &&
-        gn_shadow_flush(w->shadow, GN_SHADOW_ROOT_ANY))
-        fail("shadow: a flush was refused");
+    if (w->np && w->c.bump && gn_nonpresent_bump(w->np, GN_NONPRESENT_MMIO) == 1)
+        world_flush(w, GN_SHADOW_ROOT_ANY);
+}
+
+/* How many roots are held, by whomever. */
+static uint32_t roots_held(const struct world *w)
+{
+    uint8_t held[ROOTS_MAX] = {0};
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < VCPUS; i++)
+        held[w->vcpu[i].root.id] |= w->vcpu[i].held != 0;
+    for (uint32_t i = 0; i < w->hold_count; i++)
+        held[w->holds[i]] = 1;
+    for (uint32_t i = 0; i < ROOTS_MAX; i++)
+        count += held[i];
+    return count;
+}
+
+/* What is held stays; all else can be reclaimed, if the frames that were given suffice. */
+int world_no_room(const struct world *w)
+{
+    return w->c.tables - w->frame_count < roots_held(w) + (uint32_t)w->shadow_levels;
+}
+
+static void holds_release(struct world *w)
+{
+    while (w->hold_count)
+        if (gn_shadow_root_put(w->shadow, w->holds[--w->hold_count]))
+            fail("shadow: a root was not held");
+}
+
+/* @return 1: it is held now */
+static int root_get(struct world *w, uint32_t space, uint32_t controls, struct gn_shadow_root *ret)
+{
+    const struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT, .format = w->c.guest,
+                                           .table = gn_gpa(space_root(space)), .controls = controls,
+                                           .tag = space};
+    uint32_t calls = 0;
+    int rc;
+
+    while ((rc = gn_shadow_root_get(w->shadow, &key, ret)) == -GN_ERR_AGAIN)
+        (void)again(w, rc, &calls, "shadow: no root is to be had");
+    if ((rc == -GN_ERR_NOSPC && roots_held(w) == w->c.roots) ||
+        (rc == -GN_ERR_NOMEM && world_no_room(w)))
+        return 0;
+    if (rc)
+        fail("shadow: no root is to be had: %s", gn_base_status_name(rc));
+    w->cookies[ret->id] = ret->cookie;
+    w->root_space[ret->id] = space;
+    return 1;
+}
+
+void world_hold(struct world *w, uint32_t space, uint32_t controls)
+{
+    struct gn_shadow_root root;
+
+    if (w->hold_count == HOLDS)
+        holds_release(w);
+    if (root_get(w, space, controls, &root))
+        w->holds[w->hold_count++] = root.id;
+    else
+        holds_release(w);
 }
 
 int world_switch(struct world *w, uint32_t number, uint32_t space, uint32_t controls)
 {
     struct vcpu *v = &w->vcpu[number];
-    const struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT, .format = w->c.format,
-                                           .table = gn_gpa(space_root(space)), .controls = controls,
-                                           .tag = space};
     struct gn_shadow_root root;
     int rc;
 
-    /* The MMUs here run under the guest's own controls; a guest without CR0.WP needs others. */
-    if (w->c.format >= GN_PAGING_X86_32 && w->c.format <= GN_PAGING_X86_5LEVEL &&
-        !(controls & GN_PAGING_X86_WP))
+    if (!root_get(w, space, controls, &root)) {
+        holds_release(w);
         return 0;
-    rc = gn_shadow_root_get(w->shadow, &key, &root);
-    if (rc == -GN_ERR_NOTSUP)
-        return 0;
-    if (rc)
-        fail("shadow: no root is to be had: %s", gn_base_status_name(rc));
-    w->cookies[root.id] = root.cookie;
+    }
     rc = gn_asid_activate(w->asid, number, 0, root.cookie, &v->asid);
     if (rc)
         fail("asid: no ID is to be had: %s", gn_base_status_name(rc));
-    if (v->user >= -1 && v->root.cookie && gn_shadow_root_put(w->shadow, v->root.id))
+    if (v->held && gn_shadow_root_put(w->shadow, v->root.id))
         fail("shadow: the root in force was not held");
+    v->held = 1;
     v->root = root;
     v->space = space;
     v->controls = controls;
@@ -336,11 +331,22 @@ static void shadow_open(struct world *w)
                                       .invalidate_all = on_invalidate_all,
                                       .root_gone = on_root_gone,
                                       .absent_encode = w->np ? on_absent_encode : NULL,
+                                      .dirty = on_dirty,
                                       .panic = on_panic};
-    const struct gn_shadow_params p = {
-        GN_SHADOW_PARAMS_INIT,           .format = w->c.format, .policy = w->c.policy,
-        .tables = w->c.tables,           .roots = w->c.roots,   .slots = SLOTS,
-        .flood_limit = w->c.flood_limit, .ops = &ops,           .ops_ctx = w};
+    const struct gn_shadow_params p = {GN_SHADOW_PARAMS_INIT,
+                                       .format = w->c.format,
+                                       .policy = w->c.policy,
+                                       .flags = w->c.flags,
+                                       .tables = w->c.tables,
+                                       .roots = w->c.roots,
+                                       .slots = SLOTS,
+                                       .flood_limit = w->c.flood_limit,
+                                       .unsync_after = w->c.unsync_after,
+                                       .sync_after = w->c.sync_after,
+                                       .fault_around = w->c.around,
+                                       .step_limit = w->c.steps,
+                                       .ops = &ops,
+                                       .ops_ctx = w};
 
     w->shadow_memory = aligned(gn_shadow_align(), gn_shadow_size(&p));
     if (gn_shadow_init(w->shadow_memory, gn_shadow_size(&p), &p, &w->shadow))
@@ -365,7 +371,7 @@ static void np_open(struct world *w)
     const struct gn_nonpresent_ops ops = {GN_NONPRESENT_OPS_INIT, .pending = on_pending};
     const struct gn_nonpresent_params p = {
         GN_NONPRESENT_PARAMS_INIT,
-        .encoding = w->x86 ? GN_NONPRESENT_X86_64(46) : GN_NONPRESENT_RISCV,
+        .encoding = w->shadow_x86 ? GN_NONPRESENT_X86_64(46) : GN_NONPRESENT_RISCV,
         .guest = w->x86 ? GN_NONPRESENT_GUEST_X86 : GN_NONPRESENT_GUEST_RISCV,
         .rule = w->c.markers,
         .ops = &ops,
@@ -408,7 +414,7 @@ static void mmus_open(struct world *w)
                                             .vcpus = w->c.split ? 1 : VCPUS,
                                             .tlb_entries = w->c.tlb,
                                             .memory = w->memory,
-                                            .memory_size = RAM_HPA + GUEST_BYTES,
+                                            .memory_size = MEMORY_BYTES,
                                             .ops = &ops,
                                             .ops_ctx = &w->vcpu[i]};
 
@@ -422,22 +428,34 @@ static void mmus_open(struct world *w)
     }
 }
 
+static void formats_open(struct world *w)
+{
+    struct oracle o;
+
+    oracle_init(&o, w->c.format, 0, 0);
+    w->shadow_levels = o.levels;
+    w->shadow_x86 = o.family == 'x';
+    oracle_init(&o, w->c.guest, 0, 0);
+    w->levels = o.levels;
+    w->x86 = o.family == 'x';
+}
+
 void world_open(struct world *w, uint64_t seed)
 {
     struct dice d = {seed ^ 0x5eed};
-    struct oracle o;
 
     memset(w, 0, sizeof *w);
     w->seed = seed;
+    w->chance.state = seed ^ 0xc4a4ce;
     config_make(&w->c, seed);
-    oracle_init(&o, w->c.format, 0, 0);
-    w->levels = o.levels;
-    w->x86 = o.family == 'x';
-    w->memory = aligned(4096, RAM_HPA + GUEST_BYTES);
-    memset(w->memory, 0, RAM_HPA + GUEST_BYTES);
+    formats_open(w);
+    w->ram_hpa = RAM_HPA + w->c.shift;
+    w->memory = aligned(4096, MEMORY_BYTES);
+    memset(w->memory, 0, MEMORY_BYTES);
     w->history = aligned(64, GUEST_WORDS * sizeof *w->history);
     memset(w->history, 0, GUEST_WORDS * sizeof *w->history);
     w->versions = 1;
+    w->quiet = 1;
     for (uint32_t i = w->c.tables; i-- > 0;)
         w->frames[w->frame_count++] = gn_hpa(i * GN_PAGE_SIZE);
     for (uint32_t i = 0; i < VCPUS; i++)
@@ -448,18 +466,37 @@ void world_open(struct world *w, uint64_t seed)
     asid_open(w);
     shadow_open(w);
     for (uint32_t i = 0; i < SLOTS; i++) {
-        w->slot_memory[i] = aligned(64, gn_shadow_slot_size(slot_bytes[i]));
+        w->slot_memory[i] = aligned(64, gn_shadow_slot_size(slot_bytes(w, i)));
         world_slot_set(w, i, i == SLOTS - 1 ? GN_SHADOW_SLOT_MMIO : GN_SHADOW_SLOT_RAM);
     }
     world_guest_make(w, &d);
+    /* Frames may be refused, but not always. */
     for (uint32_t i = 0; i < VCPUS; i++)
-        world_switch(w, i, i,
-                     w->x86 ? GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G
-                            : GN_PAGING_RISCV_ADUE);
+        while (!world_switch(w, i, i,
+                             w->x86 ? GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G
+                                    : GN_PAGING_RISCV_ADUE))
+            ;
+    w->quiet = 0;
+}
+
+static void counts_take(struct world *w)
+{
+    struct gn_shadow_stats s = {GN_SHADOW_STATS_INIT};
+
+    if (gn_shadow_stats_get(w->shadow, &s))
+        fail("shadow: no counters");
+    w->done[DONE_UNSYNC] = s.pages_unsync;
+    w->done[DONE_TRACED] = s.pages_traced;
+    w->done[DONE_RESYNCED] = s.pages_resynced;
+    w->done[DONE_RECLAIMED] = s.tables_reclaimed;
+    w->done[DONE_AROUND] = s.around_fills;
+    w->done[DONE_SPLINTERS] = s.splinters;
+    w->done[DONE_LARGE] = s.large_leaves;
 }
 
 void world_close(struct world *w)
 {
+    counts_take(w);
     for (uint32_t i = 0; i < VCPUS && w->asid; i++)
         if (gn_asid_deactivate(w->asid, i))
             fail("asid: a deactivation was refused");
