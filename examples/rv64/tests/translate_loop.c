@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#define _GNU_SOURCE /* MAP_ANONYMOUS */
+
+#include "translate_loop.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static void forget_jumps(struct loop *loop)
+{
+    for (uint32_t i = 0; i < 4; i++)
+        for (uint32_t j = 0; j < RV64_VIEW_JUMPS; j++)
+            loop->views[i].jumps[j].pc = RV64_VIEW_NO_PC;
+}
+
+bool loop_init(struct loop *loop, struct rv64_cpu *cpu, bool link)
+{
+    struct rv64_tr_code code = {.room = LOOP_ROOM};
+
+    memset(loop, 0, sizeof *loop);
+    loop->cpu = cpu;
+    loop->link = link;
+    loop->memory = mmap(NULL, LOOP_ROOM, PROT_READ | PROT_WRITE | PROT_EXEC,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (loop->memory == MAP_FAILED)
+        return false;
+    forget_jumps(loop);
+    code.write = loop->memory;
+    code.exec = loop->memory;
+    cpu->jit.data = cpu->mmu->data;
+    loop->used = rv64_tr_emit_thunks(&loop->thunks, cpu->jit.data, &code);
+    return loop->used <= RV64_TR_THUNKS_ROOM;
+}
+
+void loop_fini(struct loop *loop)
+{
+    munmap(loop->memory, LOOP_ROOM);
+}
+
+static struct loop_block *slot_of(struct loop *loop, uint64_t pc, uint32_t priv)
+{
+    uint32_t i = (uint32_t)(pc >> 1) * 4 + priv;
+
+    for (;; i++) {
+        struct loop_block *b = &loop->blocks[i % LOOP_BLOCKS];
+
+        if (!b->entry || (b->pc == pc && b->priv == priv))
+            return b;
+    }
+}
+
+/* @return NULL with cpu->trap filled */
+static struct loop_block *find(struct loop *loop, uint64_t pc)
+{
+    struct rv64_cpu *cpu = loop->cpu;
+    struct loop_block *b = slot_of(loop, pc, cpu->priv);
+    struct rv64_tr_source source = {.pc = pc, .mode = cpu->priv};
+    struct rv64_tr_code code = {.write = loop->memory + loop->used,
+                                .exec = loop->memory + loop->used,
+                                .room = LOOP_ROOM - loop->used};
+
+    if (b->entry)
+        return b;
+    if (rv64_mmu_fetch_page(cpu->mmu, pc, &source.page, &source.gpa, &cpu->trap))
+        return NULL;
+    source.gpa |= pc & GN_PAGE_MASK;
+    source.token = (uint32_t)(b - loop->blocks) * RV64_TR_EXITS;
+    if (rv64_tr_emit_block(&loop->thunks, &source, &code, &b->block)) {
+        fprintf(stderr, "no block is made at %#llx\n", (unsigned long long)pc);
+        abort();
+    }
+    if (b->block.size > RV64_TR_BLOCK_ROOM)
+        abort();
+    b->pc = pc;
+    b->priv = cpu->priv;
+    b->code = code.write;
+    b->entry = code.exec + b->block.entry;
+    loop->used += b->block.size;
+    loop->translated++;
+    loop->guest_bytes += b->block.high - b->block.low;
+    return b;
+}
+
+static void put(uint8_t *at, uint32_t value)
+{
+    memcpy(at, &value, sizeof value);
+}
+
+static void link_exit(struct loop *loop, const struct loop_block *to)
+{
+    uint32_t token = loop->cpu->jit.token;
+    struct loop_block *from = &loop->blocks[token / RV64_TR_EXITS];
+    const struct rv64_tr_exit *exit = &from->block.exits[token % RV64_TR_EXITS];
+    uint32_t id = (uint32_t)(exit->target >> GN_PAGE_SHIFT) + 1;
+
+    if (exit->target != to->pc)
+        abort();
+    if (exit->kind == RV64_EXIT_FAR) {
+        loop->cpu->jit.view->pages[rv64_view_page_index(exit->target)] = id;
+        put(from->code + exit->guard, id);
+    }
+    put(from->code + exit->patch,
+        (uint32_t)(to->code + to->block.fast - (from->code + exit->patch + 4)));
+}
+
+/* One block, or many if they are linked. @return RV64_LEFT_*, as the block left or might have */
+static uint32_t enter(struct loop *loop, uint32_t left)
+{
+    struct rv64_cpu *cpu = loop->cpu;
+    struct loop_block *b = find(loop, cpu->pc);
+
+    if (!b)
+        return RV64_LEFT_TRAP;
+    if (loop->link && left == RV64_LEFT_EDGE)
+        link_exit(loop, b);
+    if (loop->link && left == RV64_LEFT_LOOKUP)
+        cpu->jit.view->jumps[rv64_view_jump_index(cpu->pc)] =
+            (struct rv64_view_jump){.pc = cpu->pc, .entry = b->entry};
+    loop->entered++;
+    left = loop->thunks.enter(cpu, b->entry);
+    rv64_tr_sync(cpu);
+    return left;
+}
+
+int loop_run(struct loop *loop, uint64_t budget)
+{
+    struct rv64_cpu *cpu = loop->cpu;
+    uint64_t end = cpu->stats.instructions + budget;
+    uint32_t left = RV64_LEFT_ATTENTION;
+
+    cpu->jit.left = (int64_t)budget;
+    cpu->jit.end = end;
+    for (;;) {
+        rv64_cpu_context_update(cpu);
+        cpu->jit.view = &loop->views[cpu->priv];
+        if (cpu->stop)
+            return RV64_RUN_STOP;
+        cpu->attention = false;
+        if (rv64_cpu_interrupt(cpu))
+            continue;
+        if (cpu->wfi && !(cpu->mip & cpu->mie))
+            return RV64_RUN_WFI;
+        cpu->wfi = false;
+        if (cpu->jit.left <= 0)
+            return RV64_RUN_BUDGET;
+        left = enter(loop, left);
+        if (left == RV64_LEFT_TRAP) {
+            rv64_cpu_trap(cpu, &cpu->trap);
+        } else if (left == RV64_LEFT_BUDGET || left == RV64_LEFT_INTERPRET) {
+            uint64_t before = cpu->stats.instructions;
+
+            rv64_cpu_run(cpu, 1);
+            loop->interpreted += cpu->stats.instructions - before;
+            cpu->jit.left -= (int64_t)(cpu->stats.instructions - before);
+        } else if (left == RV64_LEFT_FENCE_I) {
+            forget_jumps(loop);
+            memset(loop->blocks, 0, sizeof loop->blocks);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RV64_TEST_TRANSLATE_LOOP_H
+#define RV64_TEST_TRANSLATE_LOOP_H
+
+/*
+ * The least that runs translated code: blocks are translated when they are first reached, kept
+ * until the end, and linked or not. Virtual addresses are physical ones. For tests of emission.
+ */
+
+#include "cpu.h"
+#include "translate/translate.h"
+
+#define LOOP_BLOCKS 8192u
+#define LOOP_ROOM   (16u << 20)
+
+struct loop_block {
+    uint64_t pc;
+    uint32_t priv;
+    const uint8_t *entry; /* NULL: none */
+    uint8_t *code;
+    struct rv64_tr_block block;
+};
+
+struct loop {
+    struct rv64_cpu *cpu;
+    struct rv64_tr_thunks thunks;
+    uint8_t *memory;
+    uint32_t used;
+    bool link;
+    struct rv64_view views[4]; /* by privilege */
+    struct loop_block blocks[LOOP_BLOCKS];
+    uint64_t translated;
+    uint64_t guest_bytes;
+    uint64_t entered;
+    uint64_t interpreted;
+};
+
+/** Prepares to run a hart. @return false: no executable memory to be had */
+bool loop_init(struct loop *loop, struct rv64_cpu *cpu, bool link);
+
+void loop_fini(struct loop *loop);
+
+/** Runs at most about `budget` instructions. @return RV64_RUN_* */
+int loop_run(struct loop *loop, uint64_t budget);
+
+#endif /* RV64_TEST_TRANSLATE_LOOP_H */
