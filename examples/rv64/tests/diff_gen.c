@@ -6,15 +6,16 @@
 #include <string.h>
 
 /* Registers that random instructions read but never write. */
-#define LINK        28u /* of the calls of the routines; holds addresses for atomics */
-#define MEMORY      29u /* the middle of the scratch page */
+#define LINK        DIFF_LINK
+#define MEMORY      DIFF_MEMORY
 #define TABLE       30u
 #define RECORD      31u
 #define FREE        28u /* x1 to x27 may be written */
 #define BLOCK_INSNS 20u
 
-struct gen {
+struct diff_gen {
     struct diff_program *program;
+    const struct diff_extra *extra;
     uint64_t random;
     uint32_t at; /* offset in the image */
     uint32_t load_routine;
@@ -26,7 +27,7 @@ struct gen {
 };
 
 /* xorshift64*, which is good enough and the same everywhere. */
-static uint64_t draw(struct gen *g)
+static uint64_t draw(struct diff_gen *g)
 {
     g->random ^= g->random >> 12;
     g->random ^= g->random << 25;
@@ -34,42 +35,42 @@ static uint64_t draw(struct gen *g)
     return g->random * UINT64_C(2685821657736338717);
 }
 
-static uint32_t below(struct gen *g, uint32_t limit)
+static uint32_t below(struct diff_gen *g, uint32_t limit)
 {
     return (uint32_t)((draw(g) >> 32) % limit);
 }
 
-static void half(struct gen *g, uint32_t code)
+static void half(struct diff_gen *g, uint32_t code)
 {
     g->program->image[g->at++] = (uint8_t)code;
     g->program->image[g->at++] = (uint8_t)(code >> 8);
 }
 
-static void word(struct gen *g, uint32_t code)
+static void word(struct diff_gen *g, uint32_t code)
 {
     half(g, code);
     half(g, code >> 16);
 }
 
-static void i_type(struct gen *g, uint32_t opcode, uint32_t funct3, uint32_t rd, uint32_t rs1,
+static void i_type(struct diff_gen *g, uint32_t opcode, uint32_t funct3, uint32_t rd, uint32_t rs1,
                    uint32_t imm)
 {
     word(g, imm << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | opcode);
 }
 
-static void r_type(struct gen *g, uint32_t opcode, uint32_t funct3, uint32_t funct7, uint32_t rd,
-                   uint32_t rs1, uint32_t rs2)
+static void r_type(struct diff_gen *g, uint32_t opcode, uint32_t funct3, uint32_t funct7,
+                   uint32_t rd, uint32_t rs1, uint32_t rs2)
 {
     word(g, funct7 << 25 | rs2 << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | opcode);
 }
 
-static void s_type(struct gen *g, uint32_t opcode, uint32_t funct3, uint32_t rs1, uint32_t rs2,
+static void s_type(struct diff_gen *g, uint32_t opcode, uint32_t funct3, uint32_t rs1, uint32_t rs2,
                    uint32_t imm)
 {
     r_type(g, opcode, funct3, imm >> 5 & 127, imm & 31, rs1, rs2);
 }
 
-static void jal(struct gen *g, uint32_t rd, uint32_t to)
+static void jal(struct diff_gen *g, uint32_t rd, uint32_t to)
 {
     uint32_t imm = to - g->at;
 
@@ -77,23 +78,23 @@ static void jal(struct gen *g, uint32_t rd, uint32_t to)
                 (imm >> 12 & 255) << 12 | rd << 7 | 0x6f);
 }
 
-static void load_address(struct gen *g, uint32_t rd, uint32_t address)
+static void load_address(struct diff_gen *g, uint32_t rd, uint32_t address)
 {
     word(g, ((address + 0x800) & 0xfffff000) | rd << 7 | 0x37);
     i_type(g, 0x13, 0, rd, rd, address & 0xfff);
 }
 
-static uint32_t any(struct gen *g)
+static uint32_t any(struct diff_gen *g)
 {
     return below(g, 32);
 }
 
-static uint32_t destination(struct gen *g)
+static uint32_t destination(struct diff_gen *g)
 {
     return below(g, FREE);
 }
 
-static void integer_op(struct gen *g)
+static void integer_op(struct diff_gen *g)
 {
     static const uint8_t w[] = {0, 1, 5};
     uint32_t funct3 = below(g, 8);
@@ -127,13 +128,13 @@ static void integer_op(struct gen *g)
     }
 }
 
-static void upper(struct gen *g)
+static void upper(struct diff_gen *g)
 {
     word(g, (uint32_t)draw(g) << 12 | destination(g) << 7 | (below(g, 2) ? 0x37 : 0x17));
 }
 
 /* At any alignment within the scratch page. */
-static void memory_op(struct gen *g)
+static void memory_op(struct diff_gen *g)
 {
     uint32_t offset = (below(g, 4080) - 2040) & 0xfff;
 
@@ -145,7 +146,7 @@ static void memory_op(struct gen *g)
     }
 }
 
-static void atomic_op(struct gen *g)
+static void atomic_op(struct diff_gen *g)
 {
     static const uint8_t funct5[] = {0x00, 0x01, 0x04, 0x08, 0x0c, 0x10, 0x14, 0x18, 0x1c};
     uint32_t size = 2 + below(g, 2);
@@ -167,14 +168,14 @@ static void atomic_op(struct gen *g)
     }
 }
 
-static uint32_t rounding(struct gen *g)
+static uint32_t rounding(struct diff_gen *g)
 {
     static const uint8_t modes[] = {0, 1, 2, 3, 4, 4, 7, 7};
 
     return modes[below(g, 8)];
 }
 
-static void float_op(struct gen *g)
+static void float_op(struct diff_gen *g)
 {
     uint32_t d = g->format < 2 && below(g, 8) ? g->format : below(g, 2);
     uint32_t which = below(g, 16);
@@ -199,7 +200,7 @@ static void float_op(struct gen *g)
     }
 }
 
-static void csr_op(struct gen *g)
+static void csr_op(struct diff_gen *g)
 {
     switch (below(g, 3)) {
     case 0: i_type(g, 0x73, 2, destination(g), 0, 3); break;             /* FRCSR */
@@ -208,13 +209,13 @@ static void csr_op(struct gen *g)
     }
 }
 
-static uint32_t nonzero(struct gen *g, uint32_t limit)
+static uint32_t nonzero(struct diff_gen *g, uint32_t limit)
 {
     return 1 + below(g, limit - 1);
 }
 
 /* Compressed computation; registers and immediates of the common formats are random bits. */
-static void compressed_op(struct gen *g)
+static void compressed_op(struct diff_gen *g)
 {
     uint32_t imm = below(g, 2) << 12 | nonzero(g, 32) << 2;
     uint32_t rd = nonzero(g, FREE) << 7;
@@ -235,7 +236,7 @@ static void compressed_op(struct gen *g)
 }
 
 /* Compressed loads and stores: the base is made to point into the scratch page. */
-static void compressed_memory(struct gen *g)
+static void compressed_memory(struct diff_gen *g)
 {
     static const uint8_t funct3[] = {1, 2, 3, 5, 6, 7};
     uint32_t kind = (uint32_t)funct3[below(g, 6)] << 13;
@@ -252,8 +253,12 @@ static void compressed_memory(struct gen *g)
         half(g, 2 | kind | below(g, 64) << 7 | below(g, 32) << 2);
 }
 
-static void straight_op(struct gen *g)
+static void straight_op(struct diff_gen *g)
 {
+    if (g->extra->operation && below(g, 7) == 0) {
+        g->extra->operation(g);
+        return;
+    }
     switch (g->floats && below(g, 4) ? 12 : below(g, 13)) {
     case 0: upper(g); break;
     case 1: memory_op(g); break;
@@ -269,7 +274,7 @@ static void straight_op(struct gen *g)
 }
 
 /* A jump or a branch over the next instruction, whose length is known when it has been made. */
-static void jump_op(struct gen *g)
+static void jump_op(struct diff_gen *g)
 {
     static const uint8_t funct3[] = {0, 1, 4, 5, 6, 7};
     uint32_t start = g->at;
@@ -302,12 +307,12 @@ static void jump_op(struct gen *g)
 }
 
 /* In a special block, one of a few, so that they meet in one instruction. */
-static uint32_t special_index(struct gen *g, uint32_t count)
+static uint32_t special_index(struct diff_gen *g, uint32_t count)
 {
     return g->special ? g->picks[below(g, 4)] % count : below(g, count);
 }
 
-static uint64_t integer_value(struct gen *g)
+static uint64_t integer_value(struct diff_gen *g)
 {
     static const uint64_t special[] = {0,
                                        1,
@@ -329,7 +334,7 @@ static uint64_t integer_value(struct gen *g)
     }
 }
 
-static uint64_t double_value(struct gen *g)
+static uint64_t double_value(struct diff_gen *g)
 {
     static const uint64_t special[] = {
         UINT64_C(0x0000000000000000), UINT64_C(0x3ff0000000000000), UINT64_C(0x7ff0000000000000),
@@ -354,7 +359,7 @@ static uint64_t double_value(struct gen *g)
     }
 }
 
-static uint64_t single_value(struct gen *g)
+static uint64_t single_value(struct diff_gen *g)
 {
     static const uint32_t special[] = {0x00000000, 0x3f800000, 0x7f800000, 0x7fc00000, 0x7f800001,
                                        0x00000001, 0x007fffff, 0x00800000, 0x3f7fffff, 0x3f800001,
@@ -374,7 +379,7 @@ static uint64_t single_value(struct gen *g)
     }
 }
 
-static void fill_table(struct gen *g, uint32_t block)
+static void fill_table(struct diff_gen *g, uint32_t block)
 {
     uint64_t values[DIFF_WORDS];
     uint32_t i;
@@ -387,7 +392,7 @@ static void fill_table(struct gen *g, uint32_t block)
     memcpy(g->program->image + DIFF_TABLES + block * sizeof values, values, sizeof values);
 }
 
-static void routines(struct gen *g)
+static void routines(struct diff_gen *g)
 {
     uint32_t i;
 
@@ -412,7 +417,7 @@ static void routines(struct gen *g)
     i_type(g, 0x67, 0, 0, LINK, 0);
 }
 
-static void block(struct gen *g, uint32_t number)
+static void block(struct diff_gen *g, uint32_t number)
 {
     uint32_t window = below(g, 24); /* neighbours in the lists have to do with each other */
     uint32_t i;
@@ -435,8 +440,21 @@ static void block(struct gen *g, uint32_t number)
     jal(g, LINK, g->store_routine);
 }
 
-static void epilogue(struct gen *g)
+static void next_pass(struct diff_gen *g)
 {
+    load_address(g, LINK, (uint32_t)DIFF_BASE + DIFF_COUNTER);
+    i_type(g, 0x03, 3, 1, LINK, 0);
+    i_type(g, 0x13, 0, 1, 1, 1);
+    s_type(g, 0x23, 3, LINK, 1, 0);
+    i_type(g, 0x13, 0, 1, 1, 0u - g->extra->passes);
+    s_type(g, 0x63, 0, 1, 0, 8); /* BEQ over the jump */
+    jal(g, 0, 0x1000);
+}
+
+static void epilogue(struct diff_gen *g)
+{
+    if (g->extra->passes > 1)
+        next_pass(g);
     i_type(g, 0x13, 0, 10, 0, 1);
     load_address(g, 11, (uint32_t)DIFF_BASE + DIFF_RECORDS);
     load_address(g, 12, DIFF_OUTPUT);
@@ -447,9 +465,41 @@ static void epilogue(struct gen *g)
     word(g, 0x73);
 }
 
+uint32_t diff_below(struct diff_gen *g, uint32_t limit)
+{
+    return below(g, limit);
+}
+
+uint32_t diff_destination(struct diff_gen *g)
+{
+    return destination(g);
+}
+
+void diff_word(struct diff_gen *g, uint32_t code)
+{
+    word(g, code);
+}
+
+void diff_half(struct diff_gen *g, uint32_t code)
+{
+    half(g, code);
+}
+
+void diff_load_address(struct diff_gen *g, uint32_t rd, uint32_t address)
+{
+    load_address(g, rd, address);
+}
+
 void diff_generate(struct diff_program *program, uint64_t seed)
 {
-    struct gen g = {.program = program, .random = seed * 2 + 1, .at = 0x1000};
+    static const struct diff_extra none = {.passes = 1};
+
+    diff_generate_with(program, seed, &none);
+}
+
+void diff_generate_with(struct diff_program *program, uint64_t seed, const struct diff_extra *extra)
+{
+    struct diff_gen g = {.program = program, .extra = extra, .random = seed * 2 + 1, .at = 0x1000};
     uint32_t i;
 
     memset(program, 0, sizeof *program);

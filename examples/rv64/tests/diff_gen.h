@@ -22,6 +22,8 @@
 #define DIFF_SIZE    (DIFF_SCRATCH + 0x1000u)
 #define DIFF_OUTPUT  (DIFF_SIZE - DIFF_RECORDS) /* bytes written: records and scratch memory */
 
+#define DIFF_COUNTER (DIFF_TABLES - 8) /* of the passes through the program */
+
 #define DIFF_SYS_WRITE 64
 #define DIFF_SYS_EXIT  93
 
@@ -30,7 +32,38 @@ struct diff_program {
     uint32_t block_start[DIFF_BLOCKS + 1]; /* offsets in the image */
 };
 
+/* Registers that random instructions read, but write only as said here. */
+#define DIFF_LINK   28u /* of the calls of the routines; holds addresses within an operation */
+#define DIFF_MEMORY 29u /* the middle of the scratch page */
+
+struct diff_gen;
+
+/** What a caller adds to the programs. */
+struct diff_extra {
+    uint32_t passes;                       /**< how often the whole program is executed */
+    void (*operation)(struct diff_gen *g); /**< one instruction of seven is made by this */
+};
+
 /** Makes the program of a seed. */
 void diff_generate(struct diff_program *program, uint64_t seed);
+
+/** The same with what the caller adds. */
+void diff_generate_with(struct diff_program *program, uint64_t seed,
+                        const struct diff_extra *extra);
+
+/* For operations. */
+
+/** A random number below the limit. */
+uint32_t diff_below(struct diff_gen *g, uint32_t limit);
+
+/** A register that may be written. */
+uint32_t diff_destination(struct diff_gen *g);
+
+/** Adds an instruction of 4 bytes, or of 2. */
+void diff_word(struct diff_gen *g, uint32_t code);
+void diff_half(struct diff_gen *g, uint32_t code);
+
+/** Adds what loads an address below 2 GiB into a register. */
+void diff_load_address(struct diff_gen *g, uint32_t rd, uint32_t address);
 
 #endif /* RV64_TEST_DIFF_GEN_H */
