@@ -132,7 +132,7 @@ static uint32_t table_reread(struct gn_shadow *sh, uint32_t table)
 }
 
 /* Write-protected first, then re-read: a write in between would be lost the other way round. */
-static void page_close(struct gn_shadow *sh, gn_gpa_t page)
+void gn_shadow__page_close(struct gn_shadow *sh, gn_gpa_t page)
 {
     uint32_t table;
 
@@ -162,7 +162,7 @@ void gn_shadow__policy_join(struct gn_shadow *sh, uint32_t table)
     if (other == GN_SHADOW__NIL)
         return;
     if (sh->tables[other].mode == GN_SHADOW_POLICY_UNSYNC && t->role.level)
-        page_close(sh, page);
+        gn_shadow__page_close(sh, page);
     t->mode = sh->tables[other].mode;
 }
 
@@ -193,7 +193,9 @@ int gn_shadow__policy_write(struct gn_shadow *sh, gn_gpa_t gpa)
     if (page_trapped(sh, page) <= sh->params.unsync_after &&
         sh->params.policy == GN_SHADOW_POLICY_ADAPT)
         return 0;
-    if (!traced && !page_is_leaf_level(sh, page))
+    /* What is watched is never unsync: somebody else wants to know. */
+    if (!traced && (!page_is_leaf_level(sh, page) ||
+                    gn_shadow__frame_tables(sh, page, 0) & GN_SHADOW__WATCHED))
         return 0;
     if (!sh->alone)
         return GN_SHADOW__LATER;
@@ -230,7 +232,7 @@ static int unsync_age(struct gn_shadow *sh, uint32_t table, uint32_t changed)
         gn_shadow__table_drop(sh, table);
         gn_shadow__count(sh, tables_flooded, 1);
     } else if (close) {
-        page_close(sh, gn_gpa(t->role.gpa & ~GN_PAGE_MASK));
+        gn_shadow__page_close(sh, gn_gpa(t->role.gpa & ~GN_PAGE_MASK));
     }
     return 0;
 }

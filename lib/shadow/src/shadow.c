@@ -245,7 +245,7 @@ int gn_shadow_is_table(const struct gn_shadow *shadow, gn_gpa_t gpa)
     if (!shadow)
         return 0;
     gn_shadow__enter_shared(sh.used);
-    is = gn_shadow__frame_tables(sh.used, gpa, 0) != 0;
+    is = (gn_shadow__frame_tables(sh.used, gpa, 0) & GN_SHADOW__TABLES_OF) != 0;
     gn_shadow__leave(sh.used);
     return is;
 }

@@ -305,10 +305,20 @@ uint32_t gn_shadow__frame(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t level);
 /** Where the chain of a frame begins. */
 uint32_t *gn_shadow__frame_head(struct gn_shadow *sh, uint32_t frame);
 
-/** How many shadow tables stand for the page at gpa (level 0), or tables lie in the region. */
+/* Of the count of a page: the tables that stand for it, and whether it is watched. */
+#define GN_SHADOW__TABLES_OF 0x7fffu
+#define GN_SHADOW__WATCHED   0x8000u
+
+/**
+ * Level 0: how many shadow tables stand for the page at gpa, with GN_SHADOW__WATCHED; else how many
+ * pages of the region have such a count. Not 0: writes are to be known.
+ */
 uint32_t gn_shadow__frame_tables(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t level);
 
-/** A shadow table begins (+1) or ceases (-1) to stand for the page at gpa. @return the new count */
+/**
+ * A shadow table begins (+1) or ceases (-1) to stand for the page at gpa; or it begins or ceases to
+ * be watched (+, -GN_SHADOW__WATCHED). @return the new count
+ */
 uint32_t gn_shadow__frame_count(struct gn_shadow *sh, gn_gpa_t gpa, int delta);
 
 /** Backing of gpa, which lies in slot. */
@@ -396,6 +406,12 @@ void gn_shadow__table_clear(struct gn_shadow *sh, uint32_t table);
 /** Frees a table that nobody links and no root begins at. */
 void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table);
 
+/** A page's writes are to be known from here on: what maps it is protected or marked. */
+void gn_shadow__page_track(struct gn_shadow *sh, gn_gpa_t page);
+
+/** A page's writes need not be known any more: no leaf is marked. */
+void gn_shadow__page_untrack(struct gn_shadow *sh, uint32_t frame);
+
 /** A guest table begins to be shadowed: if its page was none before, its writes must be known. */
 void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *table);
 
@@ -433,6 +449,9 @@ int gn_shadow__flush(struct gn_shadow *sh, uint32_t root, uint32_t bounded);
 void gn_shadow__around(struct gn_shadow *sh, uint32_t id);
 
 /* policy.c */
+
+/** A page must not be unsync any more: it is trapped, and what its tables map is up to date. */
+void gn_shadow__page_close(struct gn_shadow *sh, gn_gpa_t page);
 
 /** How writes to a page become known, if tables lie there: TRAP, TRACED or UNSYNC. */
 uint32_t gn_shadow__page_mode(struct gn_shadow *sh, gn_gpa_t gpa);

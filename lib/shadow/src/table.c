@@ -201,12 +201,11 @@ static void bucket_remove(uint32_t *bucket, struct gn_shadow__table *tables, uin
 }
 
 /*
- * A page begins to hold a table: from here on its writes must be known. Writable leaves that map
- * it are write-protected or marked; larger leaves over it cannot be either, and go.
+ * A page begins to hold a table, or to be watched: from here on its writes must be known. Writable
+ * leaves that map it are write-protected or marked; larger leaves over it cannot be either, and go.
  */
-static void page_becomes_table(struct gn_shadow *sh, gn_gpa_t page)
+void gn_shadow__page_track(struct gn_shadow *sh, gn_gpa_t page)
 {
-    sh->tracked++;
     for (uint32_t level = GN_SHADOW__LEAF_LEVELS; level-- > 1;) {
         uint32_t *head = gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, level));
 
@@ -228,8 +227,6 @@ static void page_becomes_table(struct gn_shadow *sh, gn_gpa_t page)
         if (gn_paging_entry_encode(sh->params.format, 0, &e, &value) == 0)
             gn_shadow__leaf_update(sh, id, value);
     }
-    if (sh->ops.table_page)
-        sh->ops.table_page(sh->params.ops_ctx, page, 1);
 }
 
 void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *t)
@@ -237,15 +234,22 @@ void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *t)
     gn_gpa_t page = gn_gpa(t->role.gpa & ~GN_PAGE_MASK);
 
     t->frame = t->role.direct ? GN_SHADOW__NO_FRAME : gn_shadow__frame(sh, page, 0);
-    if (t->frame != GN_SHADOW__NO_FRAME && gn_shadow__frame_count(sh, page, 1) == 1)
-        page_becomes_table(sh, page);
+    if (t->frame == GN_SHADOW__NO_FRAME ||
+        (gn_shadow__frame_count(sh, page, 1) & GN_SHADOW__TABLES_OF) != 1)
+        return;
+    /* Even if it is watched: what was written so far was of no concern to us. */
+    sh->tracked++;
+    if (gn_shadow__frame_tables(sh, page, 0) == 1)
+        gn_shadow__page_track(sh, page);
+    if (sh->ops.table_page)
+        sh->ops.table_page(sh->params.ops_ctx, page, 1);
 }
 
 /*
- * A page holds no table any more: its writes need not be recorded. Leaves that were write-protected
- * stay so; the first write through one faults and fills it anew.
+ * A page holds no table any more, nor is it watched: its writes need not be recorded. Leaves that
+ * were write-protected stay so; the first write through one faults and fills it anew.
  */
-static void page_ceases_table(struct gn_shadow *sh, gn_gpa_t page, uint32_t frame)
+void gn_shadow__page_untrack(struct gn_shadow *sh, uint32_t frame)
 {
     for (uint32_t id = *gn_shadow__frame_head(sh, frame); id != GN_SHADOW__NIL;
          id = sh->links[id].next) {
@@ -260,17 +264,21 @@ static void page_ceases_table(struct gn_shadow *sh, gn_gpa_t page, uint32_t fram
         if (gn_paging_entry_encode(sh->params.format, 0, &e, &value) == 0)
             gn_shadow__leaf_update(sh, id, value);
     }
-    if (sh->ops.table_page)
-        sh->ops.table_page(sh->params.ops_ctx, page, 0);
 }
 
 void gn_shadow__table_untrack(struct gn_shadow *sh, struct gn_shadow__table *t)
 {
     gn_gpa_t page = gn_gpa(t->role.gpa & ~GN_PAGE_MASK);
 
-    if (t->frame != GN_SHADOW__NO_FRAME && gn_shadow__frame_count(sh, page, -1) == 0)
-        page_ceases_table(sh, page, t->frame);
+    uint32_t frame = t->frame;
+
     t->frame = GN_SHADOW__NO_FRAME;
+    if (frame == GN_SHADOW__NO_FRAME || gn_shadow__frame_count(sh, page, -1) & GN_SHADOW__TABLES_OF)
+        return;
+    if (!gn_shadow__frame_tables(sh, page, 0))
+        gn_shadow__page_untrack(sh, frame);
+    if (sh->ops.table_page)
+        sh->ops.table_page(sh->params.ops_ctx, page, 0);
 }
 
 uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role *role)

@@ -104,6 +104,7 @@ struct machine {
     uint32_t roots_gone;
     uint64_t last_cookie_gone;
     uint8_t table_page[RAM_BYTES >> GN_PAGE_SHIFT]; /* as the table_page op says */
+    uint8_t watched[RAM_BYTES >> GN_PAGE_SHIFT];    /* as a test asked */
     uint32_t table_pages_outside;                   /* the same, above RAM_BYTES */
     int markers;                                    /* absent_encode says something */
     uint32_t markers_seen;

@@ -441,6 +441,17 @@ static inline int shadow_fault(struct machine *m, uint32_t root, uint64_t gva, u
     return gn_shadow_fault(m->sh, &a, ret_answer);
 }
 
+static inline int is_watched(const struct machine *m, gn_gpa_t gpa)
+{
+    return gpa.v < RAM_BYTES && m->watched[gpa.v >> GN_PAGE_SHIFT];
+}
+
+/* Must writes to this page become known? */
+static inline int is_known(struct machine *m, gn_gpa_t gpa)
+{
+    return gn_shadow_is_table(m->sh, gpa) || is_watched(m, gpa);
+}
+
 static inline void judge_answer(struct machine *m, uint32_t root, const struct gn_paging_walk *w,
                                 uint32_t access, const struct gn_shadow_answer *a)
 {
@@ -462,9 +473,9 @@ static inline void judge_answer(struct machine *m, uint32_t root, const struct g
         expected = GN_SHADOW_MMIO;
     else if (write && slot->kind == GN_SHADOW_SLOT_ROM)
         expected = GN_SHADOW_ROM_WRITE;
-    else if (write && m->policy == GN_SHADOW_POLICY_TRAP && gn_shadow_is_table(m->sh, w->gpa))
+    else if (write && m->policy == GN_SHADOW_POLICY_TRAP && is_known(m, w->gpa))
         expected = GN_SHADOW_TRAPPED;
-    else if (write && a->outcome == GN_SHADOW_TRAPPED && gn_shadow_is_table(m->sh, w->gpa))
+    else if (write && a->outcome == GN_SHADOW_TRAPPED && is_known(m, w->gpa))
         expected = m->policy == GN_SHADOW_POLICY_TRACED ? expected : GN_SHADOW_TRAPPED;
     else if (beyond_entries(m, root, w->permissions, access))
         expected = GN_SHADOW_EMULATE;
@@ -499,9 +510,10 @@ static inline int is_unsync(struct machine *m, uint64_t gpa)
 /* The MMU completed a write: has it been told to record those to tables? */
 static inline void judge_write(struct machine *m, uint64_t gpa, uint32_t traced)
 {
-    if (!gn_shadow_is_table(m->sh, gn_gpa(gpa)))
+    if (!is_known(m, gn_gpa(gpa)))
         return;
-    if (gn_shadow__page_mode(m->sh, gn_gpa(gpa)) == GN_SHADOW_POLICY_UNSYNC)
+    if (!is_watched(m, gn_gpa(gpa)) &&
+        gn_shadow__page_mode(m->sh, gn_gpa(gpa)) == GN_SHADOW_POLICY_UNSYNC)
         return;
     assert_int_equal(gn_shadow__page_mode(m->sh, gn_gpa(gpa)), GN_SHADOW_POLICY_TRACED);
     assert_true(traced);

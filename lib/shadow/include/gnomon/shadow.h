@@ -54,6 +54,7 @@
  *                                             logged, or done behind the MMU (devices)
  *
  *     gn_shadow_coherence_page(), ..._root()  at coherence points, under UNSYNC and ADAPT
+ *     gn_shadow_watch()                       a page whose writes somebody else must know of
  *     gn_shadow_dirty_harvest()               pages written since the last time, of a slot whose
  *                                             log gn_shadow_dirty_start() began: migration
  *
@@ -715,6 +716,27 @@ GN_API GN_NODISCARD int gn_shadow_dirty_stop(struct gn_shadow *shadow, uint32_t 
 GN_API GN_NODISCARD int gn_shadow_dirty_harvest(struct gn_shadow *shadow, uint32_t slot,
                                                 uint64_t first, uint64_t pages, uint64_t *bitmap,
                                                 uint64_t *ret_pages);
+
+/**
+ * Watches a page: its writes become known as those of a page of tables do, though it need not hold
+ * any. Under TRACED its mappings are marked, and the MMU records the writes; otherwise they come as
+ * GN_SHADOW_TRAPPED, each time, also under UNSYNC (and ADAPT, unless the MMU traces). For who
+ * derives something else from guest memory, and has to be told when it changes: a binary
+ * translator, of the pages it has translated. Whoever performs or finds a write tells the shadow by
+ * gn_shadow_sync() as ever, which is cheap where no table lies.
+ *
+ * A watch ends with its slot. It is a bit: pages watched twice are watched no more after one end.
+ *
+ * @param page  4 KiB aligned, in a RAM or ROM slot
+ * @param on    1: begins, 0: ceases; nothing happens if it is so already
+ * @return
+ *  - 0: no write that completes from here on goes unknown
+ *  - -GN_ERR_INVAL: a NULL argument, an unaligned page, another value of on
+ *  - -GN_ERR_NOENT: no RAM or ROM slot holds the page
+ *
+ * Context: where the ops may be called; O(mappings of the page). Thread-safety: excludes.
+ */
+GN_API GN_NODISCARD int gn_shadow_watch(struct gn_shadow *shadow, gn_gpa_t page, uint32_t on);
 
 /**
  * Does this page hold a table that is shadowed now?
