@@ -280,21 +280,27 @@ def geometric(values):
     return math.exp(statistics.fmean(math.log(v) for v in values))
 
 
-def means(found):
+def group_means(found):
+    """Geometric means by group, and of all; the boot is not among them."""
     groups = {}
     for name, ratio in found.items():
         if name != "boot":
             groups.setdefault(ENTRIES[name][0], []).append(ratio)
             groups.setdefault("all", []).append(ratio)
     groups["all"] = groups.pop("all", [])  # last
-    result = {name: geometric(values) for name, values in groups.items() if values}
+    return {name: (len(values), geometric(values)) for name, values in groups.items() if values}
+
+
+def means(found):
+    """Prints the geometric means. @return group -> mean"""
+    result = group_means(found)
     print("\n| geometric mean | entries | ratio | goal | |")
     print("|---|---:|---:|---:|---|")
-    for name, mean in result.items():
+    for name, (count, mean) in result.items():
         goal = GROUP_GOALS.get(name)
         met = "" if not goal else "met" if mean >= goal else "missed"
-        print(f"| {name} | {len(groups[name])} | {mean:.2f} | {goal or ''} | {met} |")
-    return result
+        print(f"| {name} | {count} | {mean:.2f} | {goal or ''} | {met} |")
+    return {name: mean for name, (_, mean) in result.items()}
 
 
 def emulators(options):
@@ -306,18 +312,18 @@ def emulators(options):
     return found + [peer(words, not options.no_sync) for words in options.peer]
 
 
-def measure(options, files):
-    machines = emulators(options)
-    append = f"console=ttyS0 quiet scale={options.scale}"
-    if options.only:
-        append += " only=" + options.only
+def measure(machines, files, count, scale, only=None):
+    """Boots them in turn. @return name -> list of Run"""
+    append = f"console=ttyS0 quiet scale={scale}"
+    if only:
+        append += " only=" + only
     runs = {machine.name: [] for machine in machines}
-    for number in range(options.runs):
+    for number in range(count):
         for machine in machines:
-            print(f"run {number + 1} of {options.runs}: {machine.name}", file=sys.stderr)
+            print(f"run {number + 1} of {count}: {machine.name}", file=sys.stderr)
             runs[machine.name].append(boot(machine, files, append))
     compare_sums(runs)
-    return machines, runs
+    return runs
 
 
 def show(options, machines, runs):
@@ -378,7 +384,9 @@ def main(arguments):
         initrd = options.initramfs or Path(folder) / "initramfs.cpio.gz"
         if not ready:
             suite_guest.initramfs(busybox, initrd)
-        machines, runs = measure(options, (guest / "Image", initrd))
+        machines = emulators(options)
+        runs = measure(machines, (guest / "Image", initrd), options.runs, options.scale,
+                       options.only)
     summary = show(options, machines, runs)
     if options.json:
         entries = {name: [result.entries for result in results] for name, results in runs.items()}
