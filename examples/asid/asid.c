@@ -119,16 +119,18 @@ static uint32_t run(const char *name, uint32_t policy)
 
 int main(void)
 {
-    uint32_t clock, lru, generation;
+    uint32_t adaptive, clock, lru, generation;
 
     printf("%u switches between %u address spaces of 2 VMs on %u CPUs, with %u shadow ASIDs\n\n",
            SWITCHES, SPACES, CPUS, IDS);
     printf("policy       cold TLB  purges of one  purges of all  reassigned\n");
     printf("%-12s %7u %11u %15u %11u\n", "flush always", SWITCHES, 0u, SWITCHES, 0u);
+    adaptive = run("adaptive", GN_ASID_POLICY_ADAPTIVE);
     clock = run("clock", GN_ASID_POLICY_CLOCK);
     lru = run("LRU", GN_ASID_POLICY_LRU);
     generation = run("generation", GN_ASID_POLICY_GENERATION);
-    if (clock > SWITCHES / 2 || lru > SWITCHES / 2 || generation >= SWITCHES)
+    if (adaptive > SWITCHES / 2 || clock > SWITCHES / 2 || lru > SWITCHES / 2 ||
+        generation >= SWITCHES)
         die("the identifiers were worth nothing");
     return 0;
 }

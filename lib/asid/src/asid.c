@@ -9,7 +9,9 @@ struct layout {
     struct gn_asid_params params;
     struct gn_asid_ops ops;
     uint32_t usable, mask_words, buckets, vm_buckets;
-    uint64_t cpus, ids, masks, bucket_at, vm_bucket_at, total; /* offsets in bytes */
+    uint32_t duels;     /* directories are kept */
+    uint64_t cpus, ids; /* offsets in bytes, as all below */
+    uint64_t masks, bucket_at, vm_bucket_at, ghosts, ghost_buckets, total;
 };
 
 #define ALIGN          64
@@ -61,10 +63,10 @@ static int params_take(const struct gn_asid_params *params, struct layout *l)
     if (r)
         return r;
     p->cpus = p->cpus ? p->cpus : 1;
-    p->policy = p->policy ? p->policy : GN_ASID_POLICY_CLOCK;
+    p->policy = p->policy ? p->policy : GN_ASID_POLICY_ADAPTIVE;
     p->rename = p->rename ? p->rename : GN_ASID_RENAME_AUTO;
     if (p->count < 2 || p->count > GN_ASID_COUNT_MAX || p->cpus > GN_ASID_CPUS_MAX ||
-        p->policy > GN_ASID_POLICY_GENERATION || p->rename > GN_ASID_RENAME_NEVER ||
+        p->policy > GN_ASID_POLICY_ADAPTIVE || p->rename > GN_ASID_RENAME_NEVER ||
         ops_check(&l->ops, p->policy))
         return -GN_ERR_INVAL;
     if (p->count - 1 > UINT32_MAX - p->first)
@@ -91,7 +93,15 @@ static int layout_make(const struct gn_asid_params *params, struct layout *l)
     l->masks = align_up(l->ids + (uint64_t)p->count * sizeof(struct gn_asid__id));
     l->bucket_at = align_up(l->masks + (uint64_t)p->count * l->mask_words * sizeof(uint64_t));
     l->vm_bucket_at = align_up(l->bucket_at + (uint64_t)l->buckets * sizeof(uint32_t));
-    l->total = align_up(l->vm_bucket_at + (uint64_t)l->vm_buckets * sizeof(uint32_t));
+    l->ghosts = align_up(l->vm_bucket_at + (uint64_t)l->vm_buckets * sizeof(uint32_t));
+    l->ghost_buckets = l->total = l->ghosts;
+    /* Where IDs become clean by rollover alone, nobody chooses a victim. */
+    l->duels = p->policy == GN_ASID_POLICY_ADAPTIVE && l->ops.caps & GN_ASID_CAP_PURGE_ONE ? 1 : 0;
+    if (l->duels) {
+        l->ghost_buckets =
+            l->ghosts + (uint64_t)p->count * GN_ASID__DIRECTORIES * sizeof(struct gn_asid__ghost);
+        l->total = align_up(l->ghost_buckets + (uint64_t)l->buckets * sizeof(uint32_t));
+    }
     return l->total > SIZE_MAX ? -GN_ERR_NOMEM : 0;
 }
 
@@ -121,6 +131,7 @@ static void tables_init(struct gn_asid *asid, const struct gn_asid_params *p)
         asid->cpus[i].id = NONE;
     for (i = 0; i < asid->count; i++) {
         asid->ids[i].state = GN_ASID_STATE_RESERVED;
+        asid->ids[i].ghost = NONE;
         if (!is_reserved(p, i))
             gn_asid__move(asid, i, GN_ASID_STATE_CLEAN);
     }
@@ -162,6 +173,9 @@ int gn_asid_init(void *mem, size_t len, const struct gn_asid_params *params,
         !(l.ops.caps & GN_ASID_CAP_PURGE_ONE) || l.params.policy == GN_ASID_POLICY_GENERATION;
     asid->usable = l.usable;
     tables_init(asid, &l.params);
+    if (l.duels)
+        gn_asid__duel_init(asid, (struct gn_asid__ghost *)(base + l.ghosts),
+                           (uint32_t *)(base + l.ghost_buckets));
     *ret_asid = asid;
     return 0;
 }
@@ -194,10 +208,9 @@ static void run_on(struct gn_asid *asid, uint32_t cpu, uint32_t id)
     c->vm = asid->ids[id].vm;
     c->guest = asid->ids[id].guest;
     asid->ids[id].running++;
-    asid->ids[id].referenced = 1;
     gn_asid__hold(asid, id, cpu);
     if (asid->policy == GN_ASID_POLICY_LRU)
-        gn_asid__move(asid, id, GN_ASID_STATE_USED);
+        gn_asid__used_last(asid, id);
 }
 
 static int activate_slow(struct gn_asid *asid, uint32_t cpu, uint32_t vm, uint64_t guest,
@@ -206,17 +219,21 @@ static int activate_slow(struct gn_asid *asid, uint32_t cpu, uint32_t vm, uint64
     uint32_t id = gn_asid__find(asid, vm, guest);
     int r;
 
+    if (gn_asid__duels(asid))
+        gn_asid__duel_activate(asid, vm, guest, id);
     if (id == NONE) {
         /* What ran here still counts as running: after a failure it goes on under its ID. */
         r = gn_asid__allocate(asid, &id);
         if (r)
             return r;
         gn_asid__assign(asid, id, vm, guest);
+        if (gn_asid__duels(asid))
+            gn_asid__duel_insert(asid, id);
     } else {
-        count(&asid->cpus[cpu].hits);
+        asid->ids[id].referenced = 1;
+        count(&asid->cpus[cpu].other_hits);
     }
     run_on(asid, cpu, id);
-    count(&asid->cpus[cpu].activations);
     *ret_id = asid->first + id;
     return 0;
 }
@@ -232,8 +249,6 @@ int gn_asid_activate(struct gn_asid *asid, uint32_t cpu, uint32_t vm, uint64_t g
     c = &asid->cpus[cpu];
     /* Nobody but this CPU changes what runs here, so that it may look without the lock. */
     if (c->id != NONE && c->guest == guest && c->vm == vm) {
-        count(&c->activations);
-        count(&c->hits);
         count(&c->last_hits);
         *ret_id = asid->first + c->id;
         return 0;
@@ -303,10 +318,11 @@ int gn_asid_stats_get(struct gn_asid *asid, struct gn_asid_stats *stats)
     for (i = 0; i < asid->cpu_count; i++) {
         const struct gn_asid__cpu *c = &asid->cpus[i];
 
-        stats->activations += __atomic_load_n(&c->activations, __ATOMIC_RELAXED);
-        stats->hits += __atomic_load_n(&c->hits, __ATOMIC_RELAXED);
         stats->last_hits += __atomic_load_n(&c->last_hits, __ATOMIC_RELAXED);
+        stats->hits += __atomic_load_n(&c->other_hits, __ATOMIC_RELAXED);
     }
+    stats->hits += stats->last_hits;
+    stats->activations = stats->hits + stats->allocations; /* nobody else allocates */
     gn_asid__unlock(asid);
     stats->size = size;
     return 0;

@@ -111,6 +111,8 @@ int gn_asid_release(struct gn_asid *asid, uint32_t vm, uint64_t guest)
         gn_asid__drop(asid, id);
         asid->stats.releases++;
     }
+    if (r == 0 && gn_asid__duels(asid))
+        gn_asid__duel_forget(asid, vm, guest);
     gn_asid__unlock(asid);
     return r;
 }
@@ -133,6 +135,8 @@ int gn_asid_vm_release(struct gn_asid *asid, uint32_t vm)
         gn_asid__drop(asid, id);
         asid->stats.releases++;
     }
+    if (r == 0 && gn_asid__duels(asid))
+        gn_asid__duel_forget_vm(asid, vm);
     gn_asid__unlock(asid);
     return r;
 }

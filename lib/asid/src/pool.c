@@ -17,25 +17,14 @@ void gn_asid__broken(struct gn_asid *asid, const char *what)
 
 /* ---- masks ------------------------------------------------------------------------------- */
 
-static uint64_t *mask_of(const struct gn_asid *asid, uint32_t id)
-{
-    return &asid->masks[(size_t)id * asid->mask_words];
-}
-
-void gn_asid__hold(struct gn_asid *asid, uint32_t id, uint32_t cpu)
-{
-    mask_of(asid, id)[cpu / 64] |= (uint64_t)1 << cpu % 64;
-    asid->cpus[cpu].used = 1;
-}
-
 void gn_asid__let_go(struct gn_asid *asid, uint32_t id, uint32_t cpu)
 {
-    mask_of(asid, id)[cpu / 64] &= ~((uint64_t)1 << cpu % 64);
+    gn_asid__mask(asid, id)[cpu / 64] &= ~((uint64_t)1 << cpu % 64);
 }
 
 uint32_t gn_asid__holders(const struct gn_asid *asid, uint32_t id)
 {
-    const uint64_t *mask = mask_of(asid, id);
+    const uint64_t *mask = gn_asid__mask(asid, id);
     uint32_t n = 0, i;
     uint64_t left;
 
@@ -47,7 +36,7 @@ uint32_t gn_asid__holders(const struct gn_asid *asid, uint32_t id)
 
 int gn_asid__held_elsewhere(const struct gn_asid *asid, uint32_t id, uint32_t cpu)
 {
-    const uint64_t *mask = mask_of(asid, id);
+    const uint64_t *mask = gn_asid__mask(asid, id);
     uint32_t i;
 
     for (i = 0; i < asid->mask_words; i++)
@@ -102,28 +91,14 @@ void gn_asid__move(struct gn_asid *asid, uint32_t id, uint32_t state)
         list_append(asid, id, state);
 }
 
-/* Guests choose `guest`, and mix badly; a chain is never longer than the pool, whatever they do. */
 static uint32_t *bucket_of(const struct gn_asid *asid, uint32_t vm, uint64_t guest)
 {
-    uint64_t h = (guest ^ asid->seed) * 0x9e3779b97f4a7c15u;
-
-    h ^= h >> 29;
-    h = (h + vm) * 0xbf58476d1ce4e5b9u;
-    return &asid->buckets[(h >> 32) & asid->bucket_mask];
+    return &asid->buckets[gn_asid__bucket(asid, vm, guest)];
 }
 
 static uint32_t *vm_bucket_of(const struct gn_asid *asid, uint32_t vm)
 {
     return &asid->vm_buckets[(vm * 0x9e3779b1u >> 8) & asid->vm_bucket_mask];
-}
-
-uint32_t gn_asid__find(const struct gn_asid *asid, uint32_t vm, uint64_t guest)
-{
-    uint32_t id = *bucket_of(asid, vm, guest);
-
-    while (id != NONE && (asid->ids[id].guest != guest || asid->ids[id].vm != vm))
-        id = asid->ids[id].hash_next;
-    return id;
 }
 
 uint32_t gn_asid__vm_first(const struct gn_asid *asid, uint32_t vm)
@@ -151,6 +126,8 @@ void gn_asid__assign(struct gn_asid *asid, uint32_t id, uint32_t vm, uint64_t gu
     if (*vm_bucket != NONE)
         asid->ids[*vm_bucket].vm_prev = id;
     *vm_bucket = id;
+    if (gn_asid__duels(asid))
+        gn_asid__duel_link(asid, id);
 }
 
 void gn_asid__drop(struct gn_asid *asid, uint32_t id)
@@ -160,6 +137,8 @@ void gn_asid__drop(struct gn_asid *asid, uint32_t id)
 
     if (it->state != GN_ASID_STATE_USED || it->running)
         gn_asid__broken(asid, "asid: a running pair loses its ID");
+    if (gn_asid__duels(asid))
+        gn_asid__duel_unlink(asid, id);
     while (*link != id)
         link = &asid->ids[*link].hash_next;
     *link = it->hash_next;
@@ -196,7 +175,7 @@ int gn_asid__purge(struct gn_asid *asid, uint32_t id)
     int r;
 
     for (i = 0; i < asid->mask_words; i++) {
-        left = mask_of(asid, id)[i];
+        left = gn_asid__mask(asid, id)[i];
         for (cpu = i * 64; left; left >>= 1, cpu++) {
             if (!(left & 1))
                 continue;
@@ -250,11 +229,6 @@ int gn_asid__rollover(struct gn_asid *asid)
 
 /* ---- allocation -------------------------------------------------------------------------- */
 
-static int is_victim(const struct gn_asid *asid, uint32_t id)
-{
-    return asid->ids[id].state == GN_ASID_STATE_USED && !asid->ids[id].running;
-}
-
 /* The second round finds whatever the first one spared. */
 static uint32_t clock_victim(struct gn_asid *asid)
 {
@@ -263,7 +237,7 @@ static uint32_t clock_victim(struct gn_asid *asid)
     for (i = 0; i < 2 * asid->count; i++) {
         id = asid->hand;
         asid->hand = id + 1 == asid->count ? 0 : id + 1;
-        if (!is_victim(asid, id))
+        if (!gn_asid__is_victim(asid, id))
             continue;
         if (!asid->ids[id].referenced)
             return id;
@@ -277,7 +251,7 @@ static uint32_t lru_victim(const struct gn_asid *asid)
 {
     uint32_t id = asid->lists[GN_ASID_STATE_USED].head;
 
-    while (id != NONE && !is_victim(asid, id))
+    while (id != NONE && !gn_asid__is_victim(asid, id))
         id = asid->ids[id].next;
     return id;
 }
@@ -289,7 +263,9 @@ static int reclaim_one(struct gn_asid *asid)
 
     if (id != NONE)
         return gn_asid__purge(asid, id);
-    id = asid->policy == GN_ASID_POLICY_LRU ? lru_victim(asid) : clock_victim(asid);
+    id = gn_asid__duels(asid) ? gn_asid__duel_victim(asid) : NONE;
+    if (id == NONE)
+        id = asid->policy == GN_ASID_POLICY_LRU ? lru_victim(asid) : clock_victim(asid);
     if (id == NONE)
         return -GN_ERR_NOSPC;
     gn_asid__drop(asid, id);

@@ -26,6 +26,9 @@
  *    translation, before a purge has *completed* on every CPU that could hold entries of the ID.
  *
  * When all IDs are in use, a pair that runs nowhere loses its own. Which one, is a policy:
+ *  - GN_ASID_POLICY_ADAPTIVE: the clock below, which learns whether pairs come to stay. Where a
+ *    little more than the pool runs in turn, recency takes each ID from who needs it next; then
+ *    most new pairs pass through a few IDs, and the others keep theirs (dynamic insertion).
  *  - GN_ASID_POLICY_CLOCK: second chance, at most two rounds; activation costs no list work.
  *  - GN_ASID_POLICY_LRU: the one that was activated longest ago.
  *  - GN_ASID_POLICY_GENERATION: all of them. One purge of everything on each CPU in use (a
@@ -48,7 +51,8 @@
  *
  * Sources: US 7,409,487 (virtualization of address-space identifiers); RISC-V Privileged
  * Architecture 20211203 §4.2.1; Intel SDM vol. 3A §4.10 (PCID, INVPCID); AMD APM vol. 2 §15.16.
- * The rollover that spares running contexts is the scheme of Linux on ARM64.
+ * The rollover that spares running contexts is the scheme of Linux on ARM64. Adaptive insertion:
+ * M. Qureshi et al., ISCA 2007; the duel of whole directories: R. Subramanian et al., MICRO 2006.
  */
 
 #include <gnomon/base.h>
@@ -79,6 +83,7 @@ struct gn_asid;
 #define GN_ASID_POLICY_CLOCK      1 /**< second chance */
 #define GN_ASID_POLICY_LRU        2 /**< least recently activated */
 #define GN_ASID_POLICY_GENERATION 3 /**< everyone who does not run, at once */
+#define GN_ASID_POLICY_ADAPTIVE   4 /**< second chance, with what pairs of late have been like */
 
 /* What a flush of a pair that runs on the calling CPU alone does. */
 #define GN_ASID_RENAME_AUTO \
@@ -128,7 +133,7 @@ struct gn_asid_params {
     uint32_t first;  /**< lowest ID of the pool */
     uint32_t count;  /**< IDs in the pool, 2 to GN_ASID_COUNT_MAX, reserved ones included */
     uint32_t cpus;   /**< CPUs, 1 to GN_ASID_CPUS_MAX; 0 means 1 */
-    uint32_t policy; /**< GN_ASID_POLICY_*; 0: CLOCK */
+    uint32_t policy; /**< GN_ASID_POLICY_*; 0: ADAPTIVE */
     uint32_t rename; /**< GN_ASID_RENAME_*; 0: AUTO */
     uint64_t seed;   /**< of the hash, so that guests cannot choose colliding contexts; may be 0 */
     const struct gn_asid_ops *ops; /**< copied */
@@ -326,7 +331,8 @@ GN_API GN_NODISCARD int gn_asid_release(struct gn_asid *asid, uint32_t vm, uint6
  *  - -GN_ERR_INVAL: asid is NULL
  *  - -GN_ERR_BUSY: one of its pairs runs on a CPU; nothing changed
  *
- * Context: any; O(pairs of the VM that have IDs); no purge. Thread-safety: as gn_asid_activate.
+ * Context: any; O(pairs of the VM that have IDs), under GN_ASID_POLICY_ADAPTIVE O(count); no purge.
+ * Thread-safety: as gn_asid_activate.
  */
 GN_API GN_NODISCARD int gn_asid_vm_release(struct gn_asid *asid, uint32_t vm);
 
