@@ -24,9 +24,10 @@
 
 #include "guest.h"
 
-#define TABLES 32u
-#define MEMORY (TINY_RAM + TABLES * GN_PAGE_SIZE)
-#define ROOTS  4u
+#define TABLES   32u
+#define MEMORY   (TINY_RAM + TABLES * GN_PAGE_SIZE)
+#define ROOTS    4u
+#define CONTEXTS 8u /* address spaces, each by a privilege, whose translations the MMU keeps */
 
 /* The machine's memory: guest RAM, then frames for shadow tables. A host physical address is an
  * offset here; guest physical address 0 is its beginning. */
@@ -35,7 +36,7 @@ static _Alignas(4096) uint8_t memory[MEMORY];
 /* The libraries allocate nothing: what they need is given to them. These are generous bounds. */
 static _Alignas(64) uint8_t shadow_memory[TABLES * 4608 + 16384];
 static _Alignas(64) uint8_t slot_memory[16384];
-static _Alignas(64) uint8_t mmu_memory[65536];
+static _Alignas(64) uint8_t mmu_memory[CONTEXTS * 16384 + 16384];
 static _Alignas(64) uint8_t log_memory[65536];
 
 struct vmm {
@@ -164,8 +165,8 @@ static void vmm_init(struct vmm *vmm, int trap)
                                        .length = TINY_RAM};
     const struct gn_softmmu_ops mmu_ops = {GN_SOFTMMU_OPS_INIT, .traced_write = traced_write};
     const struct gn_softmmu_params mmu = {
-        GN_SOFTMMU_PARAMS_INIT, .format = GN_PAGING_SV39, .tlb_entries = 256, .memory = memory,
-        .memory_size = MEMORY,  .ops = &mmu_ops,          .ops_ctx = vmm};
+        GN_SOFTMMU_PARAMS_INIT, .format = GN_PAGING_SV39, .tlb_entries = 256, .contexts = CONTEXTS,
+        .memory = memory,       .memory_size = MEMORY,    .ops = &mmu_ops,    .ops_ctx = vmm};
     const struct gn_tracelog_params log = {GN_TRACELOG_PARAMS_INIT, .flags = GN_TRACELOG_SERIAL,
                                            .page_count = TINY_RAM >> GN_PAGE_SHIFT};
     uint32_t slot;
