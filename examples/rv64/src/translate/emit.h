@@ -8,7 +8,7 @@
  *
  *     form.c     which instructions make a block          state.c   where guest registers are
  *     integer.c  computation    muldiv.c                  thunks.c  code that blocks share
- *     memory.c   loads, stores, atomics                   helpers.c the C that blocks call
+ *     memory.c   loads, stores      atomic.c              helpers.c the C that blocks call
  *     jump.c     branches, jumps, exits                   system.c  CSRs, traps, fences
  */
 
@@ -206,9 +206,20 @@ void rv64_emit_call(struct rv64_emit *e, uint32_t thunk, uint32_t index);
 uint32_t rv64_emit_integer(struct rv64_emit *e);
 uint32_t rv64_emit_muldiv(struct rv64_emit *e);
 uint32_t rv64_emit_memory(struct rv64_emit *e);
+uint32_t rv64_emit_atomic(struct rv64_emit *e);
 uint32_t rv64_emit_jump(struct rv64_emit *e);
 uint32_t rv64_emit_system(struct rv64_emit *e);
 uint32_t rv64_emit_fp(struct rv64_emit *e);
+
+/** A slow path for the instruction e->at, to which jumps are to be added, and a place to go back.
+ */
+struct emit_slow *rv64_emit_slow(struct rv64_emit *e);
+
+/**
+ * From the address in RAX, finds what is to be added to it for the host's, in RCX; RDX is written.
+ * @param access  GN_ACCESS_READ or _WRITE; who may write may read
+ */
+void rv64_emit_probe(struct rv64_emit *e, struct emit_slow *slow, uint32_t size, uint32_t access);
 
 /** Emits the slow paths of memory accesses. */
 void rv64_emit_slow_paths(struct rv64_emit *e);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Loads, stores and atomics. An access probes the slab of the context in force
+ * Loads and stores. An access probes the slab of the context in force
  * (<gnomon/softmmu_inline.h>) and completes in place; what the probe does not find is done in C,
  * from behind the block, and comes back behind the access.
  */
@@ -49,11 +49,8 @@ static void emit_address(struct rv64_emit *e, const struct rv64_insn *d)
         x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(X86_RAX), d->imm);
 }
 
-/*
- * From the address in RAX, finds what is to be added to it for the host's, in RCX. The page looked
- * for is that of the last byte: an access that leaves its page does not find it.
- */
-static void emit_probe(struct rv64_emit *e, struct emit_slow *slow, uint32_t size, uint32_t access)
+/* The page looked for is that of the last byte: an access that leaves its page does not find it. */
+void rv64_emit_probe(struct rv64_emit *e, struct emit_slow *slow, uint32_t size, uint32_t access)
 {
     int32_t at = e->thunks->data_offset[access];
 
@@ -71,7 +68,7 @@ static void emit_probe(struct rv64_emit *e, struct emit_slow *slow, uint32_t siz
     x86_op(&e->a, X86_MOV | X86_W, X86_RCX, x86_mem_index(REG_DATA, X86_RCX, 0, at + 8));
 }
 
-static struct emit_slow *new_slow(struct rv64_emit *e)
+struct emit_slow *rv64_emit_slow(struct rv64_emit *e)
 {
     struct emit_slow *slow = &e->slow[e->slow_count++];
 
@@ -125,10 +122,10 @@ static bool is_store(uint32_t op)
 static void emit_access(struct rv64_emit *e)
 {
     const struct rv64_insn *d = &e->insns[e->at].d;
-    struct emit_slow *slow = new_slow(e);
+    struct emit_slow *slow = rv64_emit_slow(e);
 
     emit_address(e, d);
-    emit_probe(e, slow, size_of(d->op), is_load(d->op) ? GN_ACCESS_READ : GN_ACCESS_WRITE);
+    rv64_emit_probe(e, slow, size_of(d->op), is_load(d->op) ? GN_ACCESS_READ : GN_ACCESS_WRITE);
     if (is_load(d->op))
         emit_load(e, d, x86_mem_index(X86_RCX, X86_RAX, 0, 0));
     else
@@ -136,25 +133,28 @@ static void emit_access(struct rv64_emit *e)
     slow->back = e->a.at;
 }
 
-static void emit_atomic(struct rv64_emit *e)
-{
-    x86_mov_imm(&e->a, X86_RAX, (uint64_t)(int64_t)e->insns[e->at].d.imm);
-    rv64_emit_call(e, THUNK_ATOMIC, e->at);
-}
-
 uint32_t rv64_emit_memory(struct rv64_emit *e)
 {
     uint32_t op = e->insns[e->at].d.op;
 
-    if (is_load(op) || is_store(op)) {
-        emit_access(e);
-        return 1;
+    if (!is_load(op) && !is_store(op))
+        return 0;
+    emit_access(e);
+    return 1;
+}
+
+static void slow_call(struct rv64_emit *e, const struct emit_slow *slow, uint32_t index)
+{
+    const struct rv64_insn *d = &e->insns[index].d;
+
+    if (is_load(d->op) || is_store(d->op)) {
+        if (!slow->has_va)
+            emit_address(e, d);
+        rv64_emit_call(e, is_load(d->op) ? THUNK_LOAD : THUNK_STORE, index);
+    } else {
+        x86_mov_imm(&e->a, X86_RAX, (uint64_t)(int64_t)d->imm);
+        rv64_emit_call(e, THUNK_ATOMIC, index);
     }
-    if (op >= RV64_OP_LR_W && op <= RV64_OP_AMO_D) {
-        emit_atomic(e);
-        return 1;
-    }
-    return 0;
 }
 
 void rv64_emit_slow_paths(struct rv64_emit *e)
@@ -164,13 +164,8 @@ void rv64_emit_slow_paths(struct rv64_emit *e)
 
         for (uint32_t j = 0; j < slow->from_count; j++)
             x86_patch(slow->from[j], e->a.at);
-        for (uint32_t j = slow->insn; j < slow->insn + slow->count; j++) {
-            const struct rv64_insn *d = &e->insns[j].d;
-
-            if (!slow->has_va)
-                emit_address(e, d);
-            rv64_emit_call(e, is_load(d->op) ? THUNK_LOAD : THUNK_STORE, j);
-        }
+        for (uint32_t j = slow->insn; j < slow->insn + slow->count; j++)
+            slow_call(e, slow, j);
         x86_patch(x86_jmp_later(&e->a), slow->back);
     }
 }
