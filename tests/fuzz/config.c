@@ -53,7 +53,8 @@ static void shadow_make(struct config *c, struct dice *d)
     c->sync_after = dice_below(d, 4);
     c->around = dice_below(d, 2) ? power(d, 0, 9) : 0;
     c->steps = dice_below(d, 2) ? power(d, 0, 9) : 0;
-    c->tables = 16 + dice_below(d, FRAMES_MAX - 16);
+    /* Now so few that everything is reclaimed all the time, now enough for what is kept long. */
+    c->tables = 16 + dice_below(d, (dice_below(d, 2) ? FRAMES_FEW : FRAMES_MAX) - 16);
     c->roots = VCPUS + 1 + dice_below(d, ROOTS_MAX - VCPUS);
     c->flood_limit = power(d, 0, 6);
     c->frames_fail = dice_below(d, 3) ? 0 : 2 + dice_below(d, 6);
@@ -86,6 +87,7 @@ void config_make(struct config *c, uint64_t seed)
     c->asid_policy = 1 + dice_below(&d, 3);
     c->asid_rename = 1 + dice_below(&d, 3);
     c->asid_caps = dice_below(&d, 4) ? GN_ASID_CAP_PURGE_ONE : 0;
+    c->calm = (int)dice_below(&d, 2);
     c->split = (int)dice_below(&d, 2);
     c->bump = (int)dice_below(&d, 2);
     c->flushes = (int)dice_below(&d, 2);
@@ -104,8 +106,9 @@ void config_print(const struct config *c)
            "shifted by %#" PRIx64 ", slots meet at %#" PRIx64 "\n",
            c->tables, c->frames_fail, c->roots, c->flood_limit, c->dirty_ring, c->shift, c->edge);
     printf("# ring %u, filter %u, pending %u, log flags %u pages %u, tlb %u%s, %u asids policy %u "
-           "rename %u caps %u%s%s%s\n",
+           "rename %u caps %u%s%s%s%s\n",
            c->ring, c->filter, c->pending, c->log_flags, c->log_pages, c->tlb,
            c->split ? " each" : "", c->asids, c->asid_policy, c->asid_rename, c->asid_caps,
-           c->bump ? ", bump" : "", c->flushes ? ", asid flushes" : "", c->rest ? ", rest" : "");
+           c->bump ? ", bump" : "", c->flushes ? ", asid flushes" : "", c->rest ? ", rest" : "",
+           c->calm ? ", calm" : "");
 }

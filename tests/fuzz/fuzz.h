@@ -49,7 +49,8 @@
 #define GUEST_BYTES  ((uint64_t)6 << 20)
 #define GUEST_WORDS  (GUEST_BYTES / 8)
 #define GUEST_PAGES  (GUEST_BYTES >> GN_PAGE_SHIFT)
-#define FRAMES_MAX   48u
+#define FRAMES_MAX   320u /**< of shadow tables: below RAM_HPA */
+#define FRAMES_FEW   48u
 #define RAM_HPA      ((uint64_t)2 << 20) /**< so that superpages may be mapped as such */
 #define ROOTS_MAX    16u
 #define FAR_TABLES   UINT64_C(0x200000) /**< a region that seldom holds tables */
@@ -118,6 +119,7 @@ struct config {
     uint64_t edge;        /**< where two slots of RAM meet */
     uint32_t ring, filter, pending, log_flags, log_pages, tlb;
     uint32_t asids, asid_policy, asid_rename, asid_caps;
+    int calm;  /**< an orderly guest: few tables, much shared, flushed by address space */
     int split; /**< an MMU a vCPU, so that a purge for one CPU leaves the others alone */
     int bump;  /**< slot changes bump the generation of MMIO markers; else the shadow drops them */
     int flushes; /**< flushes of an address space go to the ASID allocator, too */

@@ -62,11 +62,14 @@ uint64_t linear(const struct world *w, uint64_t gpa)
 }
 
 /* A few tables lie in the slots that come and go, or where large pages are mapped. */
-static uint64_t pool_page(struct dice *d, uint32_t level, uint32_t step)
+static uint64_t pool_page(const struct world *w, struct dice *d, uint32_t level)
 {
-    uint32_t i = dice_below(d, POOL_PAGES);
+    uint32_t step = (uint32_t)w->levels - 1;
+    uint32_t i = dice_below(d, w->c.calm ? 2 * step : POOL_PAGES);
 
     i = i - i % step + level;
+    if (w->c.calm)
+        return (POOL_FIRST + i) * GN_PAGE_SIZE;
     switch (dice_below(d, 32)) {
     case 0: return SLOT_TABLES + i * GN_PAGE_SIZE;
     case 1: return FAR_TABLES + i * GN_PAGE_SIZE;
@@ -133,7 +136,7 @@ static uint32_t level_of(const struct world *w, uint64_t page)
 uint64_t entry_any(const struct world *w, struct dice *d, uint64_t place)
 {
     uint32_t level = level_of(w, place);
-    uint32_t kind = dice_below(d, 32);
+    uint32_t kind = dice_below(d, w->c.calm ? 128 : 32);
     int leaf;
     uint64_t address;
 
@@ -141,8 +144,8 @@ uint64_t entry_any(const struct world *w, struct dice *d, uint64_t place)
         return kind ? dice_next(d) << 1 : 0;
     if (kind == 4)
         return dice_next(d) | 1;
-    leaf = level == 0 || dice_below(d, 8) == 0;
-    address = leaf ? page_any(d) : pool_page(d, level - 1, (uint32_t)w->levels - 1);
+    leaf = level == 0 || dice_below(d, w->c.calm ? 64 : 8) == 0;
+    address = leaf ? page_any(d) : pool_page(w, d, level - 1);
     if (!leaf && dice_below(d, 32) == 0)
         address = page_any(d);
     if (leaf && dice_below(d, 32)) /* superpages are aligned, mostly */
@@ -158,8 +161,7 @@ uint64_t edit_place(const struct world *w, struct dice *d)
 
     (void)w;
     if (dice_below(d, 6))
-        return pool_page(d, dice_below(d, (uint32_t)w->levels - 1), (uint32_t)w->levels - 1) +
-               8 * index;
+        return pool_page(w, d, dice_below(d, (uint32_t)w->levels - 1)) + 8 * index;
     return space_root(dice_below(d, ROOT_PAGES)) + 8 * index;
 }
 
@@ -184,7 +186,8 @@ static void generate_access(const struct world *w, struct dice *d, struct op *op
 {
     op->kind = OP_ACCESS;
     op->a = dice_below(d, GN_ACCESS_KINDS) | (dice_below(d, 2) ? GN_PAGING_AS_USER : 0);
-    op->x = dice_below(d, 3) ? worked_at(dice_below(d, 64)) ^ dice_below(d, 4096) : gva_any(w, d);
+    op->x = dice_below(d, w->c.calm ? 6 : 3) ? worked_at(dice_below(d, 64)) ^ dice_below(d, 4096)
+                                             : gva_any(w, d);
     if (dice_below(d, 12) == 0)
         op->x = linear(w, page_any(d));
     if (w->x86 && (op->a & GN_PAGING_ACCESS_KIND) != GN_ACCESS_EXEC && dice_below(d, 16) == 0)
@@ -212,10 +215,32 @@ static void place_value(const struct world *w, struct dice *d, struct op *op, ui
     op->x = place;
 }
 
+/* One address space comes to share a part of another's, at the same addresses: a fork, nearly. */
+static int generate_share(const struct world *w, struct dice *d, struct op *op)
+{
+    struct world *world = (struct world *)(uintptr_t)w;
+    uint64_t gva = worked_at(dice_below(d, 64));
+    uint32_t to = dice_below(d, VCPUS);
+    struct oracle_result a = model_fresh(world, (to + 1) % VCPUS, gva, GN_ACCESS_READ);
+    struct oracle_result b = model_fresh(world, to, gva, GN_ACCESS_READ);
+    int level = 1 + (int)dice_below(d, (uint32_t)w->levels - 1);
+
+    if (a.kind != ORACLE_OK || a.level > level || b.kind == ORACLE_NONCANONICAL ||
+        b.level > level || b.at[level] >= GUEST_BYTES - 16)
+        return 0;
+    op->kind = OP_STORE;
+    op->a = 8;
+    op->x = linear(w, b.at[level]);
+    op->y = dice_below(d, 3) ? a.value[level] : 0;
+    return 1;
+}
+
 static void generate_store(const struct world *w, struct dice *d, struct op *op)
 {
     uint64_t place = dice_below(d, 3) ? edit_place(w, d) : place_used(w, d);
 
+    if (dice_below(d, 4) == 0 && generate_share(w, d, op))
+        return;
     op->kind = OP_STORE;
     if (dice_below(d, 10) == 0)
         place = page_any(d) % GUEST_BYTES + 8 * (uint64_t)dice_below(d, 512);
@@ -232,7 +257,7 @@ static void generate_store(const struct world *w, struct dice *d, struct op *op)
 static void generate_hostile(const struct world *w, struct dice *d, struct op *op)
 {
     uint32_t step = (uint32_t)w->levels - 1;
-    uint64_t table = pool_page(d, dice_below(d, step), step);
+    uint64_t table = pool_page(w, d, dice_below(d, step));
     uint64_t bits = w->x86 ? 0x27 : 1;
     uint64_t target = page_any(d);
 
@@ -251,7 +276,7 @@ static void generate_hostile(const struct world *w, struct dice *d, struct op *o
         op->a = 0;
         break;
     case 2: /* tables that are pages of others */
-        target = pool_page(d, dice_below(d, step), step);
+        target = pool_page(w, d, dice_below(d, step));
         break;
     case 3: /* data comes into what was a table */
         op->y = dice_next(d);
@@ -331,6 +356,11 @@ static void generate_rare(const struct world *w, struct dice *d, struct op *op)
 
 static void generate_flush(const struct world *w, struct dice *d, struct op *op)
 {
+    if (w->c.calm && dice_below(d, 8)) {
+        op->kind = OP_FLUSH_SPACE;
+        op->a = w->vcpu[op->vcpu].space;
+        return;
+    }
     switch (dice_below(d, 8)) {
     case 0: op->kind = dice_below(d, 3) ? OP_FLUSH_ALL : OP_BARRIER; break;
     case 1:
@@ -355,7 +385,7 @@ static void generate_flush(const struct world *w, struct dice *d, struct op *op)
 
 void generate(const struct world *w, struct dice *d, struct op *op)
 {
-    uint32_t what = dice_below(d, 128);
+    uint32_t what = dice_below(d, w->c.calm && dice_below(d, 8) ? 121 : 128);
 
     *op = (struct op){.vcpu = dice_below(d, VCPUS)};
     if (what < 82)
