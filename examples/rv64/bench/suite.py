@@ -312,6 +312,17 @@ def emulators(options):
     return found + [peer(words, not options.no_sync) for words in options.peer]
 
 
+def check(options, files):
+    """The suite under rv64's --check: does what executes it agree with the interpreter?"""
+    machine = emulators(options)[0]
+    append = f"console=ttyS0 quiet scale={options.scale}"
+    if options.only:
+        append += " only=" + options.only
+    command = [*machine.command_line(files, append), "--check"]
+    print(*command, flush=True)
+    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+
+
 def measure(machines, files, count, scale, only=None):
     """Boots them in turn. @return name -> list of Run"""
     append = f"console=ttyS0 quiet scale={scale}"
@@ -356,6 +367,8 @@ def parse(arguments):
     parser.add_argument("--scale", type=float, default=1.0, help="of the 0.3 s that an entry runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--initramfs", type=Path, metavar="FILE", help="use or make this one")
+    parser.add_argument("--check", action="store_true", help="time nothing: run it in rv64 alone,"
+                        " with --check")
     parser.add_argument("--quick", action="store_true", help="only show that it works")
     options = parser.parse_args(arguments)
     if options.quick:
@@ -374,7 +387,7 @@ def main(arguments):
     ready = options.initramfs and options.initramfs.exists()
     if not missing and not ready and suite_guest.missing():
         missing = [suite_guest.missing()]
-    if not missing and not options.peer and not options.qemu and \
+    if not missing and not options.check and not options.peer and not options.qemu and \
             not shutil.which("qemu-system-riscv64"):
         missing = ["qemu-system-riscv64 (package qemu-system-misc)"]
     if missing:
@@ -384,6 +397,8 @@ def main(arguments):
         initrd = options.initramfs or Path(folder) / "initramfs.cpio.gz"
         if not ready:
             suite_guest.initramfs(busybox, initrd)
+        if options.check:
+            return check(options, (guest / "Image", initrd))
         machines = emulators(options)
         runs = measure(machines, (guest / "Image", initrd), options.runs, options.scale,
                        options.only)
