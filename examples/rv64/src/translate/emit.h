@@ -93,6 +93,7 @@ enum {
     THUNK_WFI,
     EMIT_HELPERS,
     THUNK_GO = EMIT_HELPERS, /**< goes on at the guest PC in RAX */
+    THUNK_SSTATUS,           /**< returns sstatus in RAX; writes RCX, RDX */
     THUNK_LEAVE_EDGE,        /**< EAX: token, RCX: guest PC */
     THUNK_LEAVE_LOOKUP,      /**< RAX: guest PC */
     THUNK_LEAVE_BUDGET,      /**< RCX: guest PC */
@@ -194,6 +195,13 @@ static inline void emit_jmp_thunk(struct rv64_emit *e, uint32_t thunk)
 static inline void emit_jcc_thunk(struct rv64_emit *e, uint32_t cc, uint32_t thunk)
 {
     x86_patch(x86_jcc_later(&e->a, cc), e->thunks->at[thunk] - (e->exec - e->start));
+}
+
+static inline void emit_call_thunk(struct rv64_emit *e, uint32_t thunk)
+{
+    x86_u8(&e->a, 0xe8); /* CALL */
+    e->a.at += 4;
+    x86_patch(e->a.at - 4, e->thunks->at[thunk] - (e->exec - e->start));
 }
 
 /** Calls a helper for an instruction of the block; RAX is its argument. */

@@ -32,9 +32,7 @@ void rv64_emit_call(struct rv64_emit *e, uint32_t thunk, uint32_t index)
     x86_mov_imm(&e->a, X86_RCX, insn->pc);
     x86_mov_imm(&e->a, X86_RDX,
                 INFO(d->op, d->rd, d->rs1, d->rs2, insn->length, emit_refund(e, index)));
-    x86_u8(&e->a, 0xe8); /* CALL */
-    e->a.at += 4;
-    x86_patch(e->a.at - 4, e->thunks->at[thunk] - (e->exec - e->start));
+    emit_call_thunk(e, thunk);
 }
 
 /* RAX = the address of an access. */
@@ -151,6 +149,9 @@ static void slow_call(struct rv64_emit *e, const struct emit_slow *slow, uint32_
         if (!slow->has_va)
             emit_address(e, d);
         rv64_emit_call(e, is_load(d->op) ? THUNK_LOAD : THUNK_STORE, index);
+    } else if (d->op == RV64_OP_CSR) {
+        x86_mov_imm(&e->a, X86_RAX, e->insns[index].raw);
+        rv64_emit_call(e, THUNK_CSR, index);
     } else {
         x86_mov_imm(&e->a, X86_RAX, (uint64_t)(int64_t)d->imm);
         rv64_emit_call(e, THUNK_ATOMIC, index);

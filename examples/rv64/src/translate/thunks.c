@@ -6,6 +6,7 @@
  * thunk that was called.
  */
 
+#include "../csr.h"
 #include "emit.h"
 
 /* What enter() saves for its caller. */
@@ -73,6 +74,27 @@ static void emit_go(struct x86 *a, const uint8_t *miss)
     emit_lookup(a, miss);
 }
 
+/* RAX = sstatus: its part of mstatus, UXL, and SD if FS is Dirty. */
+static void emit_sstatus(struct x86 *a)
+{
+    const uint64_t part = RV64_MSTATUS_SIE | RV64_MSTATUS_SPIE | RV64_MSTATUS_SPP |
+                          RV64_MSTATUS_FS | RV64_MSTATUS_SUM | RV64_MSTATUS_MXR;
+    const uint64_t uxl = UINT64_C(2) << 32;
+
+    x86_op(a, X86_MOV, X86_RAX, CPU_MEM(mstatus));
+    x86_arith_imm(a, X86_I_AND, 0, x86_reg(X86_RAX), (int32_t)part);
+    x86_mov_imm(a, X86_RDX, uxl);
+    x86_mov_imm(a, X86_RCX, uxl | RV64_MSTATUS_SD);
+    x86_rr(a, X86_OR | X86_W, X86_RDX, X86_RAX);
+    x86_rr(a, X86_OR | X86_W, X86_RCX, X86_RAX);
+    x86_unary(a, X86_NOT, 0, x86_reg(X86_RAX));
+    x86_op(a, 0xf7, 0, x86_reg(X86_RAX)); /* TEST r/m32, imm32 */
+    x86_u32(a, (uint32_t)RV64_MSTATUS_FS);
+    x86_rr(a, X86_MOV | X86_W, X86_RAX, X86_RDX);
+    x86_rr(a, (X86_CMOV + X86_E) | X86_W, X86_RAX, X86_RCX);
+    x86_u8(a, 0xc3); /* RET */
+}
+
 /* Called by blocks: argument in RAX, information in EDX, guest PC in RCX. */
 static void emit_helper(struct x86 *a, emit_helper_t helper, const uint8_t *leave,
                         const uint8_t *go)
@@ -123,6 +145,8 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
     emit_leave(&a, X86_RCX, RV64_LEFT_INTERPRET, leave);
     go = HERE(THUNK_GO);
     emit_go(&a, lookup);
+    (void)HERE(THUNK_SSTATUS);
+    emit_sstatus(&a);
     for (uint32_t i = 0; i < EMIT_HELPERS; i++) {
         (void)HERE(i);
         emit_helper(&a, rv64_emit_helpers[i], leave, go);
