@@ -55,35 +55,6 @@ void gn_shadow__dirty_mark(struct gn_shadow *sh, gn_gpa_t gpa)
         gn_shadow__count(sh, dirty_overflows, 1);
 }
 
-static int logged_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
-{
-    struct gn_shadow *sh = ctx;
-
-    return sh->ops.guest->load(sh->params.ops_ctx, gpa, bytes, ret_value);
-}
-
-static int logged_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected,
-                          uint64_t desired)
-{
-    struct gn_shadow *sh = ctx;
-    int rc = sh->ops.guest->cmpxchg(sh->params.ops_ctx, gpa, bytes, expected, desired);
-
-    if (!rc)
-        gn_shadow__dirty_mark(sh, gpa);
-    return rc;
-}
-
-static const struct gn_paging_ops logged_ops = {GN_PAGING_OPS_INIT, .load = logged_load,
-                                                .cmpxchg = logged_cmpxchg};
-
-int gn_shadow__walk(struct gn_shadow *sh, const struct gn_paging_context *context, gn_gva_t gva,
-                    uint32_t access, struct gn_paging_walk *ret_walk)
-{
-    if (sh->logged)
-        return gn_paging_walk(context, &logged_ops, sh, gva, access, ret_walk);
-    return gn_paging_walk(context, sh->ops.guest, sh->params.ops_ctx, gva, access, ret_walk);
-}
-
 void gn_shadow__page_protect(struct gn_shadow *sh, gn_gpa_t page)
 {
     for (uint32_t id = *gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, 0));

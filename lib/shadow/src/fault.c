@@ -129,13 +129,20 @@ static uint32_t path_build(struct fault *f, uint32_t level)
     }
 }
 
-/* Every table on the way must lie where its writes can be known. */
-static int path_tracked(struct fault *f, uint32_t lowest)
+/* Every table on the way, from a level down, must lie where its writes can be known. */
+static int path_tracked(struct fault *f, uint32_t highest, uint32_t lowest)
 {
-    for (uint32_t level = f->walk.top; level != UINT32_MAX && level >= lowest; level--)
+    for (uint32_t level = highest; level != UINT32_MAX && level >= lowest; level--)
         if (gn_shadow__frame(f->sh, f->walk.step[level].gpa, 0) == GN_SHADOW__NO_FRAME)
             return 0;
     return 1;
+}
+
+/* The embedder's own copy of the PDPTEs, as a processor has one: it tells of its changes. */
+static int root_is_copy(struct fault *f)
+{
+    return f->root->key.format == GN_PAGING_X86_PAE &&
+           !gn_shadow__slot_find(f->sh, f->root->key.table);
 }
 
 /* What the table entries that the walk passed hand down (x86): decoded once, for the roles. */
@@ -156,7 +163,7 @@ static void path_permissions(struct fault *f)
 static int path_accessed(const struct fault *f)
 {
     for (uint32_t level = f->walk.top; level > f->walk.level; level--)
-        if (!gn_shadow__may_link(f->root->key.format, f->entry_permissions[level]))
+        if (!gn_shadow__may_link(f->root->key.format, level, f->entry_permissions[level]))
             return 0;
     return 1;
 }
@@ -278,7 +285,7 @@ static int fault_guest(struct fault *f, struct gn_shadow_answer *answer)
     answer->code = f->walk.code;
     answer->level = f->walk.level;
     if (f->walk.reason != GN_PAGING_REASON_ABSENT || !sh->ops.absent_encode ||
-        !path_tracked(f, f->walk.level))
+        !path_tracked(f, f->walk.top, f->walk.level))
         return 0;
     path_permissions(f);
     if (!path_accessed(f) || reserve(sh))
@@ -397,7 +404,7 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
     if (bare && f->walk.gpa.v >> (sh->geometry.va_bits - 1))
         f->slot = NULL;
     if (!bare) {
-        if (!path_tracked(f, f->walk.level))
+        if (!path_tracked(f, f->walk.top - (uint32_t)root_is_copy(f), f->walk.level))
             return -GN_ERR_FAULT;
         path_permissions(f);
     }

@@ -24,23 +24,29 @@ static int signed_addresses(const struct gn_paging_geometry *g)
     return g->va_bits > 32;
 }
 
+/* log2 of what a guest entry at a level maps; of what a table below it does. */
 static uint32_t guest_shift(const struct gn_paging_geometry *g, uint32_t level)
 {
-    return GN_PAGE_SHIFT + level * g->index_bits;
+    uint32_t shift = GN_PAGE_SHIFT;
+
+    for (uint32_t l = 0; l < level; l++)
+        shift += g->level_bits[l];
+    return shift;
 }
 
 /* Entries of a guest table at a level: those of the topmost may be few. */
 static uint64_t guest_entries(const struct gn_paging_geometry *g, uint32_t level)
 {
-    uint32_t above = g->va_bits - guest_shift(g, level);
-
-    return (uint64_t)1 << (above < g->index_bits ? above : g->index_bits);
+    return (uint64_t)1 << g->level_bits[level];
 }
 
 /* log2 of how many shadow tables stand for one guest table. */
 static uint32_t quadrant_bits(const struct gn_paging_geometry *g, uint32_t level)
 {
-    return guest_shift(g, level + 1) - gn_shadow__shift(level + 1);
+    uint32_t guest = guest_shift(g, level + 1);
+    uint32_t shadow = gn_shadow__shift(level + 1);
+
+    return guest > shadow ? guest - shadow : 0;
 }
 
 uint64_t gn_shadow__root_bytes(const struct gn_paging_geometry *g)

@@ -3,10 +3,11 @@
 
 /* Control bits that change what an entry means, and so distinguish roles. The rest belong to an
  * access: SUM, MXR and AC are judged by the MMU against the same entry. */
-#define ROLE_X86                                                                      \
-    (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP | \
-     GN_PAGING_X86_1G)
-#define ROLE_RISCV GN_PAGING_RISCV_ADUE
+#define ROLE_X86_32 (GN_PAGING_X86_WP | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP | GN_PAGING_X86_PSE)
+#define ROLE_X86_PAE \
+    (GN_PAGING_X86_WP | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP | GN_PAGING_X86_NXE)
+#define ROLE_X86_64 (ROLE_X86_PAE | GN_PAGING_X86_1G)
+#define ROLE_RISCV  GN_PAGING_RISCV_ADUE
 
 /* An x86 MMU knows nothing like MXR: what is readable then depends on it. */
 #define ROLE_RISCV_IN_X86 (GN_PAGING_RISCV_ADUE | GN_PAGING_RISCV_MXR)
@@ -22,27 +23,32 @@ static int key_check(const struct gn_shadow *sh, const struct gn_shadow_root_key
         return -GN_ERR_INVAL;
     if (key->format == GN_PAGING_BARE)
         return 0;
-    if (key->format > GN_PAGING_SV57 || g.entry_bytes != 8 || g.va_bits < 39 ||
-        g.va_bits > sh->geometry.va_bits)
+    if (key->format > GN_PAGING_SV57 || g.va_bits > sh->geometry.va_bits)
         return -GN_ERR_NOTSUP;
     if (gn_shadow__is_x86(key->format) && key->controls & GN_PAGING_X86_PKE)
         return -GN_ERR_NOTSUP;
     return 0;
 }
 
-/*
- * What does not matter is not kept: keys that mean the same are the same, and roles of one page
- * are few enough to be counted in 16 bits. Whatever a guest does, an x86 page has no more than 14
- * levels of all formats, 8 permissions, 32 controls and 4 quadrants; a machine has one width.
- */
+/* The controls that a key, and the roles below it, keep. */
+static uint32_t role_controls(const struct gn_shadow *sh, uint32_t format)
+{
+    switch (format) {
+    case GN_PAGING_BARE: return 0;
+    case GN_PAGING_X86_32: return ROLE_X86_32;
+    case GN_PAGING_X86_PAE: return ROLE_X86_PAE;
+    case GN_PAGING_X86_4LEVEL:
+    case GN_PAGING_X86_5LEVEL: return ROLE_X86_64;
+    default: return gn_shadow__is_x86(sh->params.format) ? ROLE_RISCV_IN_X86 : ROLE_RISCV;
+    }
+}
+
+/* What does not matter is not kept: keys that mean the same are the same. */
 static void key_normalize(const struct gn_shadow *sh, struct gn_shadow_root_key *key)
 {
-    int x86 = gn_shadow__is_x86(key->format);
-    uint32_t riscv = gn_shadow__is_x86(sh->params.format) ? ROLE_RISCV_IN_X86 : ROLE_RISCV;
-
     key->size = sizeof *key;
-    key->controls &= key->format == GN_PAGING_BARE ? 0 : x86 ? ROLE_X86 : riscv;
-    if (!x86)
+    key->controls &= role_controls(sh, key->format);
+    if (!gn_shadow__is_x86(key->format))
         key->phys_bits = 0;
     else if (key->phys_bits < 32 || key->phys_bits > 52)
         key->phys_bits = 52;

@@ -12,6 +12,7 @@
  *   dirty.c   the dirty log              policy.c table pages: trapped, traced or unsync
  *   around.c  pages around a fault          locks.c  who may do what at the same time
  *   role.c    what a table stands for    view.c   what a leaf may say of a page
+ *   walk.c    walks of the guest's tables
  *
  * An entry of a shadow table is named by one number: table index * 512 + index in the table. Each
  * entry that is present stands in exactly one chain: a leaf in the chain of the page it maps, a
@@ -154,7 +155,8 @@ struct gn_shadow {
     uint32_t free_list; /**< tables not in use, those with a frame first */
     uint32_t spare;     /**< tables on the free list that have a frame */
     uint32_t clock_hand;
-    uint32_t live; /**< tables in use */
+    uint32_t live;  /**< tables in use */
+    uint32_t pdpts; /**< of those: root tables of PAE */
     uint32_t live_peak;
     uint32_t freed;   /**< counts frees, so that loops over buckets see them */
     uint32_t tracked; /**< counts pages that became table pages */
@@ -215,11 +217,18 @@ static inline const struct gn_paging_geometry *gn_shadow__guest(const struct gn_
 
 /**
  * May a shadow link stand for this guest entry? x86 sets A in entries that lead to tables, too: a
- * walk must have done so (SDM vol. 3A §4.8). RISC-V has no such bit there.
+ * walk must have done so (SDM vol. 3A §4.8). A PDPTE of PAE has no such bit, nor has RISC-V.
  */
-static inline int gn_shadow__may_link(uint32_t format, uint32_t permissions)
+static inline int gn_shadow__may_link(uint32_t format, uint32_t level, uint32_t permissions)
 {
-    return !gn_shadow__is_x86(format) || permissions & GN_PAGING_A;
+    return !gn_shadow__is_x86(format) || (format == GN_PAGING_X86_PAE && level == 2) ||
+           permissions & GN_PAGING_A;
+}
+
+/** Is it a root table of PAE? */
+static inline int gn_shadow__is_pdpt(const struct gn_shadow__role *role)
+{
+    return role->format == GN_PAGING_X86_PAE && role->level == 2 && !role->direct;
 }
 
 /** log2 of what an entry at this level maps. */
@@ -335,12 +344,17 @@ int gn_shadow__dirty_test(const struct gn_shadow__slot *slot, gn_gpa_t gpa);
 /** The page at gpa is being, or has been, written. Nothing if its slot has no log. */
 void gn_shadow__dirty_mark(struct gn_shadow *sh, gn_gpa_t gpa);
 
-/** gn_paging_walk() that reports the A and D bits it sets to the dirty log. */
-int gn_shadow__walk(struct gn_shadow *sh, const struct gn_paging_context *context, gn_gva_t gva,
-                    uint32_t access, struct gn_paging_walk *ret_walk);
-
 /** Takes W, and the mark, from every leaf that maps this page alone; the MMU knows. */
 void gn_shadow__page_protect(struct gn_shadow *sh, gn_gpa_t page);
+
+/* walk.c */
+
+/**
+ * gn_paging_walk() that reports the A and D bits it sets to the dirty log. -GN_ERR_AGAIN, too, if
+ * one of them has changed what a PDPTE says; LATER if it would, and the call is not alone.
+ */
+int gn_shadow__walk(struct gn_shadow *sh, const struct gn_paging_context *context, gn_gva_t gva,
+                    uint32_t access, struct gn_paging_walk *ret_walk);
 
 /* rmap.c */
 
@@ -434,6 +448,12 @@ uint32_t gn_shadow__table_of_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t 
 
 /** Re-reads one guest entry, under its table's lock. @return GN_SHADOW__SYNC_... */
 uint32_t gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id);
+
+/** Is a PDPTE of PAE at gpa, in a root table that is shadowed? */
+int gn_shadow__is_pdpte(struct gn_shadow *sh, gn_gpa_t gpa);
+
+/** Re-reads the entry at gpa for all its tables. The call is alone. */
+void gn_shadow__sync_alone(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t bytes);
 
 /** Maps what an absent leaf-level entry should, if the guest's is ready to use, under its table's
  *  lock. @return did it */

@@ -99,13 +99,35 @@ uint32_t gn_shadow__frame_tables(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t le
     return s->tables[(level == 2 ? s->frames[1] : 0) + position];
 }
 
+/* The tables that stand for a page, one by one. */
+static uint32_t tables_counted(const struct gn_shadow *sh, gn_gpa_t page)
+{
+    uint32_t table = *gn_shadow__bucket(sh, sh->by_gpa, page.v);
+    uint32_t count = 0;
+
+    for (; table != GN_SHADOW__NIL; table = sh->tables[table].hash_next)
+        count += sh->tables[table].frame != GN_SHADOW__NO_FRAME &&
+                 (sh->tables[table].role.gpa & ~GN_PAGE_MASK) == page.v;
+    return count;
+}
+
+/*
+ * A guest decides how many roles a page has, so the count may come to its end: that stands for as
+ * many and more, until one ceases and they are counted again.
+ */
 uint32_t gn_shadow__frame_count(struct gn_shadow *sh, gn_gpa_t gpa, int delta)
 {
     struct gn_shadow__slot *s = gn_shadow__slot_find(sh, gpa);
     uint16_t *count = &s->traced[slot_position(s, gpa, 0)];
     int was = *count != 0;
+    uint32_t now = (uint32_t)(*count + delta);
 
-    *count = (uint16_t)(*count + delta);
+    if ((*count & GN_SHADOW__TABLES_OF) == GN_SHADOW__TABLES_OF && (delta == 1 || delta == -1)) {
+        now = tables_counted(sh, gn_gpa(gpa.v & ~GN_PAGE_MASK));
+        now = now < GN_SHADOW__TABLES_OF && delta < 0 ? now : GN_SHADOW__TABLES_OF;
+        now |= *count & GN_SHADOW__WATCHED;
+    }
+    *count = (uint16_t)now;
     if (was != (*count != 0)) {
         uint32_t step = delta > 0 ? 1 : UINT32_MAX;
 

@@ -102,7 +102,7 @@ static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, ui
     struct gn_shadow__role wanted;
 
     if (e->kind == GN_PAGING_ENTRY_TABLE) {
-        if (!gn_shadow__may_link(t->role.format, e->permissions))
+        if (!gn_shadow__may_link(t->role.format, t->role.level, e->permissions))
             return 0;
         wanted = gn_shadow__child_role(sh, &t->role, index, e);
     } else if (e->kind == GN_PAGING_ENTRY_LEAF && e->permissions & GN_PAGING_A) {
@@ -286,7 +286,8 @@ static int sync_page(struct gn_shadow *sh, const struct written *w)
     uint32_t table;
 
     gn_shadow__dirty_mark(sh, w->page);
-    if (!gn_shadow__frame_tables(sh, w->page, 0))
+    /* Outside all slots lies, perhaps, the embedder's copy of a root. */
+    if (!gn_shadow__frame_tables(sh, w->page, 0) && gn_shadow__slot_find(sh, w->page))
         return 0;
     while ((table = gn_shadow__table_of_page(sh, w->page, done)) != GN_SHADOW__NIL) {
         uint32_t freed = sh->freed;
@@ -326,6 +327,26 @@ static void sync_range(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length, int 
         length -= here;
         first = 0;
     }
+}
+
+int gn_shadow__is_pdpte(struct gn_shadow *sh, gn_gpa_t gpa)
+{
+    gn_gpa_t page = gn_gpa(gpa.v & ~GN_PAGE_MASK);
+    uint32_t table;
+
+    for (uint32_t i = 0; (table = gn_shadow__table_of_page(sh, page, i)) != GN_SHADOW__NIL; i++)
+        if (gn_shadow__is_pdpt(&sh->tables[table].role) && gpa.v - sh->tables[table].role.gpa < 32)
+            return 1;
+    return 0;
+}
+
+void gn_shadow__sync_alone(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t bytes)
+{
+    uint32_t first = (uint32_t)(gpa.v & GN_PAGE_MASK);
+
+    (void)sync_page(sh, &(struct written){.page = gn_gpa(gpa.v & ~GN_PAGE_MASK),
+                                          .first = first,
+                                          .last = first + bytes - 1});
 }
 
 int gn_shadow_sync(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)

@@ -317,6 +317,7 @@ uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role
     *bucket = table;
     gn_shadow__count(sh, tables_created, 1);
     gn_shadow__poke(&sh->live, sh->live + 1);
+    sh->pdpts += (uint32_t)gn_shadow__is_pdpt(role);
     if (sh->live > sh->live_peak)
         gn_shadow__poke(&sh->live_peak, sh->live);
     gn_shadow__table_track(sh, t);
@@ -390,6 +391,7 @@ void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table)
     sh->spare++;
     sh->freed++;
     gn_shadow__poke(&sh->live, sh->live - 1);
+    sh->pdpts -= (uint32_t)gn_shadow__is_pdpt(&t->role);
     gn_shadow__count(sh, tables_freed, 1);
 }
 

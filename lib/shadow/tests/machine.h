@@ -49,8 +49,9 @@
 #define POLICIES            5u
 #define DIRTY_PAGES         (1u << 14)
 
-#define ALL_CONTROLS \
-    (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G | GN_PAGING_RISCV_ADUE)
+#define ALL_CONTROLS                                                               \
+    (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G | GN_PAGING_X86_PSE | \
+     GN_PAGING_RISCV_ADUE)
 #define KERNEL (GN_PAGING_R | GN_PAGING_W | GN_PAGING_X)
 #define USER   (KERNEL | GN_PAGING_U)
 #define JUDGED (GN_PAGING_X86_AC | GN_PAGING_RISCV_SUM | GN_PAGING_RISCV_MXR) /* of an access */
@@ -265,18 +266,34 @@ static inline uint64_t *ram_word(struct machine *m, uint64_t gpa)
     return gpa < RAM_BYTES ? &m->ram[gpa / 8] : NULL;
 }
 
+/* An entry of 4 or 8 bytes, in a word that may hold two of them. */
+static inline uint64_t entry_in_word(uint64_t word, uint64_t gpa, uint32_t bytes)
+{
+    return bytes == 8 ? word : word >> (gpa & 4) * 8 & UINT32_MAX;
+}
+
+static inline uint64_t ram_entry(struct machine *m, uint64_t gpa, uint32_t bytes)
+{
+    return entry_in_word(*ram_word(m, gpa), gpa, bytes);
+}
+
+static inline void ram_entry_set(struct machine *m, uint64_t gpa, uint32_t bytes, uint64_t value)
+{
+    memcpy((uint8_t *)m->ram + gpa, &value, bytes);
+}
+
 static inline int machine_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
 {
     struct machine *m = ctx;
 
-    assert_int_equal(bytes, 8);
-    assert_int_equal(gpa.v & 7, 0);
+    assert_true(bytes == 4 || bytes == 8);
+    assert_int_equal(gpa.v & (bytes - 1), 0);
     m->loads++;
     if (m->load_fails_at && m->loads == m->load_fails_at)
         return m->load_error;
     if (gpa.v >= RAM_BYTES)
         return -GN_ERR_FAULT;
-    *ret_value = *ram_word(m, gpa.v);
+    *ret_value = ram_entry(m, gpa.v, bytes);
     return 0;
 }
 
@@ -285,13 +302,13 @@ static inline int machine_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint6
 {
     struct machine *m = ctx;
 
-    assert_int_equal(bytes, 8);
+    assert_int_equal(bytes, m->geometry.entry_bytes);
     if (gpa.v >= RAM_BYTES)
         return -GN_ERR_FAULT;
-    if (*ram_word(m, gpa.v) != expected)
+    if (ram_entry(m, gpa.v, bytes) != expected)
         return -GN_ERR_AGAIN;
-    *ram_word(m, gpa.v) = desired;
-    model_dirty(m, gpa.v, 8);
+    ram_entry_set(m, gpa.v, bytes, desired);
+    model_dirty(m, gpa.v, bytes);
     if (m->swap_count < SWAPS_MAX) {
         m->swaps[2 * m->swap_count] = gpa.v;
         m->swaps[2 * m->swap_count + 1] = desired;
@@ -310,20 +327,19 @@ struct scratch {
     uint32_t swap_count;
 };
 
-static inline uint64_t scratch_word(const struct scratch *s, uint64_t gpa)
+static inline uint64_t scratch_entry(const struct scratch *s, uint64_t gpa, uint32_t bytes)
 {
     for (uint32_t i = s->swap_count; i-- > 0;)
         if (s->swaps[2 * i] == gpa)
             return s->swaps[2 * i + 1];
-    return *ram_word(s->m, gpa);
+    return ram_entry(s->m, gpa, bytes);
 }
 
 static inline int scratch_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
 {
-    (void)bytes;
     if (gpa.v >= RAM_BYTES)
         return -GN_ERR_FAULT;
-    *ret_value = scratch_word(ctx, gpa.v);
+    *ret_value = scratch_entry(ctx, gpa.v, bytes);
     return 0;
 }
 
@@ -332,8 +348,7 @@ static inline int scratch_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint6
 {
     struct scratch *s = ctx;
 
-    (void)bytes;
-    if (scratch_word(s, gpa.v) != expected)
+    if (scratch_entry(s, gpa.v, bytes) != expected)
         return -GN_ERR_AGAIN;
     assert_true(s->swap_count < SWAPS_MAX);
     s->swaps[2 * s->swap_count] = gpa.v;

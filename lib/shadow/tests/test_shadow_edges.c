@@ -13,11 +13,11 @@ static void sides_situation(struct machine *m)
 
     assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
     assert_int_equal(outcome(m, root, GVA, READ | USERS), GN_SHADOW_GUEST_FAULT);
-    device_store8(m, entry, leaf_value(m, 0, PAGE, USER | AD));
+    device_store(m, entry, leaf_value(m, 0, PAGE, USER | AD));
     coherence_point(m);
     assert_int_equal(outcome(m, root, GVA, READ), after);
     assert_int_equal(outcome(m, root, GVA, READ | USERS), COMPLETED);
-    device_store8(m, entry, leaf_value(m, 0, PAGE, KERNEL | AD));
+    device_store(m, entry, leaf_value(m, 0, PAGE, KERNEL | AD));
     coherence_point(m);
     assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
     assert_int_equal(outcome(m, root, GVA, READ | USERS), GN_SHADOW_GUEST_FAULT);

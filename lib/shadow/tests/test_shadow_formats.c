@@ -8,16 +8,17 @@
 #define EXEC GN_ACCESS_EXEC
 
 /* Runs a situation for the guests that are x86 or not, in every shadow. */
-static void guests(int x86, void (*situation)(struct machine *m))
+static void of(int x86, void (*situation)(struct machine *m))
 {
-    for (uint32_t f = 0; f < 25; f++) {
+    for (uint32_t f = 0; f < GUESTS * FORMATS; f++) {
         for (uint32_t policy = 0; policy < POLICIES; policy++) {
             struct machine *m;
 
-            if (is_x86(formats[f / 5]) != x86 || !pair(formats[f / 5], formats[f % 5]))
+            if (is_x86(guests[f / FORMATS]) != x86 ||
+                !pair(guests[f / FORMATS], formats[f % FORMATS]))
                 continue;
-            m = machine_new(formats[f % 5], policy);
-            machine_guest(m, formats[f / 5]);
+            m = machine_new(formats[f % FORMATS], policy);
+            machine_guest(m, guests[f / FORMATS]);
             situation(m);
             coherence_check(m);
             machine_free(m);
@@ -42,7 +43,7 @@ static void halves_situation(struct machine *m)
 {
     uint64_t half = (uint64_t)1 << (m->geometry.va_bits - 1);
     uint64_t below = half - GN_PAGE_SIZE;
-    uint64_t above = 0 - half;
+    uint64_t above = m->geometry.va_bits == 32 ? half : 0 - half;
     uint64_t entry = guest_map(m, ROOT, below, PAGE, 0, USER | AD);
     uint64_t other = guest_map(m, ROOT, above, PAGE + 4096, 0, USER | AD);
     uint32_t root = root_get(m, ROOT);
@@ -52,9 +53,9 @@ static void halves_situation(struct machine *m)
     assert_int_not_equal(mapped(m, root, below, NULL), 0);
     assert_int_not_equal(mapped(m, root, above, NULL), 0);
     /* Writes to the root are of both its shadows. */
-    device_store8(m, entry, 0);
+    device_store(m, entry, 0);
     assert_int_equal(outcome(m, root, below, USERS), GN_SHADOW_GUEST_FAULT);
-    device_store8(m, other, leaf_value(m, 0, PAGE + 8192, USER | AD));
+    device_store(m, other, leaf_value(m, 0, PAGE + 8192, USER | AD));
     assert_int_equal(access_at(m, root, above, USERS).gpa, PAGE + 8192);
 }
 
@@ -72,7 +73,7 @@ static void hole_situation(struct machine *m)
         half, 2 * half - GN_PAGE_SIZE, 0 - half - GN_PAGE_SIZE, 0 - 2 * half, half * 2, half * 4};
     uint32_t root;
 
-    if (levels == m->shadow.levels)
+    if (levels == m->shadow.levels || m->geometry.va_bits == 32)
         return;
     m->markers = 1;
     guest_map(m, ROOT, half - GN_PAGE_SIZE, PAGE, 0, USER | AD);
@@ -103,18 +104,22 @@ static void inv3_what_is_canonical_for_the_shadow_alone_faults_in_the_guest(void
 static void recursion_situation(struct machine *m)
 {
     uint32_t top = m->geometry.levels - 1;
-    uint64_t span = span_of(top);
-    uint64_t inner = (0 - 512 * span) + 300 * span + (GVA >> 9);
+    uint32_t bits = m->geometry.level_bits[top];
+    uint64_t index = bits == 2 ? 2 : 300;
+    uint64_t entry = nth(m, ROOT, index);
+    uint64_t inner = (index << guest_shift(m, top)) + (GVA >> m->geometry.level_bits[0]);
     uint32_t root;
 
     guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
-    *ram_word(m, ROOT + 8 * 300) = table_value(m, ROOT);
+    guest_write(m, entry, encode(m, top, GN_PAGING_ENTRY_TABLE, ROOT, USER));
     root = root_get(m, ROOT);
-    /* Entry 300 lies in the upper half; below it the root's lower half is seen again. */
+    if (m->geometry.va_bits > 32)
+        inner -= (uint64_t)1 << m->geometry.va_bits;
+    /* That entry lies in the upper half; below it the root's lower half is seen again. */
     assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
     (void)outcome(m, root, inner, READ);
     coherence_check(m);
-    device_store8(m, ROOT + 8 * 300, 0);
+    device_store(m, entry, 0);
     assert_int_equal(outcome(m, root, inner, READ), GN_SHADOW_GUEST_FAULT);
 }
 
@@ -151,8 +156,8 @@ static void wp_situation(struct machine *m)
     assert_int_equal(outcome(m, without, GVA, WRITE), COMPLETED);
     assert_int_equal(outcome(m, with, GVA, WRITE), GN_SHADOW_GUEST_FAULT);
     /* A page of the supervisor's is written without a flip. */
-    device_store8(m, guest_entry(m, ROOT, GVA, 0),
-                  leaf_value(m, 0, PAGE, GN_PAGING_R | GN_PAGING_X | AD));
+    device_store(m, guest_entry(m, ROOT, GVA, 0),
+                 leaf_value(m, 0, PAGE, GN_PAGING_R | GN_PAGING_X | AD));
     assert_int_equal(outcome(m, without, GVA, READ), COMPLETED);
     assert_int_equal(access_at(m, without, GVA, WRITE).answers, 0);
     assert_int_equal(outcome(m, with, GVA, WRITE), GN_SHADOW_GUEST_FAULT);
@@ -161,7 +166,7 @@ static void wp_situation(struct machine *m)
 static void inv7_without_wp_a_read_only_page_flips_between_user_and_supervisor(void **state)
 {
     (void)state;
-    guests(1, wp_situation);
+    of(1, wp_situation);
 }
 
 static void smep_situation(struct machine *m)
@@ -182,7 +187,7 @@ static void smep_situation(struct machine *m)
 static void inv7_without_wp_and_with_smep_what_is_written_is_not_executed(void **state)
 {
     (void)state;
-    guests(1, smep_situation);
+    of(1, smep_situation);
 }
 
 static void smap_situation(struct machine *m)
@@ -197,7 +202,7 @@ static void smap_situation(struct machine *m)
     /* A supervisor's page would be open without AC, too: there is no entry for this. */
     assert_int_equal(outcome(m, root, GVA, WRITE), GN_SHADOW_EMULATE);
     assert_int_equal(guest_store(m, root, GVA, &value, 8), GN_SHADOW_EMULATE);
-    assert_int_equal(*ram_word(m, PAGE), 5);
+    assert_int_equal(guest_read(m, PAGE), 5);
     assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
     m->controls &= ~GN_PAGING_X86_AC;
     assert_int_equal(outcome(m, root, GVA, READ), GN_SHADOW_GUEST_FAULT);
@@ -207,7 +212,7 @@ static void smap_situation(struct machine *m)
 static void inv7_without_wp_and_with_smap_such_a_write_is_emulated(void **state)
 {
     (void)state;
-    guests(1, smap_situation);
+    of(1, smap_situation);
 }
 
 /* ---- Another architecture ------------------------------------------------------------------- */
@@ -242,7 +247,7 @@ static void supervisor_runs_user_page(struct machine *m)
 static void inv7_smep_and_smap_hold_in_a_shadow_that_knows_neither(void **state)
 {
     (void)state;
-    guests(1, supervisor_runs_user_page);
+    of(1, supervisor_runs_user_page);
 }
 
 static void riscv_rules(struct machine *m)
@@ -267,7 +272,7 @@ static void riscv_rules(struct machine *m)
 static void inv7_sum_holds_in_a_shadow_that_has_smap(void **state)
 {
     (void)state;
-    guests(0, riscv_rules);
+    of(0, riscv_rules);
 }
 
 static void execute_only(struct machine *m)
@@ -293,7 +298,7 @@ static void execute_only(struct machine *m)
 static void inv7_execute_only_is_never_readable_but_with_mxr(void **state)
 {
     (void)state;
-    guests(0, execute_only);
+    of(0, execute_only);
 }
 
 static void the_mmu_runs_under_controls_that_say_what_the_guests_say(void **state)
@@ -341,8 +346,6 @@ static void inv8_a_guest_table_of_another_span_has_a_shadow_for_each_quadrant(vo
     uint32_t last;
 
     (void)state;
-    m->sh->guests[1] =
-        (struct gn_paging_geometry){.levels = 2, .va_bits = 32, .entry_bytes = 4, .index_bits = 10};
     assert_int_equal(gn_shadow__root_role(m->sh, &key, 2, 0).direct, GN_SHADOW__GLUE);
     for (uint64_t gva = 0; gva < (uint64_t)4 << 30; gva += 0x1fff000) {
         root = gn_shadow__root_role(m->sh, &key, 1, gva);
@@ -383,8 +386,6 @@ static void a_short_root_table_is_a_part_of_its_page(void **state)
     uint32_t last;
 
     (void)state;
-    m->sh->guests[2] =
-        (struct gn_paging_geometry){.levels = 3, .va_bits = 32, .entry_bytes = 8, .index_bits = 9};
     assert_int_equal(gn_shadow__root_bytes(&m->sh->guests[2]), 32);
     assert_int_equal(gn_shadow__root_bytes(&m->sh->guests[GN_PAGING_SV39]), 4096);
     assert_true(gn_shadow__place(m->sh, &role, 3, &at));

@@ -44,7 +44,8 @@ static uint32_t begin(struct machine *m, uint64_t *ret_entry)
 static uint32_t write_entry(struct machine *m, uint32_t root, uint64_t entry, uint64_t page,
                             uint64_t value)
 {
-    return guest_store(m, root, SELF + (entry & GN_PAGE_MASK) + 8 * page, &value, 8);
+    return guest_store(m, root, SELF + (nth(m, entry, page) & GN_PAGE_MASK), &value,
+                       m->geometry.entry_bytes);
 }
 
 static uint64_t leaf(struct machine *m, uint64_t page)
@@ -103,7 +104,7 @@ static void narrow_situation(struct machine *m)
     assert_int_equal(gn_shadow_coherence_page(m->sh, GN_SHADOW_ROOT_ANY, gn_gva(GVA)), 0);
     m->olds = 0;
     assert_int_equal(outcome(m, root, GVA, WRITE), COMPLETED);
-    assert_int_equal(*ram_word(m, entry), leaf(m, 0));
+    assert_int_equal(guest_read(m, entry), leaf(m, 0));
 }
 
 static void inv2_permissions_taken_from_an_unsync_entry_are_gone_after_the_flush(void **state)
@@ -135,11 +136,11 @@ static void marker_situation(struct machine *m)
     assert_int_equal(marker_at(m, root, GVA + 0x9000), 0);
     assert_int_equal(write_entry(m, root, entry, 6, leaf(m, 6)), COMPLETED);
     assert_int_equal(access_at(m, root, GVA + 0x6000, READ).gpa, PAGE + 0x6000);
-    device_store8(m, entry + 8 * 6, 0);
+    device_store(m, nth(m, entry, 6), 0);
     assert_int_equal(marker_at(m, root, GVA + 0x6000), 0);
     /* Nor in a second role of the table, made while the page is unsync. */
-    *ram_word(m, guest_entry(m, ROOT2, GVA, 1)) =
-        encode(m, 1, GN_PAGING_ENTRY_TABLE, entry & ~GN_PAGE_MASK, KERNEL);
+    guest_write(m, guest_entry(m, ROOT2, GVA, 1),
+                encode(m, 1, GN_PAGING_ENTRY_TABLE, entry & ~GN_PAGE_MASK, KERNEL));
     root = root_get(m, ROOT2);
     assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
     assert_int_equal(marker_at(m, root, GVA + 0x6000), 0);
@@ -161,14 +162,14 @@ static void upper_situation(struct machine *m)
     uint64_t above = guest_entry(m, ROOT, GVA, 1);
     uint64_t table = entry & ~GN_PAGE_MASK;
     uint64_t far = GVA + ((uint64_t)99 << 21); /* by entry 100 of a level-1 table */
-    uint64_t value = *ram_word(m, above);
+    uint64_t value = guest_read(m, above);
 
     for (uint32_t i = 0; i < 10; i++)
         assert_int_equal(guest_store(m, root, UPPER + (above & GN_PAGE_MASK), &value, 8),
                          GN_SHADOW_TRAPPED);
     /* An unsync page that becomes an upper-level table as well is trapped from then on. */
     assert_int_equal(write_entry(m, root, entry, 0, leaf(m, 4)), COMPLETED);
-    *ram_word(m, guest_entry(m, ROOT2, GVA, 2)) = table_value(m, table);
+    guest_write(m, guest_entry(m, ROOT2, GVA, 2), table_value(m, table));
     root = root_get(m, ROOT2);
     guest_map(m, ROOT2, far, PAGE, 0, KERNEL | AD);
     assert_int_equal(outcome(m, root, far, READ), COMPLETED);
@@ -189,7 +190,7 @@ static void inv5_an_upper_level_table_never_goes_unsync(void **state)
 /* Many processes, each with an unsync table: a flush of one looks at its own. */
 static void cost_situation(struct machine *m)
 {
-    uint64_t kernel = (uint64_t)5 << 30;
+    uint64_t kernel = FAR;
     uint64_t entry[6];
     uint32_t root[6];
 
@@ -240,7 +241,7 @@ static void shared_situation(struct machine *m)
         uint64_t page = ROOT2 + level * 4096;
         uint64_t from = guest_entry(m, ROOT, GVA, level);
 
-        *ram_word(m, page + (from & GN_PAGE_MASK)) = *ram_word(m, from);
+        guest_write(m, page + (from & GN_PAGE_MASK), guest_read(m, from));
         other = level == levels - 1 ? root_get(m, page) : root;
         assert_int_equal(outcome(m, other, GVA, READ), COMPLETED);
         write_entry(m, root, entry, 0, leaf(m, 10 + level));
@@ -310,8 +311,8 @@ static void data_situation(struct machine *m)
     uint32_t root = begin(m, &entry);
 
     /* The guest makes data of the page, which it maps elsewhere. */
-    guest_map(m, ROOT, (uint64_t)5 << 30, entry & ~GN_PAGE_MASK, 0, KERNEL | AD);
-    assert_int_equal(outcome(m, root, (uint64_t)5 << 30, WRITE), COMPLETED);
+    guest_map(m, ROOT, FAR, entry & ~GN_PAGE_MASK, 0, KERNEL | AD);
+    assert_int_equal(outcome(m, root, FAR, WRITE), COMPLETED);
     memset(ram_word(m, entry & ~GN_PAGE_MASK), 0, 4096);
     for (uint32_t i = 0; i < 70; i++)
         assert_int_equal(gn_shadow_coherence_root(m->sh, root), 0);
@@ -387,7 +388,7 @@ static void traced_situation(struct machine *m)
     uint64_t entry;
     uint32_t root = begin(m, &entry);
     uint64_t above = guest_entry(m, ROOT, GVA, 1);
-    uint64_t value = *ram_word(m, above);
+    uint64_t value = guest_read(m, above);
 
     for (uint32_t i = 0; i < 3; i++)
         assert_int_equal(write_entry(m, root, entry, 0, leaf(m, i)), GN_SHADOW_TRAPPED);
@@ -418,7 +419,7 @@ static uint64_t late_value;
 static void late_write(struct machine *m)
 {
     if (late_entry)
-        *ram_word(m, late_entry) = late_value;
+        guest_write(m, late_entry, late_value);
     late_entry = 0;
 }
 
@@ -434,7 +435,7 @@ static void close_situation(struct machine *m)
     for (uint32_t i = 0; stats(m).pages_resynced == 0; i++) {
         assert_true(i < 100);
         /* Another vCPU writes until the very moment at which the MMU forgets W. */
-        late_entry = entry + 8;
+        late_entry = nth(m, entry, 1);
         late_value = leaf(m, 9);
         assert_int_equal(gn_shadow_coherence_root(m->sh, root), 0);
     }
@@ -475,9 +476,9 @@ static void around_situation(struct machine *m)
     assert_int_equal(mapped(m, root, GVA + 0x3000, NULL), 0);
     assert_int_equal(mapped(m, root, GVA + 0x5000, NULL), 0);
     assert_int_equal(mapped(m, root, GVA + 0x6000, NULL) & KERNEL, KERNEL);
-    assert_int_equal(*ram_word(m, entry + 8 * 2),
+    assert_int_equal(guest_read(m, nth(m, entry, 2)),
                      leaf_value(m, 0, PAGE + 0x2000, KERNEL | GN_PAGING_A));
-    assert_int_equal(*ram_word(m, entry + 8 * 3), leaf_value(m, 0, PAGE + 0x3000, KERNEL));
+    assert_int_equal(guest_read(m, nth(m, entry, 3)), leaf_value(m, 0, PAGE + 0x3000, KERNEL));
     /* Not beyond the eight, nor into another table. */
     assert_int_equal(mapped(m, root, GVA + 0x7000, NULL), 0);
     assert_int_equal(mapped(m, root, GVA - 0x2000, NULL), 0);

@@ -57,11 +57,14 @@ static uint32_t below(struct run *r, uint32_t n)
 /* ---- What the guest writes --------------------------------------------------------------------
  */
 
-static uint32_t index_any(struct run *r)
+/* An index in a table at a level of the guest's; the last one of a shorter table is LINEAR. */
+static uint32_t index_any(struct run *r, uint32_t level)
 {
-    static const uint32_t few[] = {0, 1, 2, 511};
+    static const uint32_t few[] = {0, 1, 2, UINT32_MAX};
+    uint32_t bits = level < r->m->geometry.levels ? r->m->geometry.level_bits[level] : 9;
+    uint32_t entries = 1u << bits;
 
-    return below(r, 64) ? few[below(r, 4)] : below(r, 512);
+    return (below(r, 64) ? few[below(r, 4)] : below(r, entries)) & (entries - 1);
 }
 
 static uint64_t gva_any(struct run *r)
@@ -73,13 +76,15 @@ static uint64_t gva_any(struct run *r)
     if (below(r, 200) == 0)
         return next(r) << 11 ^ next(r);
     for (uint32_t level = 0; level < m->geometry.levels; level++)
-        gva |= (uint64_t)index_any(r) << (GN_PAGE_SHIFT + 9 * level);
+        gva |= (uint64_t)index_any(r, level) << guest_shift(m, level);
     gva |= below(r, 4096);
     /* An address of the shadow's width, and perhaps not of the guest's. */
     if (below(r, 12) == 0) {
         for (uint32_t level = m->geometry.levels; level < m->shadow.levels; level++)
-            gva |= (uint64_t)index_any(r) << (GN_PAGE_SHIFT + 9 * level);
+            gva |= (uint64_t)index_any(r, level) << (GN_PAGE_SHIFT + 9 * level);
         sign = 64 - m->shadow.va_bits;
+    } else if (m->geometry.va_bits == 32) {
+        return gva;
     }
     return (uint64_t)((int64_t)(gva << sign) >> sign);
 }
@@ -144,7 +149,7 @@ static uint64_t table_any(struct run *r, uint32_t level)
     uint32_t bits = below(r, 4) ? USER : permissions_any(r);
     uint64_t gpa = below(r, 8) && level ? table_page(r, level - 1) : pool_page(r);
 
-    return encode(r->m, 1, GN_PAGING_ENTRY_TABLE, below(r, 32) ? gpa : page_any(r),
+    return encode(r->m, level ? level : 1, GN_PAGING_ENTRY_TABLE, below(r, 32) ? gpa : page_any(r),
                   (bits & ~AD) | (below(r, 2) ? GN_PAGING_A : 0));
 }
 
@@ -166,7 +171,7 @@ static uint64_t entry_any(struct run *r, uint64_t place)
     if (kind < 28 && level)
         return table_any(r, level);
     /* A superpage here and there with low bits set: reserved, or another size's address. */
-    e.address = page_any(r) & ~(span_of(level) - 1);
+    e.address = page_any(r) & ~(guest_span(m, level) - 1);
     if (gn_paging_entry_encode(m->guest, level, &e, &value))
         return table_any(r, level);
     return below(r, 64) ? value : value | (uint64_t)below(r, 4096) << 12;
@@ -177,26 +182,27 @@ static uint64_t entry_any(struct run *r, uint64_t place)
 
 static uint64_t linear(const struct run *r, uint64_t gpa)
 {
-    return ((uint64_t)LINEAR << (GN_PAGE_SHIFT + 9 * (r->m->geometry.levels - 1))) + gpa;
+    return ((uint64_t)LINEAR << guest_shift(r->m, r->m->geometry.levels - 1)) + gpa;
 }
 
 /* Where an edit goes: the map of all memory stays, or the guest could write nothing at all. */
 static uint64_t edit_place(struct run *r)
 {
-    uint32_t index = below(r, 8) ? index_any(r) : below(r, 512);
+    struct machine *m = r->m;
+    uint32_t index = below(r, 8) ? index_any(r, 0) : below(r, 512);
 
     if (below(r, 5))
-        return pool_page(r) + 8 * index;
-    index = index == LINEAR ? LINEAR + 2 : index;
-    return r->root_page[below(r, ROOT_PAGES)] + 8 * index;
+        return nth(m, pool_page(r), index);
+    index = index_any(r, m->geometry.levels - 1);
+    return nth(m, r->root_page[below(r, ROOT_PAGES)], index == LINEAR ? 1 : index);
 }
 
 static int hits_linear(const struct run *r, uint64_t gpa, uint64_t length)
 {
     for (uint32_t i = 0; i < ROOT_PAGES; i++) {
-        uint64_t entry = r->root_page[i] + LINEAR * 8;
+        uint64_t entry = nth(r->m, r->root_page[i], LINEAR);
 
-        if (gpa < entry + 8 && entry < gpa + length)
+        if (gpa < nth(r->m, entry, 1) && entry < gpa + length)
             return 1;
     }
     return 0;
@@ -205,12 +211,16 @@ static int hits_linear(const struct run *r, uint64_t gpa, uint64_t length)
 static void op_store(struct run *r)
 {
     uint32_t root = r->held[below(r, HELD)];
-    uint64_t values[16];
+    uint32_t bytes = r->m->geometry.entry_bytes;
+    uint8_t values[16 * 8];
     uint64_t at = edit_place(r);
-    uint64_t length = 8;
+    uint64_t length = bytes;
 
-    for (uint32_t i = 0; i < 16; i++)
-        values[i] = entry_any(r, at);
+    for (uint32_t i = 0; i < sizeof values; i += bytes) {
+        uint64_t value = entry_any(r, at);
+
+        memcpy(values + i, &value, bytes);
+    }
     switch (below(r, 16)) {
     case 0: length = (uint64_t)1 << below(r, 3); break;              /* 1, 2, 4 bytes */
     case 1: at += below(r, 8); break;                                /* across two entries */
@@ -225,10 +235,10 @@ static void op_store(struct run *r)
 
 static void op_device(struct run *r)
 {
-    uint64_t at = edit_place(r) & ~(uint64_t)7;
+    uint64_t at = edit_place(r);
 
-    if (!hits_linear(r, at, 8))
-        device_store8(r->m, at, entry_any(r, at));
+    if (!hits_linear(r, at, r->m->geometry.entry_bytes))
+        device_store(r->m, at, entry_any(r, at));
 }
 
 static void op_access(struct run *r)
@@ -415,7 +425,6 @@ static void run_begin(struct run *r, uint32_t guest, uint32_t shadow, uint32_t p
     static const struct gn_shadow_ops *const ops[] = {&machine_ops, &machine_lock_ops,
                                                       &machine_locks_ops};
     struct gn_shadow_params params = machine_params(shadow, policy, tables);
-    uint32_t top;
     uint64_t entry;
 
     params.roots = 6;
@@ -440,22 +449,20 @@ static void run_begin(struct run *r, uint32_t guest, uint32_t shadow, uint32_t p
     slot_add(r->m, GN_SHADOW_SLOT_MMIO, (uint64_t)8 << 20, 0x10000, 0);
     slot_add(r->m, GN_SHADOW_SLOT_ROM, (uint64_t)10 << 20, (uint64_t)2 << 20, (uint64_t)12 << 30);
     slot_add(r->m, GN_SHADOW_SLOT_RAM, (uint64_t)16 << 20, (uint64_t)8 << 20, (uint64_t)16 << 30);
-    top = r->m->geometry.levels - 1;
     for (uint32_t i = 0; i < ROOT_PAGES; i++)
         r->root_page[i] = (uint64_t)(16 + i) << GN_PAGE_SHIFT;
-    for (uint64_t gpa = 0; gpa < RAM_BYTES; gpa += span_of(1))
+    for (uint64_t gpa = 0; gpa < RAM_BYTES; gpa += guest_span(r->m, 1))
         guest_map(r->m, r->root_page[0], linear(r, gpa), gpa, 1,
                   KERNEL | (r->m->controls & GN_PAGING_RISCV_ADUE ? 0 : AD));
-    entry = *ram_word(r->m, r->root_page[0] + LINEAR * 8);
+    entry = guest_read(r->m, nth(r->m, r->root_page[0], LINEAR));
     for (uint32_t i = 1; i < ROOT_PAGES; i++)
-        *ram_word(r->m, r->root_page[i] + LINEAR * 8) = entry;
-    assert_true(top >= 2);
+        guest_write(r->m, nth(r->m, r->root_page[i], LINEAR), entry);
     /* The guest has tables when it turns translation on: entries at the indices that are used. */
     for (uint32_t i = 0; i < 2000; i++) {
-        uint64_t at = edit_place(r) & ~(uint64_t)7;
+        uint64_t at = edit_place(r);
 
-        if (!hits_linear(r, at, 8))
-            *ram_word(r->m, at) = entry_any(r, at);
+        if (!hits_linear(r, at, r->m->geometry.entry_bytes))
+            guest_write(r->m, at, entry_any(r, at));
     }
     for (uint32_t i = 0; i < HELD; i++)
         r->held[i] = root_get(r->m, r->root_page[i % ROOT_PAGES]);
@@ -569,6 +576,13 @@ static void x86_guests_agree_with_their_tables_in_every_other_shadow(void **stat
     run_elsewhere(GN_PAGING_X86_5LEVEL);
 }
 
+static void guests_of_32_bits_agree_with_their_tables_in_every_shadow(void **state)
+{
+    (void)state;
+    run_elsewhere(GN_PAGING_X86_32);
+    run_elsewhere(GN_PAGING_X86_PAE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -579,6 +593,7 @@ int main(void)
         cmocka_unit_test(x86_of_5_levels_agrees_with_the_guests_tables_at_every_access),
         cmocka_unit_test(riscv_guests_agree_with_their_tables_in_every_other_shadow),
         cmocka_unit_test(x86_guests_agree_with_their_tables_in_every_other_shadow),
+        cmocka_unit_test(guests_of_32_bits_agree_with_their_tables_in_every_shadow),
     };
 
     return cmocka_run_group_tests_name("shadow_random", tests, NULL, NULL);

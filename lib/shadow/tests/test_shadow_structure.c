@@ -17,18 +17,18 @@ static void one_table_under_two_parents(struct machine *m)
     guest_map(m, ROOT, GVA, PAGE, 0, USER | AD);
     above = guest_entry(m, ROOT, GVA, 1);
     table = guest_entry(m, ROOT, GVA, 0) & ~GN_PAGE_MASK;
-    *ram_word(m, above + 8) = encode(m, 1, GN_PAGING_ENTRY_TABLE, table, GN_PAGING_X);
+    guest_write(m, nth(m, above, 1), encode(m, 1, GN_PAGING_ENTRY_TABLE, table, GN_PAGING_X));
     root = root_get(m, ROOT);
     for (uint32_t round = 0; round < 2; round++) {
         assert_int_equal(outcome(m, root, GVA, WRITE | USERS), COMPLETED);
-        assert_int_equal(outcome(m, root, GVA + 0x200000, READ | USERS),
+        assert_int_equal(outcome(m, root, GVA + guest_span(m, 1), READ | USERS),
                          is_x86(m->guest) ? GN_SHADOW_GUEST_FAULT : COMPLETED);
-        assert_int_equal(outcome(m, root, GVA + 0x200000, WRITE),
+        assert_int_equal(outcome(m, root, GVA + guest_span(m, 1), WRITE),
                          is_x86(m->guest) ? GN_SHADOW_GUEST_FAULT : GN_SHADOW_GUEST_FAULT);
         if (is_x86(m->guest))
-            assert_int_equal(outcome(m, root, GVA + 0x200000, READ), COMPLETED);
+            assert_int_equal(outcome(m, root, GVA + guest_span(m, 1), READ), COMPLETED);
         /* Both shadows of the table follow one write to it. */
-        device_store8(m, guest_entry(m, ROOT, GVA, 0), leaf_value(m, 0, PAGE + 4096, USER | AD));
+        device_store(m, guest_entry(m, ROOT, GVA, 0), leaf_value(m, 0, PAGE + 4096, USER | AD));
         tlb_is_within_the_guest(m);
     }
 }
@@ -83,6 +83,8 @@ static void nx_situation(struct machine *m)
     uint32_t with;
     uint32_t without;
 
+    if (m->guest == GN_PAGING_X86_32)
+        return;
     guest_map(m, ROOT, GVA, PAGE, 0, GN_PAGING_R | AD);
     assert_int_equal(root_try(m, key, &with), 0);
     key.controls &= ~GN_PAGING_X86_NXE;
@@ -117,11 +119,13 @@ static void large_situation(struct machine *m)
          1},
         {((uint64_t)9 << 29) - 0x1000, 0x3000, (uint64_t)64 << 30, 0},
     };
-    uint64_t gva = (uint64_t)5 << 30;
+    uint64_t gva = FAR;
     uint32_t root;
     uint32_t level;
     uint32_t slot;
 
+    if (!(m->geometry.leaf_levels >> 2 & 1))
+        return;
     guest_map(m, ROOT, gva, (uint64_t)4 << 30, 2, KERNEL);
     root = root_get(m, ROOT);
     for (uint32_t i = 0; i < 5; i++) {
@@ -146,7 +150,7 @@ static void inv8_a_large_page_is_mapped_as_large_as_slot_and_backing_allow(void 
 
 static void large_dirty_situation(struct machine *m)
 {
-    uint64_t gva = (uint64_t)5 << 30;
+    uint64_t gva = FAR;
     uint64_t entry = guest_map(m, ROOT, gva, (uint64_t)4 << 20, 1, KERNEL);
     uint32_t root = root_get(m, ROOT);
 
@@ -156,11 +160,11 @@ static void large_dirty_situation(struct machine *m)
     assert_int_equal(outcome(m, root, gva + 0x1000, WRITE), COMPLETED);
     assert_int_equal(outcome(m, root, gva + 0x2000, WRITE), COMPLETED);
     /* Splintered, yet one page of the guest's: cleaned once, every piece is clean. */
-    device_store8(m, entry, leaf_value(m, 1, (uint64_t)4 << 20, KERNEL | GN_PAGING_A));
+    device_store(m, entry, leaf_value(m, 1, (uint64_t)4 << 20, KERNEL | GN_PAGING_A));
     assert_int_equal(mapped(m, root, gva + 0x1000, NULL) & GN_PAGING_W, 0);
     assert_int_equal(mapped(m, root, gva + 0x2000, NULL) & GN_PAGING_W, 0);
     assert_int_equal(outcome(m, root, gva + 0x101000, READ), GN_SHADOW_HOLE);
-    device_store8(m, entry, leaf_value(m, 1, (uint64_t)6 << 20, KERNEL | AD));
+    device_store(m, entry, leaf_value(m, 1, (uint64_t)12 << 20, KERNEL | AD));
     assert_int_equal(outcome(m, root, gva + 0x1000, READ), GN_SHADOW_HOLE);
 }
 
@@ -175,21 +179,21 @@ static void inv8_pieces_of_a_large_page_change_together(void **state)
 
 static void revoke_situation(struct machine *m)
 {
-    uint64_t large = (uint64_t)5 << 30;
+    uint64_t large = FAR;
     uint32_t root[3];
 
     slot_add(m, GN_SHADOW_SLOT_RAM, (uint64_t)4 << 20, (uint64_t)4 << 20, (uint64_t)8 << 30);
     for (uint32_t r = 0; r < 3; r++) {
         guest_map(m, ROOT + r * 0x1000, large, (uint64_t)4 << 20, 1, KERNEL | AD);
         for (uint64_t i = 0; i < 512; i++)
-            guest_map(m, ROOT + r * 0x1000, (GVA & ~(uint64_t)0x1fffff) + i * 4096,
+            guest_map(m, ROOT + r * 0x1000, (GVA & ~(guest_span(m, 1) - 1)) + i * 4096,
                       ((uint64_t)4 << 20) + 0x3000, 0, KERNEL | AD);
         root[r] = root_get(m, ROOT + r * 0x1000);
     }
     for (uint32_t r = 0; r < 3; r++) {
         assert_int_equal(outcome(m, root[r], large + 0x3000, WRITE), COMPLETED);
         for (uint64_t i = 0; i < 512; i++)
-            assert_int_equal(outcome(m, root[r], (GVA & ~(uint64_t)0x1fffff) + i * 4096, WRITE),
+            assert_int_equal(outcome(m, root[r], (GVA & ~(guest_span(m, 1) - 1)) + i * 4096, WRITE),
                              COMPLETED);
     }
     /* One root is cached and not held. */
@@ -198,7 +202,8 @@ static void revoke_situation(struct machine *m)
     for (uint32_t r = 0; r < 3; r++) {
         assert_int_equal(mapped(m, root[r], large + 0x3000, NULL), 0);
         for (uint64_t i = 0; i < 512; i++)
-            assert_int_equal(mapped(m, root[r], (GVA & ~(uint64_t)0x1fffff) + i * 4096, NULL), 0);
+            assert_int_equal(mapped(m, root[r], (GVA & ~(guest_span(m, 1) - 1)) + i * 4096, NULL),
+                             0);
     }
     for (uint32_t i = 0; i < TLB_SIZE; i++)
         assert_false(m->tlb[i].valid && m->tlb[i].hpa == ((uint64_t)8 << 30) + 0x3000);
@@ -358,7 +363,7 @@ static void shared_root_situation(struct machine *m)
     assert_int_equal(outcome(m, first, GVA, WRITE), COMPLETED);
     assert_int_equal(outcome(m, last, GVA, WRITE), COMPLETED);
     assert_int_equal(outcome(m, first, GVA + 0x5000, WRITE), COMPLETED);
-    device_store8(m, entry, leaf_value(m, 0, PAGE + 4096, KERNEL | AD));
+    device_store(m, entry, leaf_value(m, 0, PAGE + 4096, KERNEL | AD));
     tlb_is_within_the_guest(m);
     assert_int_equal(gn_shadow_root_put(m->sh, last), 0);
     key.table = gn_gpa(ROOT2);
@@ -395,9 +400,9 @@ static void recursive_situation(struct machine *m)
 
     /* Five tables, each of which has all five as children, and maps one page and a large one. */
     for (uint64_t i = 0; i < 5 * 5; i++)
-        *ram_word(m, ROOT + i / 5 * 4096 + i % 5 * 8) = table_value(m, ROOT + i % 5 * 4096);
+        guest_write(m, ROOT + i / 5 * 4096 + i % 5 * 8, table_value(m, ROOT + i % 5 * 4096));
     for (uint64_t i = 0; i < 5; i++)
-        *ram_word(m, ROOT + i * 4096 + 40) = leaf_value(m, 0, PAGE, KERNEL | AD);
+        guest_write(m, ROOT + i * 4096 + 40, leaf_value(m, 0, PAGE, KERNEL | AD));
     root = root_get(m, ROOT);
     for (uint32_t i = 0; i < 6000; i++) {
         uint64_t gva = (i & 3) * span;
@@ -406,7 +411,7 @@ static void recursive_situation(struct machine *m)
             gva += (uint64_t)(rest % 5 + (level == 0)) << (GN_PAGE_SHIFT + 9 * level);
         (void)access_at(m, root, gva, i % 3);
         if (i % 50 == 0)
-            device_store8(m, ROOT + 8 * (1 + i % 3), table_value(m, ROOT + i % 5 * 4096));
+            device_store(m, ROOT + 8 * (1 + i % 3), table_value(m, ROOT + i % 5 * 4096));
         if (i % 100 == 0)
             coherence_check(m);
     }
@@ -431,7 +436,7 @@ static void inv12_few_tables_and_tables_that_are_their_own_children(void **state
 static void many_situation(struct machine *m)
 {
     uint64_t page = table_new(m);
-    uint64_t gva = (uint64_t)5 << 30;
+    uint64_t gva = FAR;
     int traced = m->policy == GN_SHADOW_POLICY_TRACED;
     uint32_t root;
 
@@ -440,9 +445,9 @@ static void many_situation(struct machine *m)
     root = root_get(m, ROOT);
     for (uint64_t i = 0; i < 4096; i++)
         assert_int_equal(outcome(m, root, gva + i * 4096, WRITE), COMPLETED);
-    *ram_word(m, page) = leaf_value(m, 0, PAGE, KERNEL | AD);
-    device_store8(m, guest_entry(m, ROOT, GVA, 1), table_value(m, page));
-    assert_int_equal(outcome(m, root, GVA & ~(uint64_t)0x1fffff, READ), COMPLETED);
+    guest_write(m, page, leaf_value(m, 0, PAGE, KERNEL | AD));
+    device_store(m, guest_entry(m, ROOT, GVA, 1), table_value(m, page));
+    assert_int_equal(outcome(m, root, GVA & ~(guest_span(m, 1) - 1), READ), COMPLETED);
     for (uint64_t i = 0; i < 4096; i++)
         assert_int_equal(mapped(m, root, gva + i * 4096, NULL) &
                              (traced ? GN_SHADOW_TRACED : GN_PAGING_W),

@@ -103,8 +103,12 @@
  * GN_SHADOW_EMULATE, each time: an execution of an execute-only page in an x86 shadow without MXR,
  * and, with WP = 0 and SMAP, a supervisor's write to a read-only user page.
  *
- * Limits of this version: guests whose addresses are wider than the shadow's, 32-bit and PAE x86
- * guests, and x86 guests with protection keys get -GN_ERR_NOTSUP.
+ * A page of 4 MiB (32-bit x86) is mapped by two leaves of 2 MiB. The root of a PAE guest is its
+ * four PDPTEs, 32 bytes, read as memory: where the machine would have them in registers, name a
+ * copy in no slot, and call gn_shadow_sync() for it at each MOV to CR3.
+ *
+ * Limits of this version: guests whose addresses are wider than the shadow's, and x86 guests with
+ * protection keys get -GN_ERR_NOTSUP.
  *
  * Sources: US 8,060,722, 8,219,779 and 8,838,914 (traced writes); K. Adams and O. Agesen, "A
  * comparison of software and hardware techniques for x86 virtualization", ASPLOS 2006; Linux,
@@ -299,7 +303,7 @@ struct gn_shadow_params {
 struct gn_shadow_root_key {
     uint32_t size;      /**< GN_SHADOW_ROOT_KEY_INIT sets it */
     uint32_t format;    /**< GN_PAGING_..., of the guest's tables */
-    gn_gpa_t table;     /**< root table, 4 KiB aligned; 0 for BARE */
+    gn_gpa_t table;     /**< root table, 4 KiB aligned, X86_PAE: 32 bytes; 0 for BARE */
     uint32_t controls;  /**< GN_PAGING_...; those that only concern an access (SUM, MXR, AC) do not
                              distinguish roots, but for MXR in an x86 shadow */
     uint32_t phys_bits; /**< x86 MAXPHYADDR, as in gn_paging_context */
@@ -546,7 +550,8 @@ GN_API GN_NODISCARD int gn_shadow_root_put(struct gn_shadow *shadow, uint32_t ro
  *  - -GN_ERR_2BIG: the structure is longer than known and not zero there
  *  - -GN_ERR_NOENT: no such root, or nobody holds it
  *  - -GN_ERR_AGAIN: the guest's entries changed under the walk at each of its restarts, or while
- *    their page became one whose writes are known; nothing was promised to the guest, call again
+ *    their page became one whose writes are known, or an A bit that the walk set is a PDPTE's
+ *    reserved bit; nothing was promised to the guest, call again
  *  - -GN_ERR_NOMEM: no table can be had although nothing that can be reclaimed is left
  *  - what guest->load or guest->cmpxchg failed with
  *
