@@ -94,14 +94,15 @@ def fail(text):
 
 
 class Emulator:
-    """A name and a command line with the words {kernel}, {initrd} and {append}."""
+    """A name and a command line with the words {kernel}, {initrd}, {bundle} and {append}."""
 
     def __init__(self, name, command, version="", sync=True):
         self.name, self.command, self.version, self.sync = name, command, version, sync
         self.mmu = ""
 
     def command_line(self, files, append):
-        words = {"{kernel}": str(files[0]), "{initrd}": str(files[1]), "{append}": append}
+        words = {"{kernel}": str(files[0]), "{initrd}": str(files[1]), "{append}": append,
+                 "{bundle}": str(files[2]) if len(files) > 2 else ""}
         line = []
         for word in self.command:
             for key, value in words.items():
@@ -360,7 +361,8 @@ def parse(arguments):
     parser.add_argument("--qemu", action="append", help="path of a qemu-system-riscv64, and options"
                         " for it, in one word; may be repeated")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND", help="another"
-                        " emulator, with the words {kernel} {initrd} {append}; may be repeated")
+                        " emulator, with the words {kernel} {initrd} {append}, and {bundle}: kernel"
+                        " and initramfs as one file; may be repeated")
     parser.add_argument("--no-sync", action="store_true", help="peers do not read their input")
     parser.add_argument("--only", help="entries, with commas")
     parser.add_argument("--runs", type=int, default=3)
@@ -400,8 +402,11 @@ def main(arguments):
         if options.check:
             return check(options, (guest / "Image", initrd))
         machines = emulators(options)
-        runs = measure(machines, (guest / "Image", initrd), options.runs, options.scale,
-                       options.only)
+        files = [guest / "Image", initrd]
+        if any("{bundle}" in word for words in options.peer for word in words.split()):
+            files.append(Path(folder) / "bundle")
+            suite_guest.bundle(*files)
+        runs = measure(machines, files, options.runs, options.scale, options.only)
     summary = show(options, machines, runs)
     if options.json:
         entries = {name: [result.entries for result in results] for name, results in runs.items()}

@@ -7,7 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-SOURCES = Path(__file__).resolve().parent / "guest"
+HERE = Path(__file__).resolve().parent
+SOURCES = HERE / "guest"
 COMPILER = "riscv64-linux-gnu-gcc"
 PACKAGES = "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross"
 FLAGS = ["-std=gnu11", "-O2", "-s", "-static", "-pthread", "-ffp-contract=off",
@@ -50,3 +51,22 @@ def initramfs(busybox, to, program=None):
                 for number, name in enumerate(APPLETS, 2)]
     members.append(entry(0, "TRAILER!!!", 0, b""))
     Path(to).write_bytes(Path(busybox).read_bytes() + gzip.compress(b"".join(members), mtime=0))
+
+
+BUNDLE_FLAGS = ["-std=gnu11", "-O1", "-nostdlib", "-static", "-ffreestanding", "-mcmodel=medany",
+                "-fno-builtin", "-fno-tree-loop-distribute-patterns", "-Wall", "-Wextra", "-Werror",
+                "-Wl,-Ttext=0x80200000", "-Wl,--build-id=none", "-Wl,-e,_start"]
+
+
+def bundle(kernel, initrd, to):
+    """Kernel and initramfs as one file that is loaded at 0x80200000 as a kernel: see bundle.c."""
+    with tempfile.TemporaryDirectory() as folder:
+        program, raw = Path(folder) / "program", Path(folder) / "raw"
+        subprocess.run([COMPILER, *BUNDLE_FLAGS, "-o", program, HERE / "bundle.c", "-lgcc"], check=True)
+        subprocess.run([COMPILER.replace("gcc", "objcopy"), "-O", "binary", program, raw],
+                       check=True)
+        start = bytearray(raw.read_bytes())
+    archive = Path(initrd).read_bytes()
+    start[8:16] = len(archive).to_bytes(8, "little")
+    whole = start.ljust(0x200000, b"\0") + Path(kernel).read_bytes()
+    Path(to).write_bytes(whole.ljust(0x1000000, b"\0") + archive)
