@@ -8,8 +8,8 @@
  *
  *     form.c     which instructions make a block          state.c   where guest registers are
  *     integer.c  computation    muldiv.c                  thunks.c  code that blocks share
- *     memory.c   loads, stores      atomic.c              helpers.c the C that blocks call
- *     jump.c     branches, jumps, exits                   system.c  CSRs, traps, fences
+ *     memory.c   loads, stores      group.c               helpers.c the C that blocks call
+ *     atomic.c   jump.c             exits too             system.c  CSRs, traps, fences
  */
 
 #include <stddef.h>
@@ -45,8 +45,7 @@ struct emit_slow {
     uint32_t from_count;
     uint8_t *back;
     uint32_t insn;  /**< index of the first instruction to be done there */
-    uint32_t count; /**< how many: one after the other, as each was alone */
-    bool has_va;    /**< RAX is the address; else it is to be computed */
+    uint32_t count; /**< how many: one, or a group whose accesses are then made one by one */
 };
 
 /** An exit, until its code behind the block is made. */
@@ -70,7 +69,7 @@ struct rv64_emit {
     uint32_t flags_of; /**< register that the instruction before set by a comparison, or 0 */
     uint32_t flags_cc; /**< its condition, still in the flags */
     bool ended;        /**< the last instruction emitted leaves the block in any case */
-    struct emit_slow slow[BLOCK_MAX];
+    struct emit_slow slow[2 * BLOCK_MAX]; /**< of groups, and of their accesses */
     uint32_t slow_count;
     struct emit_exit exits[RV64_TR_EXITS];
     uint32_t exit_count;
@@ -213,7 +212,8 @@ void rv64_emit_call(struct rv64_emit *e, uint32_t thunk, uint32_t index);
  */
 uint32_t rv64_emit_integer(struct rv64_emit *e);
 uint32_t rv64_emit_muldiv(struct rv64_emit *e);
-uint32_t rv64_emit_memory(struct rv64_emit *e);
+uint32_t rv64_emit_group(struct rv64_emit *e);
+uint32_t rv64_emit_access(struct rv64_emit *e);
 uint32_t rv64_emit_atomic(struct rv64_emit *e);
 uint32_t rv64_emit_jump(struct rv64_emit *e);
 uint32_t rv64_emit_system(struct rv64_emit *e);
@@ -228,6 +228,28 @@ struct emit_slow *rv64_emit_slow(struct rv64_emit *e);
  * @param access  GN_ACCESS_READ or _WRITE; who may write may read
  */
 void rv64_emit_probe(struct rv64_emit *e, struct emit_slow *slow, uint32_t size, uint32_t access);
+
+static inline bool emit_is_load(uint32_t op)
+{
+    return op >= RV64_OP_LB && op <= RV64_OP_LWU;
+}
+
+static inline bool emit_is_store(uint32_t op)
+{
+    return op >= RV64_OP_SB && op <= RV64_OP_SD;
+}
+
+/** Bytes of a load or store. */
+uint32_t rv64_emit_size(uint32_t op);
+
+/** RAX = the address of an access. */
+void rv64_emit_address(struct rv64_emit *e, uint32_t base, int32_t offset);
+
+/** The load or store itself, with its extension, on the host's memory. May write RAX and RDX. */
+void rv64_emit_transfer(struct rv64_emit *e, const struct rv64_insn *d, struct x86_rm host);
+
+/** Emits the instructions of a group, each access with its own probe. */
+void rv64_emit_group_apart(struct rv64_emit *e, const struct emit_slow *slow);
 
 /** Emits the slow paths of memory accesses. */
 void rv64_emit_slow_paths(struct rv64_emit *e);

@@ -8,7 +8,7 @@
 
 #include "emit.h"
 
-static uint32_t size_of(uint32_t op)
+uint32_t rv64_emit_size(uint32_t op)
 {
     switch (op) {
     case RV64_OP_LB:
@@ -35,16 +35,15 @@ void rv64_emit_call(struct rv64_emit *e, uint32_t thunk, uint32_t index)
     emit_call_thunk(e, thunk);
 }
 
-/* RAX = the address of an access. */
-static void emit_address(struct rv64_emit *e, const struct rv64_insn *d)
+void rv64_emit_address(struct rv64_emit *e, uint32_t base, int32_t offset)
 {
-    if (d->imm && emit_has_home(d->rs1)) {
-        x86_op(&e->a, X86_LEA | X86_W, X86_RAX, x86_mem(rv64_emit_home[d->rs1], d->imm));
+    if (offset && emit_has_home(base)) {
+        x86_op(&e->a, X86_LEA | X86_W, X86_RAX, x86_mem(rv64_emit_home[base], offset));
         return;
     }
-    emit_get(e, X86_RAX, d->rs1);
-    if (d->imm)
-        x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(X86_RAX), d->imm);
+    emit_get(e, X86_RAX, base);
+    if (offset)
+        x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(X86_RAX), offset);
 }
 
 /* The page looked for is that of the last byte: an access that leaves its page does not find it. */
@@ -73,7 +72,6 @@ struct emit_slow *rv64_emit_slow(struct rv64_emit *e)
     slow->from_count = 0;
     slow->insn = e->at;
     slow->count = 1;
-    slow->has_va = true;
     return slow;
 }
 
@@ -107,48 +105,37 @@ static void emit_store(struct rv64_emit *e, const struct rv64_insn *d, struct x8
     x86_op(&e->a, ops[d->op - RV64_OP_SB], from, to);
 }
 
-static bool is_load(uint32_t op)
+void rv64_emit_transfer(struct rv64_emit *e, const struct rv64_insn *d, struct x86_rm host)
 {
-    return op >= RV64_OP_LB && op <= RV64_OP_LWU;
+    if (emit_is_load(d->op))
+        emit_load(e, d, host);
+    else
+        emit_store(e, d, host);
 }
 
-static bool is_store(uint32_t op)
-{
-    return op >= RV64_OP_SB && op <= RV64_OP_SD;
-}
-
-static void emit_access(struct rv64_emit *e)
+uint32_t rv64_emit_access(struct rv64_emit *e)
 {
     const struct rv64_insn *d = &e->insns[e->at].d;
-    struct emit_slow *slow = rv64_emit_slow(e);
+    struct emit_slow *slow;
 
-    emit_address(e, d);
-    rv64_emit_probe(e, slow, size_of(d->op), is_load(d->op) ? GN_ACCESS_READ : GN_ACCESS_WRITE);
-    if (is_load(d->op))
-        emit_load(e, d, x86_mem_index(X86_RCX, X86_RAX, 0, 0));
-    else
-        emit_store(e, d, x86_mem_index(X86_RCX, X86_RAX, 0, 0));
-    slow->back = e->a.at;
-}
-
-uint32_t rv64_emit_memory(struct rv64_emit *e)
-{
-    uint32_t op = e->insns[e->at].d.op;
-
-    if (!is_load(op) && !is_store(op))
+    if (!emit_is_load(d->op) && !emit_is_store(d->op))
         return 0;
-    emit_access(e);
+    slow = rv64_emit_slow(e);
+    rv64_emit_address(e, d->rs1, d->imm);
+    rv64_emit_probe(e, slow, rv64_emit_size(d->op),
+                    emit_is_load(d->op) ? GN_ACCESS_READ : GN_ACCESS_WRITE);
+    rv64_emit_transfer(e, d, x86_mem_index(X86_RCX, X86_RAX, 0, 0));
+    slow->back = e->a.at;
     return 1;
 }
 
-static void slow_call(struct rv64_emit *e, const struct emit_slow *slow, uint32_t index)
+/* The address is in RAX still. */
+static void slow_call(struct rv64_emit *e, uint32_t index)
 {
     const struct rv64_insn *d = &e->insns[index].d;
 
-    if (is_load(d->op) || is_store(d->op)) {
-        if (!slow->has_va)
-            emit_address(e, d);
-        rv64_emit_call(e, is_load(d->op) ? THUNK_LOAD : THUNK_STORE, index);
+    if (emit_is_load(d->op) || emit_is_store(d->op)) {
+        rv64_emit_call(e, emit_is_load(d->op) ? THUNK_LOAD : THUNK_STORE, index);
     } else if (d->op == RV64_OP_CSR) {
         x86_mov_imm(&e->a, X86_RAX, e->insns[index].raw);
         rv64_emit_call(e, THUNK_CSR, index);
@@ -161,12 +148,14 @@ static void slow_call(struct rv64_emit *e, const struct emit_slow *slow, uint32_
 void rv64_emit_slow_paths(struct rv64_emit *e)
 {
     for (uint32_t i = 0; i < e->slow_count; i++) {
-        const struct emit_slow *slow = &e->slow[i];
+        const struct emit_slow *slow = &e->slow[i]; /* more may be added behind */
 
         for (uint32_t j = 0; j < slow->from_count; j++)
             x86_patch(slow->from[j], e->a.at);
-        for (uint32_t j = slow->insn; j < slow->insn + slow->count; j++)
-            slow_call(e, slow, j);
+        if (slow->count == 1)
+            slow_call(e, slow->insn);
+        else
+            rv64_emit_group_apart(e, slow);
         x86_patch(x86_jmp_later(&e->a), slow->back);
     }
 }
