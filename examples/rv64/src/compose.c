@@ -100,11 +100,21 @@ static bool root_asid(struct rv64_compose *c, uint32_t root, uint32_t *ret_asid)
     return true;
 }
 
+/* The name of a root's address space, as the CPU's engine has it. */
+static uint64_t space_of(const struct rv64_compose *c, uint32_t root)
+{
+    if (root == GN_SHADOW_ROOT_ANY)
+        return UINT64_MAX;
+    return root == c->bare.id ? c->bare.cookie : c->cookies[root];
+}
+
 /* The CPU keeps fetch translations of its own; it has none before it is made and after it ended. */
-static void fetches_forget(struct rv64_compose *c)
+static void fetches_forget(struct rv64_compose *c, uint64_t space, uint64_t va, uint64_t length)
 {
     if (c->cpu->decode)
         rv64_cpu_fetch_flush(c->cpu);
+    if (c->cpu->engine)
+        c->cpu->engine->withdrawn(c->cpu, space, va, length);
 }
 
 static void on_invalidate_range(void *ctx, uint32_t root, gn_gva_t gva, uint64_t length)
@@ -112,10 +122,10 @@ static void on_invalidate_range(void *ctx, uint32_t root, gn_gva_t gva, uint64_t
     struct rv64_compose *c = ctx;
     uint32_t asid;
 
-    if (!root_asid(c, root, &asid))
-        return;
-    gn_softmmu_invalidate_range(c->softmmu, asid, gva, length);
-    fetches_forget(c);
+    /* Names of address spaces outlive their ASIDs. */
+    fetches_forget(c, space_of(c, root), gva.v, length);
+    if (root_asid(c, root, &asid))
+        gn_softmmu_invalidate_range(c->softmmu, asid, gva, length);
 }
 
 static void on_invalidate_all(void *ctx)
@@ -123,7 +133,7 @@ static void on_invalidate_all(void *ctx)
     struct rv64_compose *c = ctx;
 
     gn_softmmu_invalidate_all(c->softmmu);
-    fetches_forget(c);
+    fetches_forget(c, UINT64_MAX, 0, UINT64_MAX);
 }
 
 static void on_root_gone(void *ctx, uint32_t root, uint64_t cookie)
@@ -131,6 +141,8 @@ static void on_root_gone(void *ctx, uint32_t root, uint64_t cookie)
     struct rv64_compose *c = ctx;
 
     c->cookies[root] = 0;
+    if (c->cpu->engine)
+        c->cpu->engine->space_gone(c->cpu, cookie);
     if (c->asid_trace)
         rv64_asid_trace_release(c->asid_trace, cookie);
     if (c->asid)
@@ -200,7 +212,11 @@ static void sync_range(void *ctx, gn_gpa_t gpa, uint64_t length)
 
 static void on_dma_wrote(void *ctx, uint64_t gpa, uint64_t length)
 {
-    sync_range(ctx, gn_gpa(gpa), length);
+    struct rv64_compose *c = ctx;
+
+    sync_range(c, gn_gpa(gpa), length);
+    if (c->cpu->engine)
+        c->cpu->engine->written(c->cpu, gpa, length);
 }
 
 static void on_difference(void *ctx, const struct gn_shadow_difference *d)
@@ -312,6 +328,7 @@ void rv64_mmu_context_set(struct rv64_mmu *mmu, const struct rv64_mmu_context *c
     c->context = *context;
     port_load(c, GN_SOFTMMU_PORT_DATA, context->data_priv);
     port_load(c, GN_SOFTMMU_PORT_FETCH, context->fetch_priv);
+    c->mmu.space = space_of(c, c->port[GN_SOFTMMU_PORT_FETCH].root);
 }
 
 /* ---- Life --------------------------------------------------------------------------------- */

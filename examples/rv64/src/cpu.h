@@ -43,6 +43,27 @@
 #define RV64_CAUSE_STORE_PAGE_FAULT 15
 
 struct rv64_decode_cache;
+struct rv64_cpu;
+struct rv64_translator;
+
+/** What runs a hart in place of the interpreter; see translate/run.h. */
+struct rv64_cpu_engine {
+    /** As rv64_cpu_run(). */
+    int (*run)(struct rv64_cpu *cpu, uint64_t budget);
+    /** The MMU has been told of another context. */
+    void (*context)(struct rv64_cpu *cpu);
+    /** FENCE.I: what was written is to be executed. */
+    void (*fence_i)(struct rv64_cpu *cpu);
+    /** Bytes at a guest physical address were written by who needs no FENCE.I: a device. */
+    void (*written)(struct rv64_cpu *cpu, uint64_t gpa, uint64_t length);
+    /**
+     * Translations of fetches were withdrawn, in an address space of that name (UINT64_MAX: in
+     * all of them), from va on; length UINT64_MAX: everywhere.
+     */
+    void (*withdrawn)(struct rv64_cpu *cpu, uint64_t space, uint64_t va, uint64_t length);
+    /** An address space is gone; its name is not used again. */
+    void (*space_gone)(struct rv64_cpu *cpu, uint64_t space);
+};
 
 /** What the machine does for its CPU. */
 struct rv64_cpu_ops {
@@ -96,7 +117,9 @@ struct rv64_cpu {
     uint64_t instret_offset;         /**< the same for minstret */
     struct rv64_trap trap;           /**< of the instruction being executed, until it is taken */
 
-    struct rv64_jit jit; /**< translated code's; not used by the interpreter */
+    struct rv64_jit jit;                  /**< translated code's; not used by the interpreter */
+    const struct rv64_cpu_engine *engine; /**< NULL: the interpreter */
+    struct rv64_translator *translator;   /**< engine's */
     struct rv64_mmu *mmu;
     struct rv64_decode_cache *decode;
     const struct rv64_cpu_ops *ops;
@@ -129,10 +152,16 @@ void rv64_cpu_start_supervisor(struct rv64_cpu *cpu, uint64_t pc, uint64_t dtb);
 void rv64_cpu_start_machine(struct rv64_cpu *cpu, uint64_t pc, uint64_t dtb);
 
 /**
- * Interprets at most about `budget` instructions (checked at jumps: it may run a block more).
+ * Executes at most about `budget` instructions, by whatever engine the hart has.
  * @return RV64_RUN_*
  */
 int rv64_cpu_run(struct rv64_cpu *cpu, uint64_t budget);
+
+/**
+ * Interprets at most about `budget` instructions (checked at jumps: it may run a block more).
+ * @return RV64_RUN_*
+ */
+int rv64_cpu_interpret(struct rv64_cpu *cpu, uint64_t budget);
 
 /**
  * Does one thing: takes an interrupt, or interprets one instruction, or takes the trap of one. A

@@ -129,4 +129,6 @@ void rv64_insn_fence_i(struct rv64_cpu *cpu)
     cpu->stats.fence_is++;
     cpu->decode->epoch++;
     rv64_decode_flush_jumps(cpu->decode);
+    if (cpu->engine)
+        cpu->engine->fence_i(cpu);
 }

@@ -331,7 +331,7 @@ int rv64_cpu_step(struct rv64_cpu *cpu)
 
 #else
 
-int rv64_cpu_run(struct rv64_cpu *cpu, uint64_t budget)
+int rv64_cpu_interpret(struct rv64_cpu *cpu, uint64_t budget)
 {
     int64_t left = budget > INT64_MAX ? INT64_MAX : (int64_t)budget;
 

@@ -272,6 +272,8 @@ static int create_hart(struct rv64_machine *machine, const struct rv64_options *
         return rv64_error_set(error, "no memory for the hart");
     machine->cpu_ready = true;
     machine->cpu.svade = options->svade;
+    if (options->translate && rv64_translator_attach(&machine->cpu, &options->translator, &why))
+        return rv64_error_set(error, "--cpu translate: %s", why);
     return 0;
 }
 
@@ -300,6 +302,7 @@ void rv64_machine_destroy(struct rv64_machine *machine)
 {
     while (machine->disk_count)
         rv64_virtio_blk_close(&machine->disks[--machine->disk_count]);
+    rv64_translator_detach(&machine->cpu);
     if (machine->cpu_ready)
         rv64_cpu_fini(&machine->cpu);
     if (machine->compose)

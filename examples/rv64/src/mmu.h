@@ -32,6 +32,7 @@ struct rv64_trap {
 struct rv64_mmu {
     const struct gn_softmmu_window *fetch;
     const struct gn_softmmu_window *data;
+    uint64_t space; /**< names the address space of fetches, among all that ever were */
 };
 
 /** Everything that selects an address space and a view of it; taken from the CPU's CSRs. */

@@ -34,6 +34,10 @@ enum {
     OPTION_AUDIT,
     OPTION_ASID_TRACE,
     OPTION_CHECK,
+    OPTION_CPU,
+    OPTION_CODE_CACHE,
+    OPTION_PERF_MAP,
+    OPTION_DUMP,
     OPTION_ICOUNT,
     OPTION_SVADE,
     OPTION_STATS,
@@ -57,6 +61,10 @@ static const struct option long_options[] = {
     {"without", required_argument, NULL, OPTION_WITHOUT},
     {"audit", no_argument, NULL, OPTION_AUDIT},
     {"asid-trace", required_argument, NULL, OPTION_ASID_TRACE},
+    {"cpu", required_argument, NULL, OPTION_CPU},
+    {"code-cache", required_argument, NULL, OPTION_CODE_CACHE},
+    {"perf-map", no_argument, NULL, OPTION_PERF_MAP},
+    {"dump", required_argument, NULL, OPTION_DUMP},
     {"check", optional_argument, NULL, OPTION_CHECK},
     {"icount", optional_argument, NULL, OPTION_ICOUNT},
     {"svade", no_argument, NULL, OPTION_SVADE},
@@ -84,6 +92,10 @@ static const char help_text[] =
     "  --dtb FILE          device tree in place of the machine's own\n"
     "  --dump-dtb FILE     write the device tree and end\n"
     "  --console WHICH     where typing goes: uart (default), sbi, or virtio\n"
+    "  --cpu HOW           what executes instructions: interpret (default) or translate (x86-64)\n"
+    "  --code-cache SIZE   translated code: 1M to 64M, 32M unless given\n"
+    "  --perf-map          tell perf(1) about translated code, in /tmp/perf-PID.map\n"
+    "  --dump FILE         list translated blocks, guest and host code\n"
     "  --mmu NAME          what executes guest accesses: softmmu (default)\n"
     "  --without LIST      leave libraries out: tracelog, nonpresent, asid (with commas)\n"
     "  --audit             check every translation against the guest's tables: slow\n"
@@ -124,6 +136,22 @@ static int suffix_shift(const char *suffix)
         return 20;
     found = suffix[1] ? NULL : strchr(letters, toupper((unsigned char)*suffix));
     return found ? 10 * (int)(found - letters + 1) : -1;
+}
+
+static int parse_size(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *ret,
+                      struct rv64_error *error)
+{
+    uint64_t value;
+    char *end;
+    int shift;
+
+    if (number(text, &value, &end) || (shift = suffix_shift(end)) < 0)
+        return rv64_error_set(error, "--%s %s: not a size; say for example 32M", name, text);
+    if (value > max >> shift || value << shift < min)
+        return rv64_error_set(error, "--%s %s: from %luM to %luM", name, text,
+                              (unsigned long)(min >> 20), (unsigned long)(max >> 20));
+    *ret = value << shift;
+    return 0;
 }
 
 static int parse_memory(struct rv64_options *options, const char *text, struct rv64_error *error)
@@ -282,6 +310,28 @@ static int parse_console(struct rv64_options *options, const char *text, struct 
     return 0;
 }
 
+static int parse_cpu(struct rv64_options *options, const char *text, struct rv64_error *error)
+{
+    if (strcmp(text, "interpret") && strcmp(text, "translate"))
+        return rv64_error_set(error, "--cpu %s: unknown; known are interpret and translate", text);
+    options->translate = !strcmp(text, "translate");
+    if (options->translate && !rv64_translator_built())
+        return rv64_error_set(error, "--cpu translate: not in this build, which has no tcache, or "
+                                     "is not for x86-64");
+    return 0;
+}
+
+static int parse_code_cache(struct rv64_options *options, const char *text,
+                            struct rv64_error *error)
+{
+    uint64_t size = 0;
+
+    if (parse_size("code-cache", text, RV64_TR_CODE_MIN, RV64_TR_CODE_MAX, &size, error))
+        return -1;
+    options->translator.code_size = (uint32_t)(size & ~UINT64_C(4095));
+    return 0;
+}
+
 static int parse_mmu(struct rv64_options *options, const char *text, struct rv64_error *error)
 {
     if (strcmp(text, "softmmu"))
@@ -299,6 +349,10 @@ static int parse_option(struct rv64_options *options, int option, struct rv64_er
     case OPTION_BIOS: options->bios = optarg; return 0;
     case OPTION_DTB: options->dtb = optarg; return 0;
     case OPTION_DUMP_DTB: options->dump_dtb = optarg; return 0;
+    case OPTION_CPU: return parse_cpu(options, optarg, error);
+    case OPTION_CODE_CACHE: return parse_code_cache(options, optarg, error);
+    case OPTION_PERF_MAP: options->translator.perf_map = true; return 0;
+    case OPTION_DUMP: options->translator.dump = optarg; return 0;
     case OPTION_AUDIT: options->audit = true; return 0;
     case OPTION_ASID_TRACE: options->asid_trace = optarg; return 0;
     case OPTION_CHECK:

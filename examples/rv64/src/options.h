@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "translate/run.h"
 
 #define RV64_DRIVES_MAX 4
 
@@ -47,7 +48,8 @@ struct rv64_options {
     uint32_t timeout; /**< seconds; 0: none */
     uint32_t icount;  /**< instructions that make a tick of 100 ns; 0: time is the host's */
     uint64_t check;   /**< seed of --check; 0: none */
-    bool audit, svade;
+    bool audit, svade, translate;
+    struct rv64_translator_params translator;
     enum rv64_console console;
     enum rv64_stats_format stats;
 };

@@ -75,6 +75,7 @@ static void count_all(const struct rv64_machine *machine, counter each, void *ct
 {
     count_cpu(&machine->cpu.stats, each, ctx);
     rv64_compose_stats(machine->compose, each, ctx);
+    rv64_translator_stats(&machine->cpu, each, ctx);
     each(ctx, "machine", "slices", machine->slices);
     each(ctx, "machine", "waits", machine->waits);
     each(ctx, "machine", "sbi_calls", machine->sbi.calls);

@@ -170,6 +170,8 @@ void rv64_cpu_context_update(struct rv64_cpu *cpu)
     cpu->context_known = true;
     cpu->decode->key = rv64_decode_key(cpu->satp, cpu->priv);
     rv64_mmu_context_set(cpu->mmu, known);
+    if (cpu->engine)
+        cpu->engine->context(cpu);
 }
 
 int rv64_cpu_init(struct rv64_cpu *cpu, struct rv64_mmu *mmu, const struct rv64_cpu_ops *ops,
@@ -227,5 +229,12 @@ void rv64_cpu_fetch_flush(struct rv64_cpu *cpu)
 void rv64_cpu_code_changed(struct rv64_cpu *cpu, uint64_t gpa, uint64_t length)
 {
     rv64_decode_code_changed(cpu->decode, gpa, length);
+    if (cpu->engine)
+        cpu->engine->fence_i(cpu);
     cpu->attention = true;
+}
+
+int rv64_cpu_run(struct rv64_cpu *cpu, uint64_t budget)
+{
+    return cpu->engine ? cpu->engine->run(cpu, budget) : rv64_cpu_interpret(cpu, budget);
 }

@@ -114,9 +114,10 @@ struct gn_tcache__view {
 /** What is known of a view; apart from it, so that a search touches no view. */
 struct gn_tcache__head {
     uint64_t space;
-    uint64_t seen;  /* drops that it took notice of */
-    uint64_t stamp; /* when it was loaded last */
-    uint64_t wrap;  /* gn_tcache.wraps when its IDs were given */
+    uint64_t seen;   /* drops that it took notice of */
+    uint64_t stamp;  /* when it was loaded last */
+    uint64_t wrap;   /* gn_tcache.wraps when its IDs were given */
+    uint64_t forget; /* gn_tcache__vcpu.forget when it last knew nothing, or later */
     uint32_t mode;
     uint32_t state;
     uint32_t chain;
@@ -127,6 +128,7 @@ struct gn_tcache__head {
 struct gn_tcache__vcpu {
     _Alignas(64) uint64_t seen; /* atomic: the epoch of its last quiescent point; 0: offline */
     uint64_t clock;             /* counts loads of views */
+    uint64_t forget;            /* counts times that all views forget everything */
     struct gn_tcache__head *heads;
     struct gn_tcache__view *views;
     uint32_t *buckets; /* of views, by space */

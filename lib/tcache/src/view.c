@@ -38,6 +38,7 @@ static void view_clear(struct gn_tcache *tc, struct gn_tcache__vcpu *v, uint32_t
     jumps_clear(&v->views[view].shared);
     head->seen = __atomic_load_n(&tc->drops, __ATOMIC_ACQUIRE);
     head->wrap = __atomic_load_n(&tc->wraps, __ATOMIC_ACQUIRE);
+    head->forget = v->forget;
 }
 
 void gn_tcache__catch_up(struct gn_tcache *tc, struct gn_tcache__vcpu *v, uint32_t view)
@@ -168,6 +169,8 @@ int gn_tcache_view_load(struct gn_tcache *tcache, uint32_t vcpu, uint64_t space,
     view = view_find(tcache, v, space, mode);
     if (view == NONE)
         view = view_make(tcache, v, space, mode);
+    if (v->heads[view].forget != v->forget)
+        view_clear(tcache, v, view);
     if (!gn_tcache__is_current(tcache, &v->heads[view])) {
         gn_tcache__lock(tcache);
         gn_tcache__catch_up(tcache, v, view);
@@ -266,6 +269,13 @@ int gn_tcache_invalidate(struct gn_tcache *tcache, uint32_t vcpu, uint64_t space
     if (!length)
         return 0;
     v = &tcache->vcpus[vcpu];
+    if (space == GN_TCACHE_SPACE_ANY && length == UINT64_MAX) {
+        v->forget++; /* the others find out when they are loaded */
+        if (v->view != NONE)
+            view_clear(tcache, v, v->view);
+        gn_tcache__count(&v->invalidations);
+        return 0;
+    }
     if (space == GN_TCACHE_SPACE_ANY) {
         for (i = 0; i < tcache->view_count; i++)
             if (v->heads[i].state == VIEW_USED)

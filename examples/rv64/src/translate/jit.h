@@ -11,8 +11,12 @@
 
 #include <gnomon/softmmu_inline.h>
 
+/*
+ * The view is that of <gnomon/tcache_inline.h>; run.c holds them against each other.
+ */
+
 /** Entries of a view's two tables. Powers of two; emitted code has them as constants. */
-#define RV64_VIEW_PAGES 4096u
+#define RV64_VIEW_PAGES 2048u
 #define RV64_VIEW_JUMPS 1024u
 
 /** A known target of indirect jumps. */
@@ -39,12 +43,12 @@ static inline uint32_t rv64_view_page_index(uint64_t va)
 {
     uint64_t vpn = va >> 12;
 
-    return (uint32_t)(vpn ^ vpn >> 12) & (RV64_VIEW_PAGES - 1);
+    return (uint32_t)(vpn ^ vpn >> 11) & (RV64_VIEW_PAGES - 1);
 }
 
 static inline uint32_t rv64_view_jump_index(uint64_t pc)
 {
-    return (uint32_t)(pc >> 1) & (RV64_VIEW_JUMPS - 1);
+    return (uint32_t)((pc ^ pc >> 7) >> 1) & (RV64_VIEW_JUMPS - 1);
 }
 
 /** State of the translator in the hart. */

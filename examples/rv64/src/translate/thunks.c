@@ -60,6 +60,8 @@ static void emit_lookup(struct x86 *a, const uint8_t *miss)
 {
     x86_op(a, X86_MOV | X86_W, X86_RCX, CPU_MEM(jit.view));
     x86_rr(a, X86_MOV, X86_RDX, X86_RAX);
+    x86_shift_imm(a, X86_SHR, 0, x86_reg(X86_RDX), 7);
+    x86_rr(a, X86_XOR, X86_RDX, X86_RAX);
     x86_arith_imm(a, X86_I_AND, 0, x86_reg(X86_RDX), (RV64_VIEW_JUMPS - 1) << 1);
     x86_op(a, X86_CMP | X86_W, X86_RAX, x86_mem_index(X86_RCX, X86_RDX, 3, 0));
     x86_patch(x86_jcc_later(a, X86_NE), miss);

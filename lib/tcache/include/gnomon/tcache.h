@@ -260,7 +260,7 @@ struct gn_tcache_stats {
     uint64_t writes_filtered; /**< of those, no granule of a block was touched */
     uint64_t writes_missed;   /**< of the rest, no block was dropped */
     uint64_t watches;         /**< pages that began to hold code */
-    uint64_t invalidations;   /**< pages of views invalidated */
+    uint64_t invalidations;   /**< pages that views forgot; all of all views count as one */
     uint64_t views_made;      /**< views built or taken over */
     uint64_t flushes;         /**< everything dropped */
     uint64_t waits;           /**< rooms refused until other vCPUs are quiescent */
@@ -412,7 +412,8 @@ GN_API GN_NODISCARD int gn_tcache_view_map(struct gn_tcache *tcache, uint32_t vc
  * @return 0, also if no view knew them; -GN_ERR_INVAL: tcache is NULL, or no such vCPU
  *
  * Context: any, also from C called by translated code, which leaves for the dispatcher before it
- * relies on the change; O(views of the space * min(pages, view)), no lock. Thread-safety: the
+ * relies on the change; O(views of the space * min(pages, view)), O(view) for everything in all
+ * spaces; no lock. Thread-safety: the
  * vCPU's thread, or it is stopped.
  */
 GN_API GN_NODISCARD int gn_tcache_invalidate(struct gn_tcache *tcache, uint32_t vcpu,

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The dispatcher: what to enter next, what is worth to be translated, and what follows when
+ * translated code comes back. Blocks, links and views are tcache's; what is mapped where, and what
+ * is withdrawn, comes from the composition.
+ *
+ * A view is a fetch context: the name that the composition gives the address space, and privilege.
+ */
+
+#include "run.h"
+
+#include <string.h>
+
+#include "../decode.h"
+#include "runtime.h"
+
+/* What is to be executed next. */
+enum next { NEXT_BLOCK, NEXT_COLD, NEXT_TRAPPED };
+
+/* Traps and interrupts that are taken cost the slice one, or they could go on forever. */
+static void take_toll(struct rv64_cpu *cpu)
+{
+    cpu->jit.left--;
+    cpu->jit.end--;
+}
+
+/* Makes what is left to the slice of the count of instructions. */
+static void count_left(struct rv64_cpu *cpu)
+{
+    cpu->jit.left = (int64_t)(cpu->jit.end - cpu->stats.instructions);
+}
+
+/* ---- Translation -------------------------------------------------------------------------- */
+
+static bool is_hot(struct rv64_translator *tr, uint64_t pc)
+{
+    uint8_t *heat = &tr->heat[(pc >> 1 ^ pc >> 15) % RV64_TR_HEAT_SLOTS];
+
+    if (*heat >= tr->heat_limit)
+        return true;
+    ++*heat;
+    return false;
+}
+
+static void exits_take(const struct rv64_tr_block *from, struct gn_tcache_exit *to)
+{
+    for (uint32_t i = 0; i < from->exit_count; i++) {
+        const struct rv64_tr_exit *exit = &from->exits[i];
+
+        to[i] = (struct gn_tcache_exit){
+            .target = gn_gva(exit->target),
+            .jump = exit->patch,
+            .guard = exit->guard,
+            .stub = exit->stub,
+            .flags = exit->kind == RV64_EXIT_FAR ? GN_TCACHE_EXIT_GUARDED : 0,
+        };
+    }
+}
+
+static void tell_perf(struct rv64_translator *tr, const struct gn_tcache_block *block)
+{
+    static const char modes[] = "us?m";
+
+    if (tr->perf_map)
+        fprintf(tr->perf_map, "%llx %x guest_%c_%llx\n", (unsigned long long)block->code,
+                block->code_size, modes[block->key.mode & 3], (unsigned long long)block->key.pc.v);
+}
+
+static void count_made(struct rv64_translator *tr, const struct rv64_tr_block *made)
+{
+    tr->stats.translated += made->instructions;
+    tr->stats.guest_bytes += made->high - made->low;
+    tr->stats.host_bytes += made->size;
+}
+
+static int emit(struct rv64_translator *tr, const struct rv64_tr_source *source,
+                const struct gn_tcache_room *room, struct gn_tcache_block *ret_block)
+{
+    const struct rv64_tr_code where = {
+        .write = room->code,
+        .exec = (const uint8_t *)(uintptr_t)room->exec,
+        .room = room->code_room,
+    };
+    struct gn_tcache_exit exits[RV64_TR_EXITS];
+    struct gn_tcache_code code = {GN_TCACHE_CODE_INIT};
+    struct rv64_tr_block made;
+
+    if (rv64_tr_emit_block(&tr->thunks, source, &where, &made))
+        return -1;
+    exits_take(&made, exits);
+    code.code_size = made.size;
+    code.entry = made.entry;
+    code.entry_fast = made.fast;
+    code.guest_first = made.low;
+    code.guest_size = made.high - made.low;
+    code.exit_count = made.exit_count;
+    code.exits = exits;
+    code.cookie = made.instructions;
+    if (gn_tcache_block_commit(tr->tcache, 0, &code, ret_block))
+        return -1;
+    count_made(tr, &made);
+    return 0;
+}
+
+/* Makes the block at cpu->pc, whose page is known to the view. @return 0, or -1: interpret */
+static int translate(struct rv64_translator *tr, struct gn_tcache_block *ret_block)
+{
+    struct rv64_cpu *cpu = tr->cpu;
+    struct rv64_tr_source source = {.pc = cpu->pc, .mode = cpu->priv};
+    struct gn_tcache_key key = {.pc = gn_gva(cpu->pc), .mode = cpu->priv};
+    struct gn_tcache_room room;
+
+    /* It is mapped, so this says where, and does not fault. */
+    if (rv64_mmu_fetch_page(cpu->mmu, cpu->pc, &source.page, &source.gpa, &cpu->trap))
+        return -1;
+    source.gpa |= cpu->pc & GN_PAGE_MASK;
+    key.gpa = gn_gpa(source.gpa);
+    if (gn_tcache_block_begin(tr->tcache, 0, &key, &room))
+        return -1;
+    /* Older blocks of the page must not be compared with what this one is made from. */
+    rv64_tr_compare(tr, source.gpa, source.page);
+    source.token = room.exit_first;
+    if (emit(tr, &source, &room, ret_block)) {
+        (void)!gn_tcache_block_abandon(tr->tcache, 0);
+        return -1;
+    }
+    tell_perf(tr, ret_block);
+    return 0;
+}
+
+/* ---- Dispatch ----------------------------------------------------------------------------- */
+
+static enum next trap(struct rv64_cpu *cpu)
+{
+    rv64_cpu_trap(cpu, &cpu->trap);
+    take_toll(cpu);
+    return NEXT_TRAPPED;
+}
+
+/* The view does not know the page. @return NEXT_BLOCK: it does now */
+static enum next map(struct rv64_translator *tr)
+{
+    struct rv64_cpu *cpu = tr->cpu;
+    const uint8_t *page;
+    uint64_t gpa;
+
+    if (rv64_mmu_fetch_page(cpu->mmu, cpu->pc, &page, &gpa, &cpu->trap))
+        return trap(cpu);
+    if (!rv64_tr_is_current(tr, gpa))
+        rv64_tr_compare(tr, gpa, page);
+    (void)!gn_tcache_view_map(tr->tcache, 0, gn_gva(cpu->pc), gn_gpa(gpa));
+    return NEXT_BLOCK;
+}
+
+/* What jump caches do not know. */
+static enum next find(struct rv64_translator *tr, struct gn_tcache_block *ret_block)
+{
+    const gn_gva_t pc = gn_gva(tr->cpu->pc);
+    int found = gn_tcache_lookup(tr->tcache, 0, pc, ret_block);
+
+    if (found == GN_TCACHE_UNMAPPED) {
+        if (map(tr) == NEXT_TRAPPED)
+            return NEXT_TRAPPED;
+        found = gn_tcache_lookup(tr->tcache, 0, pc, ret_block);
+    }
+    if (found == GN_TCACHE_FOUND)
+        return NEXT_BLOCK;
+    return is_hot(tr, pc.v) && !translate(tr, ret_block) ? NEXT_BLOCK : NEXT_COLD;
+}
+
+/* Cold code, as far as its next jump. */
+static void interpret(struct rv64_translator *tr)
+{
+    struct rv64_cpu *cpu = tr->cpu;
+    uint64_t before = cpu->stats.instructions;
+
+    (void)rv64_cpu_interpret(cpu, 1);
+    tr->stats.cold++;
+    tr->stats.interpreted += cpu->stats.instructions - before;
+    if (cpu->stats.instructions == before)
+        take_toll(cpu);
+    count_left(cpu);
+}
+
+/* One instruction, or what comes instead of it. */
+static void step(struct rv64_translator *tr)
+{
+    struct rv64_cpu *cpu = tr->cpu;
+    uint64_t before = cpu->stats.instructions;
+
+    (void)rv64_cpu_step(cpu);
+    tr->stats.interpreted += cpu->stats.instructions - before;
+    if (cpu->stats.instructions == before)
+        take_toll(cpu);
+    count_left(cpu);
+}
+
+/* Where the last block led, if it is known; 0: to whatever cpu->pc is. */
+static gn_tcache_handle_t left_through(struct rv64_translator *tr, uint32_t left)
+{
+    if (left != RV64_LEFT_EDGE)
+        return 0;
+    tr->stats.edges++;
+    return gn_tcache_exit_get(tr->tcache, tr->cpu->jit.token);
+}
+
+/* Enters what is next. @return RV64_LEFT_*, or ATTENTION if something else was done */
+static uint32_t enter_next(struct rv64_translator *tr, uint32_t left)
+{
+    struct rv64_cpu *cpu = tr->cpu;
+    gn_tcache_handle_t exit = left_through(tr, left);
+    uint64_t entry = exit ? 0 : gn_tcache_probe((const void *)cpu->jit.view, gn_gva(cpu->pc));
+    struct gn_tcache_block block;
+
+    if (!entry) {
+        enum next next = find(tr, &block);
+
+        if (next == NEXT_COLD)
+            interpret(tr);
+        if (next != NEXT_BLOCK)
+            return RV64_LEFT_ATTENTION;
+        entry = block.entry;
+        if (exit)
+            (void)!gn_tcache_exit_link(tr->tcache, 0, exit, block.handle);
+    }
+    tr->stats.dispatches++;
+    left = tr->thunks.enter(cpu, (const uint8_t *)(uintptr_t)entry);
+    rv64_tr_sync(cpu);
+    return left;
+}
+
+/* Runs until something must be looked at. */
+static void run_blocks(struct rv64_translator *tr)
+{
+    struct rv64_cpu *cpu = tr->cpu;
+    uint32_t left = RV64_LEFT_ATTENTION;
+
+    do {
+        (void)!gn_tcache_quiesce(tr->tcache, 0);
+        left = enter_next(tr, left);
+        switch (left) {
+        case RV64_LEFT_LOOKUP: tr->stats.lookups++; break;
+        case RV64_LEFT_BUDGET: step(tr); return;
+        case RV64_LEFT_INTERPRET: step(tr); return;
+        case RV64_LEFT_TRAP: trap(cpu); return;
+        default: break;
+        }
+    } while (left != RV64_LEFT_ATTENTION && cpu->jit.left > 0);
+}
+
+static int run(struct rv64_cpu *cpu, uint64_t budget)
+{
+    cpu->jit.left = budget > INT64_MAX ? INT64_MAX : (int64_t)budget;
+    cpu->jit.end = cpu->stats.instructions + (uint64_t)cpu->jit.left;
+    for (;;) {
+        rv64_cpu_context_update(cpu);
+        if (cpu->stop)
+            return RV64_RUN_STOP;
+        cpu->attention = false;
+        rv64_cpu_interrupt(cpu);
+        cpu->wfi = cpu->wfi && !(cpu->mip & cpu->mie);
+        if (cpu->wfi)
+            return RV64_RUN_WFI;
+        if (cpu->jit.left <= 0)
+            return RV64_RUN_BUDGET;
+        run_blocks(cpu->translator);
+    }
+}
+
+/* ---- What the hart and the composition tell ----------------------------------------------- */
+
+static void context(struct rv64_cpu *cpu)
+{
+    const struct gn_tcache_view *view;
+
+    if (gn_tcache_view_load(cpu->translator->tcache, 0, cpu->mmu->space, cpu->priv, &view))
+        return;
+    cpu->jit.view = (struct rv64_view *)(uintptr_t)view;
+}
+
+/* Code that blocks were made from may be another now: views know nothing, and ask. */
+static void fence_i(struct rv64_cpu *cpu)
+{
+    cpu->translator->epoch++;
+    (void)!gn_tcache_invalidate(cpu->translator->tcache, 0, GN_TCACHE_SPACE_ANY, gn_gva(0),
+                                UINT64_MAX);
+}
+
+static void withdrawn(struct rv64_cpu *cpu, uint64_t space, uint64_t va, uint64_t length)
+{
+    (void)!gn_tcache_invalidate(cpu->translator->tcache, 0, space, gn_gva(va), length);
+}
+
+static void space_gone(struct rv64_cpu *cpu, uint64_t space)
+{
+    (void)!gn_tcache_space_drop(cpu->translator->tcache, 0, space);
+}
+
+static void written(struct rv64_cpu *cpu, uint64_t gpa, uint64_t length)
+{
+    (void)!gn_tcache_written(cpu->translator->tcache, gn_gpa(gpa), length);
+}
+
+const struct rv64_cpu_engine rv64_translator_engine = {
+    .run = run,
+    .context = context,
+    .fence_i = fence_i,
+    .withdrawn = withdrawn,
+    .space_gone = space_gone,
+    .written = written,
+};

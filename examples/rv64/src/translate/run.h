@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RV64_TRANSLATE_RUN_H
+#define RV64_TRANSLATE_RUN_H
+
+/*
+ * The translator's run time, as the machine sees it: it attaches to a hart, which is then run by
+ * translated code. On hosts without an emission, translate_none.c says so.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../cpu.h"
+
+/** Bytes of host code, unless it is said. */
+#define RV64_TR_CODE_DEFAULT (UINT32_C(32) << 20)
+#define RV64_TR_CODE_MIN     (UINT32_C(1) << 20)
+#define RV64_TR_CODE_MAX     (UINT32_C(64) << 20)
+
+struct rv64_translator;
+
+struct rv64_translator_params {
+    uint32_t code_size; /**< bytes of host code, RV64_TR_CODE_MIN to _MAX; 0: the default */
+    bool perf_map;      /**< write what perf reads: /tmp/perf-PID.map */
+    const char *dump;   /**< file for a listing of each block; NULL: none */
+};
+
+/** Is there an emission for this host? */
+bool rv64_translator_built(void);
+
+/**
+ * Has a hart run by translated code from now on; it has its MMU already.
+ * @return 0, or -1 with a reason in *ret_error: a string constant
+ */
+int rv64_translator_attach(struct rv64_cpu *cpu, const struct rv64_translator_params *params,
+                           const char **ret_error);
+
+/** Detaches the translator of a hart, and frees it; without one, does nothing. */
+void rv64_translator_detach(struct rv64_cpu *cpu);
+
+/** Calls `each` with every counter; without a translator, with none. */
+void rv64_translator_stats(const struct rv64_cpu *cpu,
+                           void (*each)(void *ctx, const char *group, const char *name,
+                                        uint64_t value),
+                           void *ctx);
+
+#endif /* RV64_TRANSLATE_RUN_H */

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RV64_TRANSLATE_RUNTIME_H
+#define RV64_TRANSLATE_RUNTIME_H
+
+/* What the files of the run time share. */
+
+#include <stdio.h>
+
+#include <gnomon/tcache.h>
+
+#include "run.h"
+#include "translate.h"
+
+/** Guest pages that hold code, at most: each has a copy of its bytes. */
+#define RV64_TR_PAGES 4096u
+
+/** Visits of a place before it is translated, counted by a hash of it. */
+#define RV64_TR_HEAT_SLOTS 16384u
+
+/** What a page's blocks were made from. */
+struct rv64_tr_copy {
+    uint64_t gpa;
+    uint64_t epoch; /**< the bytes are known to be those of memory since */
+    uint32_t next;  /**< in its bucket, or free: index + 1, 0 ends */
+    uint32_t pad;
+};
+
+struct rv64_tr_stats {
+    uint64_t dispatches;  /**< times that translated code was entered */
+    uint64_t edges;       /**< of the ways out: exits that were not linked, or whose guard failed */
+    uint64_t lookups;     /**< indirect jumps that the view did not know */
+    uint64_t cold;        /**< stretches of cold code that were interpreted */
+    uint64_t interpreted; /**< instructions that were interpreted */
+    uint64_t translated;  /**< instructions of the guest in blocks that were made */
+    uint64_t guest_bytes; /**< bytes of them */
+    uint64_t host_bytes;  /**< bytes of code that was made */
+    uint64_t nanoseconds; /**< spent in emission */
+    uint64_t pages_compared;
+    uint64_t pages_changed; /**< of those, not as their blocks were made */
+};
+
+struct rv64_translator {
+    struct gn_tcache *tcache;
+    struct rv64_cpu *cpu;
+    struct rv64_tr_thunks thunks;
+    struct rv64_tr_stats stats;
+    uint64_t epoch; /**< counts FENCE.I */
+    uint32_t heat_limit;
+    uint8_t heat[RV64_TR_HEAT_SLOTS];
+    struct rv64_tr_copy *copies; /**< RV64_TR_PAGES, with as many pages of bytes */
+    uint8_t *copy_bytes;
+    uint32_t copy_free;
+    uint32_t copy_buckets[RV64_TR_PAGES];
+    void *tcache_memory;
+    uint8_t *write; /**< code memory, twice mapped: thunks, then what tcache has */
+    uint8_t *exec;
+    size_t code_size;
+    FILE *perf_map;
+};
+
+/* link.c */
+
+/** The op by which tcache changes exits of blocks. */
+void rv64_tr_patch(void *ctx, const struct gn_tcache_patch *patch);
+
+/* copy.c: which bytes blocks were made from. */
+
+/** tcache's op: a page begins or ceases to hold code. */
+void rv64_tr_watch(void *ctx, gn_gpa_t page, uint32_t on);
+
+/**
+ * Drops the blocks of a page that were not made from these bytes.
+ * @param page  the guest's 4096 bytes at gpa
+ */
+void rv64_tr_compare(struct rv64_translator *tr, uint64_t gpa, const uint8_t *page);
+
+/** Is what was made from a page known to be current? */
+bool rv64_tr_is_current(const struct rv64_translator *tr, uint64_t gpa);
+
+#endif /* RV64_TRANSLATE_RUNTIME_H */
