@@ -10,7 +10,7 @@
  * Encodings differ in where these stand in the entry: from bit 1 up where software owns all of an
  * invalid entry, around the five ones of the L1TF rule on x86-64.
  */
-#include <gnomon/nonpresent.h>
+#include <gnomon/nonpresent_inline.h>
 
 /* A freestanding compiler may call it anyway; there is no <string.h> for it. */
 void *memset(void *to, int byte, size_t n);
@@ -37,23 +37,11 @@ void *memset(void *to, int byte, size_t n);
 #define X86_PF_U 0x04u
 #define X86_PF_I 0x10u
 
-/** Where an encoding keeps the content. */
-struct coder {
-    uint64_t low_mask;   /* content bits that stand from entry bit 1 up */
-    uint64_t high_mask;  /* content bits above these, moved down */
-    uint64_t fixed_mask; /* entry bits that are the same in every marker */
-    uint64_t fixed;      /* and their value */
-    uint32_t low_bits;
-    uint32_t high_at; /* entry bit where the high part begins */
-};
-
 struct gn_nonpresent {
-    struct coder coder;
-    int (*pending)(void *ctx, gn_gpa_t table); /* NULL: the fenced rule */
-    void *ctx;
+    struct gn_nonpresent_window window;
     uint32_t guest;
     uint32_t generation[GN_NONPRESENT_MMIO + 1]; /* by kind; atomic */
-    struct gn_nonpresent_stats stats;            /* atomic, relaxed */
+    struct gn_nonpresent_stats stats;            /* atomic, relaxed; hits here and in the window */
 };
 
 /* Causes of the Privileged Architecture, table 3.6; and error code bits, by access kind. */
@@ -71,7 +59,7 @@ static void count(uint64_t *counter)
     __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
 }
 
-static int coder_make(uint32_t encoding, struct coder *c)
+static int coder_make(uint32_t encoding, struct gn_nonpresent_coder *c)
 {
     const uint32_t family = encoding & 0xff, bits = encoding >> 8;
 
@@ -95,7 +83,7 @@ static int coder_make(uint32_t encoding, struct coder *c)
     return 0;
 }
 
-static uint64_t coder_put(const struct coder *c, uint64_t content)
+static uint64_t coder_put(const struct gn_nonpresent_coder *c, uint64_t content)
 {
     return c->fixed | (content & c->low_mask) << 1 |
            (content >> c->low_bits & c->high_mask) << c->high_at;
@@ -103,11 +91,11 @@ static uint64_t coder_put(const struct coder *c, uint64_t content)
 
 /** The content of an entry, or 0, which is no marker's, if the fixed bits are not as they must be.
  */
-static uint64_t coder_get(const struct coder *c, uint64_t entry)
+static uint64_t coder_get(const struct gn_nonpresent_coder *c, uint64_t entry)
 {
     if ((entry & c->fixed_mask) != c->fixed)
         return 0;
-    return (entry >> 1 & c->low_mask) | (entry >> c->high_at & c->high_mask) << c->low_bits;
+    return gn_nonpresent_content(c, entry);
 }
 
 static uint64_t content_absent(uint32_t level, uint64_t gfn, uint32_t generation)
@@ -151,7 +139,7 @@ static void content_read(uint64_t content, struct gn_nonpresent_marker *m)
 
 /** Copies and completes the parameters. */
 static int params_take(const struct gn_nonpresent_params *params, struct gn_nonpresent_params *p,
-                       struct gn_nonpresent_ops *ops, struct coder *coder)
+                       struct gn_nonpresent_ops *ops, struct gn_nonpresent_coder *coder)
 {
     int r = gn_base_params_copy(p, sizeof *p, params, sizeof *p);
 
@@ -176,11 +164,53 @@ static int params_take(const struct gn_nonpresent_params *params, struct gn_nonp
     return ops->pending ? 0 : -GN_ERR_INVAL;
 }
 
+static uint32_t fault_code(uint32_t guest, uint32_t access)
+{
+    const uint32_t kind = access & GN_NONPRESENT_ACCESS_KIND;
+    uint32_t code;
+
+    if (guest == GN_NONPRESENT_GUEST_RISCV)
+        return riscv_cause[kind];
+    code = x86_code[kind];
+    if (access & GN_NONPRESENT_AS_USER)
+        code |= X86_PF_U;
+    if (kind == GN_ACCESS_EXEC && access & GN_NONPRESENT_X86_FETCH_BIT)
+        code |= X86_PF_I;
+    return code;
+}
+
+/** What tells a marker of an absence that is to be believed, in the current generation. */
+static uint64_t window_value(const struct gn_nonpresent *np)
+{
+    return coder_put(&np->window.coder,
+                     content_absent(0, 0, np->generation[GN_NONPRESENT_GUEST_ABSENT]));
+}
+
+/** Entry bits of content bits, all of which an encoding moves as they are. */
+static uint64_t entry_bits(const struct gn_nonpresent_coder *c, uint64_t content)
+{
+    return coder_put(c, content) & ~c->fixed;
+}
+
+static void window_make(struct gn_nonpresent *np)
+{
+    struct gn_nonpresent_window *w = &np->window;
+    const uint64_t told = KIND_MASK | ~(uint64_t)0 << ABSENT_GEN_SHIFT;
+
+    w->mask = w->coder.fixed_mask | entry_bits(&w->coder, told);
+    w->value = window_value(np);
+    w->level_four = entry_bits(&w->coder, (uint64_t)4 << LEVEL_SHIFT);
+    w->level_rest = entry_bits(&w->coder, (uint64_t)3 << LEVEL_SHIFT);
+    for (uint32_t i = 0; i < sizeof w->code; i++)
+        if ((i & 3) < GN_ACCESS_KINDS)
+            w->code[i] = (uint8_t)fault_code(np->guest, (i & 3) | (i & 4) << 2 | (i & 8) << 4);
+}
+
 size_t gn_nonpresent_size(const struct gn_nonpresent_params *params)
 {
     struct gn_nonpresent_params p;
     struct gn_nonpresent_ops ops;
-    struct coder coder;
+    struct gn_nonpresent_coder coder;
 
     return params_take(params, &p, &ops, &coder) ? 0 : sizeof(struct gn_nonpresent);
 }
@@ -196,7 +226,7 @@ int gn_nonpresent_init(void *mem, size_t len, const struct gn_nonpresent_params 
     struct gn_nonpresent *np = mem;
     struct gn_nonpresent_params p;
     struct gn_nonpresent_ops ops;
-    struct coder coder;
+    struct gn_nonpresent_coder coder;
     int r;
 
     if (!mem || !ret_np || (uintptr_t)mem % gn_nonpresent_align())
@@ -207,12 +237,18 @@ int gn_nonpresent_init(void *mem, size_t len, const struct gn_nonpresent_params 
     if (len < sizeof *np)
         return -GN_ERR_NOMEM;
     memset(np, 0, sizeof *np);
-    np->coder = coder;
-    np->pending = p.rule == GN_NONPRESENT_RULE_IMMEDIATE ? ops.pending : NULL;
-    np->ctx = p.ctx;
+    np->window.coder = coder;
+    np->window.pending = p.rule == GN_NONPRESENT_RULE_IMMEDIATE ? ops.pending : NULL;
+    np->window.ctx = p.ctx;
     np->guest = p.guest;
+    window_make(np);
     *ret_np = np;
     return 0;
+}
+
+struct gn_nonpresent_window *gn_nonpresent_window(struct gn_nonpresent *np)
+{
+    return np ? &np->window : NULL;
 }
 
 void gn_nonpresent_fini(struct gn_nonpresent *np)
@@ -242,10 +278,11 @@ int gn_nonpresent_encode_absent(struct gn_nonpresent *np, uint32_t level, gn_gpa
     count(r ? &np->stats.refused : &np->stats.encoded_absent);
     if (r)
         return r;
-    *ret_value = coder_put(
-        &np->coder, content_absent(level, gfn,
-                                   __atomic_load_n(&np->generation[GN_NONPRESENT_GUEST_ABSENT],
-                                                   __ATOMIC_ACQUIRE)));
+    *ret_value =
+        coder_put(&np->window.coder,
+                  content_absent(level, gfn,
+                                 __atomic_load_n(&np->generation[GN_NONPRESENT_GUEST_ABSENT],
+                                                 __ATOMIC_ACQUIRE)));
     return 0;
 }
 
@@ -262,7 +299,7 @@ int gn_nonpresent_encode_mmio(struct gn_nonpresent *np, gn_gpa_t page, uint32_t 
     if (r)
         return r;
     *ret_value = coder_put(
-        &np->coder,
+        &np->window.coder,
         content_mmio(allow, gfn,
                      __atomic_load_n(&np->generation[GN_NONPRESENT_MMIO], __ATOMIC_ACQUIRE)));
     return 0;
@@ -270,7 +307,7 @@ int gn_nonpresent_encode_mmio(struct gn_nonpresent *np, gn_gpa_t page, uint32_t 
 
 int gn_nonpresent_decode(uint32_t encoding, uint64_t entry, struct gn_nonpresent_marker *ret_marker)
 {
-    struct coder coder;
+    struct gn_nonpresent_coder coder;
     int r;
 
     if (!ret_marker)
@@ -285,7 +322,7 @@ int gn_nonpresent_decode(uint32_t encoding, uint64_t entry, struct gn_nonpresent
 int gn_nonpresent_encode(uint32_t encoding, const struct gn_nonpresent_marker *marker,
                          uint64_t *ret_value)
 {
-    struct coder coder;
+    struct gn_nonpresent_coder coder;
     uint64_t gfn, content;
     int r;
 
@@ -317,21 +354,6 @@ static int is_stale(const struct gn_nonpresent *np, uint32_t kind, uint64_t gene
     return (generation & GEN_MASK) != __atomic_load_n(&np->generation[kind], __ATOMIC_ACQUIRE);
 }
 
-static uint32_t fault_code(uint32_t guest, uint32_t access)
-{
-    const uint32_t kind = access & GN_NONPRESENT_ACCESS_KIND;
-    uint32_t code;
-
-    if (guest == GN_NONPRESENT_GUEST_RISCV)
-        return riscv_cause[kind];
-    code = x86_code[kind];
-    if (access & GN_NONPRESENT_AS_USER)
-        code |= X86_PF_U;
-    if (kind == GN_ACCESS_EXEC && access & GN_NONPRESENT_X86_FETCH_BIT)
-        code |= X86_PF_I;
-    return code;
-}
-
 /** Returns the kind that holds for this access; counts why another does not. */
 static uint32_t judge_absent(struct gn_nonpresent *np, uint64_t content, gn_gpa_t table)
 {
@@ -339,7 +361,7 @@ static uint32_t judge_absent(struct gn_nonpresent *np, uint64_t content, gn_gpa_
 
     if (is_stale(np, GN_NONPRESENT_GUEST_ABSENT, content >> ABSENT_GEN_SHIFT))
         counter = &np->stats.absent_stale;
-    else if (np->pending && np->pending(np->ctx, table))
+    else if (np->window.pending && np->window.pending(np->window.ctx, table))
         counter = &np->stats.disbelieved;
     count(counter);
     return counter == &np->stats.hits ? GN_NONPRESENT_GUEST_ABSENT : GN_NONPRESENT_UNKNOWN;
@@ -361,35 +383,54 @@ static uint32_t judge_mmio(struct gn_nonpresent *np, uint64_t content, uint32_t 
     return counter == &np->stats.mmio_hits ? GN_NONPRESENT_MMIO : GN_NONPRESENT_UNKNOWN;
 }
 
+/* Member by member: a copy of a structure just built waits for its stores. */
+static int answer(struct gn_nonpresent_answer *a, uint32_t kind, uint32_t code, uint32_t level,
+                  uint32_t allow, gn_gpa_t page)
+{
+    a->kind = kind;
+    a->code = code;
+    a->level = level;
+    a->allow = allow;
+    a->gpa = page;
+    return 0;
+}
+
+/** Of an entry that is no hit: a device, or why it is none. */
+static int lookup_other(struct gn_nonpresent *np, uint64_t content, uint32_t access,
+                        struct gn_nonpresent_answer *ret_answer)
+{
+    const uint32_t level = (uint32_t)(content >> LEVEL_SHIFT) & LEVEL_MASK;
+    const uint32_t allow = (uint32_t)(content >> ALLOW_SHIFT) & GN_NONPRESENT_ALLOW_ALL;
+    const gn_gpa_t page = gn_nonpresent_table(content);
+
+    switch (content_kind(content)) {
+    case GN_NONPRESENT_GUEST_ABSENT: /* nothing is pending any more, or it was bumped just now */
+        if (judge_absent(np, content, page))
+            return answer(ret_answer, GN_NONPRESENT_GUEST_ABSENT, fault_code(np->guest, access),
+                          level, 0, page);
+        break;
+    case GN_NONPRESENT_MMIO:
+        if (judge_mmio(np, content, access))
+            return answer(ret_answer, GN_NONPRESENT_MMIO, 0, 0, allow, page);
+        break;
+    default: count(&np->stats.unknown);
+    }
+    return answer(ret_answer, GN_NONPRESENT_UNKNOWN, 0, 0, 0, gn_gpa(0));
+}
+
 int gn_nonpresent_lookup(struct gn_nonpresent *np, uint64_t entry, uint32_t access,
                          struct gn_nonpresent_answer *ret_answer)
 {
-    uint32_t kind, code = 0, level = 0, allow = 0;
     uint64_t content;
-    gn_gpa_t page;
+    uint32_t code;
 
     if (!np || !ret_answer || (access & GN_NONPRESENT_ACCESS_KIND) >= GN_ACCESS_KINDS)
         return -GN_ERR_INVAL;
-    content = coder_get(&np->coder, entry);
-    kind = content_kind(content);
-    page = gn_gpa((content >> GFN_SHIFT & GFN_MASK) << GN_PAGE_SHIFT);
-    if (kind == GN_NONPRESENT_GUEST_ABSENT) {
-        kind = judge_absent(np, content, page);
-        code = fault_code(np->guest, access);
-        level = (uint32_t)(content >> LEVEL_SHIFT) & LEVEL_MASK;
-    } else if (kind == GN_NONPRESENT_MMIO) {
-        kind = judge_mmio(np, content, access);
-        allow = (uint32_t)(content >> ALLOW_SHIFT) & GN_NONPRESENT_ALLOW_ALL;
-    } else {
-        count(&np->stats.unknown);
-    }
-    /* Member by member: a copy of a structure just built waits for its stores. */
-    ret_answer->kind = kind;
-    ret_answer->code = kind ? code : 0;
-    ret_answer->level = kind ? level : 0;
-    ret_answer->allow = kind ? allow : 0;
-    ret_answer->gpa.v = kind ? page.v : 0;
-    return 0;
+    if (!gn_nonpresent_hit(&np->window, entry, access, &code))
+        return lookup_other(np, coder_get(&np->window.coder, entry), access, ret_answer);
+    content = gn_nonpresent_content(&np->window.coder, entry);
+    return answer(ret_answer, GN_NONPRESENT_GUEST_ABSENT, code,
+                  (uint32_t)(content >> LEVEL_SHIFT) & LEVEL_MASK, 0, gn_nonpresent_table(content));
 }
 
 int gn_nonpresent_bump(struct gn_nonpresent *np, uint32_t kind)
@@ -401,6 +442,7 @@ int gn_nonpresent_bump(struct gn_nonpresent *np, uint32_t kind)
     next = (np->generation[kind] + 1) & GEN_MASK;
     /* Release: who sees the new generation sees the slots, or the tracing, that it stands for. */
     __atomic_store_n(&np->generation[kind], next, __ATOMIC_RELEASE);
+    __atomic_store_n(&np->window.value, window_value(np), __ATOMIC_RELEASE);
     count(kind == GN_NONPRESENT_MMIO ? &np->stats.mmio_generation : &np->stats.absent_generation);
     return next == 0;
 }
@@ -418,6 +460,7 @@ int gn_nonpresent_stats_get(const struct gn_nonpresent *np, struct gn_nonpresent
     from = &np->stats.encoded_absent;
     for (i = 0; i < (sizeof *stats - offsetof(struct gn_nonpresent_stats, encoded_absent)) / 8; i++)
         to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+    stats->hits += __atomic_load_n(&np->window.hits, __ATOMIC_RELAXED);
     stats->size = size;
     return 0;
 }
