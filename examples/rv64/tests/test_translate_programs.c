@@ -119,10 +119,13 @@ static void one_program(struct fake_mmu *reference, struct fake_mmu *m, const st
     assert_int_equal(translated.fcsr, cpu.fcsr);
     assert_int_equal(translated.mstatus, cpu.mstatus);
     assert_int_equal(translated.stats.instructions, cpu.stats.instructions);
-    /* Only what crosses a page's end is left to the interpreter, and ends of slices are. */
+    /*
+     * Left to the interpreter are instructions that cross a page's end, rounding that hosts do not
+     * have, singles that are not boxed, and ends of slices.
+     */
     assert_true(loop.translated > DIFF_BLOCKS);
     if (way->slice == BUDGET)
-        assert_in_range(loop.interpreted, 0, cpu.stats.instructions / 20);
+        assert_in_range(loop.interpreted, 0, cpu.stats.instructions / 5);
     loop_fini(&loop);
     rv64_cpu_fini(&translated);
     rv64_cpu_fini(&cpu);

@@ -41,7 +41,7 @@ static void load_reserved(struct rv64_emit *e, const struct rv64_insn *d, uint32
     x86_u8(&e->a, 1);
     load_old(e, size, x86_mem_index(X86_RCX, X86_RAX, 0, 0));
     emit_put(e, d->rd, X86_RAX);
-    slow->back = e->a.at;
+    emit_slow_back(e, slow);
 }
 
 /* One that fails is C's, too: it is rare. */
@@ -60,7 +60,7 @@ static void store_conditional(struct rv64_emit *e, const struct rv64_insn *d, ui
     x86_op(&e->a, 0xc6, 0, CPU_MEM(reservation_valid));
     x86_u8(&e->a, 0);
     rv64_emit_constant(e, d->rd, 0);
-    slow->back = e->a.at;
+    emit_slow_back(e, slow);
 }
 
 /* RDX = what is stored, of the old value in RAX and the operand in RDX. */
@@ -95,7 +95,7 @@ static void amo(struct rv64_emit *e, const struct rv64_insn *d, uint32_t size)
     combine(e, d->imm, w);
     x86_op(&e->a, X86_MOV_STORE | w, X86_RDX, x86_mem(X86_RCX, 0));
     emit_put(e, d->rd, X86_RAX);
-    slow->back = e->a.at;
+    emit_slow_back(e, slow);
 }
 
 uint32_t rv64_emit_atomic(struct rv64_emit *e)

@@ -12,7 +12,7 @@
 #include "emit.h"
 
 /* An emitted instruction takes less, its slow path included. */
-#define INSN_ROOM 224u
+#define INSN_ROOM 320u
 #define EXIT_ROOM 64u
 
 static uint32_t emit_one(struct rv64_emit *e)
@@ -81,6 +81,7 @@ static bool emit_block(struct rv64_emit *e)
     if (!emit_instructions(e))
         return false;
     rv64_emit_slow_paths(e);
+    rv64_emit_fp_slow_paths(e);
     emit_budget(e, budget);
     rv64_emit_exits(e);
     return true;
@@ -105,6 +106,7 @@ int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr
     e.exit_count = 0;
     memset(ret_block, 0, offsetof(struct rv64_tr_block, exits));
     rv64_emit_form(&e);
+    rv64_emit_fp_begin(&e);
     if (code->room < e.count * INSN_ROOM + RV64_TR_EXITS * EXIT_ROOM)
         return -1;
     if (!emit_block(&e))

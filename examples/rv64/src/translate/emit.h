@@ -10,11 +10,13 @@
  *     integer.c  computation    muldiv.c                  thunks.c  code that blocks share
  *     memory.c   loads, stores      group.c               helpers.c the C that blocks call
  *     atomic.c   jump.c             exits too             system.c  CSRs, traps, fences
+ *     fp.c       registers, slow paths                    fp_*.c    floating point
  */
 
 #include <stddef.h>
 
 #include "../decode.h"
+#include "fp.h"
 #include "translate.h"
 #include "x86.h"
 
@@ -46,6 +48,7 @@ struct emit_slow {
     uint8_t *back;
     uint32_t insn;  /**< index of the first instruction to be done there */
     uint32_t count; /**< how many: one, or a group whose accesses are then made one by one */
+    uint32_t homes; /**< of f registers, valid where it goes back to */
 };
 
 /** An exit, until its code behind the block is made. */
@@ -73,6 +76,7 @@ struct rv64_emit {
     uint32_t slow_count;
     struct emit_exit exits[RV64_TR_EXITS];
     uint32_t exit_count;
+    struct emit_fp fp;
 };
 
 /** Thunks, by number. Those up to EMIT_HELPERS call a C function of helpers.c. */
@@ -84,6 +88,8 @@ enum {
     THUNK_FP,
     THUNK_FP_LOAD,
     THUNK_FP_STORE,
+    THUNK_FP_ON,
+    THUNK_FP_LIVE,
     THUNK_ECALL,
     THUNK_RETURN,
     THUNK_EXCEPTION,
@@ -237,6 +243,13 @@ static inline bool emit_is_load(uint32_t op)
 static inline bool emit_is_store(uint32_t op)
 {
     return op >= RV64_OP_SB && op <= RV64_OP_SD;
+}
+
+/** Here is where the slow path goes back to. */
+static inline void emit_slow_back(struct rv64_emit *e, struct emit_slow *slow)
+{
+    slow->back = e->a.at;
+    slow->homes = rv64_emit_fp_homes(e);
 }
 
 /** Bytes of a load or store. */

@@ -1,23 +1,344 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Floating point, by calls of C. */
+/*
+ * f registers in a block, what a block needs of MXCSR and FS, and slow paths: see fp.h, fp_mode.h.
+ */
 
-#include "emit.h"
+#include "fp_emit.h"
+
+/* Where an f register has its place. */
+#define F_AT(n)  ((uint32_t)offsetof(struct rv64_cpu, f) + 8 * (n))
+#define F_MEM(n) CPU_AT(F_AT(n))
+
+static bool is_valid(const struct emit_fp *fp, uint32_t f)
+{
+    return fp->status.valid.word[0] >> f & 1;
+}
+
+/* What an instruction does to the status; all of it is in the block's own order. */
+static void note(struct emit_fp *fp, struct gn_regstate_effect effect)
+{
+    (void)!gn_regstate_apply(&fp->status, &effect, &fp->status);
+}
+
+static struct fp_insn take_apart(const struct emit_insn *insn)
+{
+    uint32_t raw = (uint32_t)insn->d.imm;
+
+    return (struct fp_insn){
+        .raw = raw,
+        .rd = raw >> 7 & 31,
+        .rs1 = raw >> 15 & 31,
+        .rs2 = raw >> 20 & 31,
+        .rs3 = raw >> 27,
+        .rm = raw >> 12 & 7,
+        .d = raw >> 25 & 1,
+    };
+}
+
+/* Which of the fields are f registers; too many do no harm. */
+static void count_uses(const struct emit_insn *insn, uint32_t uses[32])
+{
+    struct fp_insn i = take_apart(insn);
+
+    switch (insn->d.op) {
+    case RV64_OP_FLW:
+    case RV64_OP_FLD: uses[insn->d.rd & 31]++; return;
+    case RV64_OP_FSW:
+    case RV64_OP_FSD: uses[insn->d.rs2]++; return;
+    case RV64_OP_FP: break;
+    default: return;
+    }
+    if ((i.raw & 0x7f) != 0x53) {
+        uses[i.rs3]++;
+    } else if (i.raw >> 31 && i.raw >> 27 != 0x14) {
+        /* Conversions and moves: one side is an integer register. */
+        uses[i.raw >> 28 & 1 ? i.rd : i.rs1]++;
+        return;
+    }
+    uses[i.rd]++;
+    uses[i.rs1]++;
+    uses[i.rs2]++;
+}
+
+void rv64_emit_fp_begin(struct rv64_emit *e)
+{
+    struct emit_fp *fp = &e->fp;
+    uint32_t uses[32] = {0};
+
+    memset(fp, 0, offsetof(struct emit_fp, slow));
+    fp->slow_count = 0;
+    fp->status.saved = gn_regstate_first(32);
+    for (uint32_t i = 0; i < e->count; i++)
+        count_uses(&e->insns[i], uses);
+    for (uint32_t xmm = FP_HOME_FIRST; xmm < 16; xmm++) {
+        uint32_t most = 0;
+
+        for (uint32_t f = 1; f < 32; f++)
+            if (uses[f] > uses[most])
+                most = f;
+        if (!uses[most])
+            return;
+        fp->home[most] = (uint8_t)xmm;
+        uses[most] = 0;
+    }
+}
+
+void rv64_emit_fp_forget(struct rv64_emit *e)
+{
+    e->fp.status.valid = gn_regstate_first(0);
+    e->fp.boxed = 0;
+    e->fp.known = 0;
+}
+
+uint32_t rv64_emit_fp_homes(const struct rv64_emit *e)
+{
+    return (uint32_t)e->fp.status.valid.word[0];
+}
+
+void rv64_emit_fp_have(struct rv64_emit *e, uint32_t homes)
+{
+    e->fp.status.valid = gn_regstate_first(0);
+    e->fp.status.valid.word[0] = homes;
+}
+
+void rv64_emit_fp_reload(struct rv64_emit *e, uint32_t homes)
+{
+    for (uint32_t f = 0; f < 32; f++)
+        if (homes >> f & 1)
+            x86_op(&e->a, SSE_LOAD_D, e->fp.home[f], F_MEM(f));
+}
+
+static struct fp_slow *slow_add(struct rv64_emit *e, uint32_t kind, uint8_t *from)
+{
+    struct fp_slow *slow = &e->fp.slow[e->fp.slow_count++];
+
+    *slow = (struct fp_slow){.from = {from},
+                             .from_count = 1,
+                             .kind = (uint8_t)kind,
+                             .insn = e->at,
+                             .homes = rv64_emit_fp_homes(e)};
+    return slow;
+}
+
+void rv64_fp_slow(struct rv64_emit *e, uint32_t kind, uint8_t *from)
+{
+    for (uint32_t i = e->fp.slow_count; i-- > 0 && e->fp.slow[i].insn == e->at;) {
+        struct fp_slow *slow = &e->fp.slow[i];
+
+        if (slow->kind == kind) {
+            slow->from[slow->from_count++] = from;
+            return;
+        }
+    }
+    slow_add(e, kind, from);
+}
+
+void rv64_fp_slow_nan(struct rv64_emit *e, uint8_t *from, uint32_t xmm, bool d)
+{
+    struct fp_slow *slow = slow_add(e, FP_SLOW_NAN, from);
+
+    slow->xmm = (uint8_t)xmm;
+    slow->d = d;
+    slow->back = e->a.at;
+}
+
+void rv64_fp_slow_here(struct rv64_emit *e)
+{
+    for (uint32_t i = e->fp.slow_count; i-- > 0 && e->fp.slow[i].insn == e->at;)
+        if (e->fp.slow[i].kind == FP_SLOW_EXECUTE || e->fp.slow[i].kind == FP_SLOW_ACCESS) {
+            e->fp.slow[i].back = e->a.at;
+            e->fp.slow[i].homes = rv64_emit_fp_homes(e);
+        }
+}
+
+static void test_fp(struct rv64_emit *e, uint32_t bits)
+{
+    x86_op(&e->a, 0xf6, 0, CPU_MEM(jit.fp)); /* TEST with a byte */
+    x86_u8(&e->a, bits);
+}
+
+void rv64_fp_need(struct rv64_emit *e, uint32_t bits)
+{
+    if ((e->fp.known & bits) == bits)
+        return;
+    test_fp(e, bits & RV64_FP_LIVE ? RV64_FP_LIVE : bits); /* live implies dirty */
+    slow_add(e, FP_SLOW_REVIVE, x86_jcc_later(&e->a, X86_E))->d = bits & RV64_FP_LIVE;
+    e->fp.slow[e->fp.slow_count - 1].back = e->a.at;
+    e->fp.known |= RV64_FP_DIRTY | bits;
+}
+
+bool rv64_fp_need_rounding(struct rv64_emit *e, uint32_t rm)
+{
+    if (rm != RV64_DYN && rm > RV64_RUP)
+        return false;
+    rv64_fp_need(e, RV64_FP_LIVE);
+    if (rm != RV64_DYN) {
+        x86_op(&e->a, 0x80, X86_I_CMP, CPU_MEM(jit.fp));
+        x86_u8(&e->a, RV64_FP_DIRTY | RV64_FP_LIVE | rm);
+        rv64_fp_slow(e, FP_SLOW_EXECUTE, x86_jcc_later(&e->a, X86_NE));
+    }
+    return true;
+}
+
+uint32_t rv64_fp_in(struct rv64_emit *e, uint32_t f, uint32_t temporary)
+{
+    uint32_t home = e->fp.home[f];
+
+    if (home && is_valid(&e->fp, f))
+        return home;
+    x86_op(&e->a, SSE_LOAD_D, home ? home : temporary, F_MEM(f));
+    if (!home)
+        return temporary;
+    note(&e->fp, (struct gn_regstate_effect){.restores = gn_regstate_one(f)});
+    return home;
+}
+
+struct x86_rm rv64_fp_operand(struct rv64_emit *e, uint32_t f)
+{
+    return e->fp.home[f] ? x86_reg(rv64_fp_in(e, f, 0)) : F_MEM(f);
+}
+
+/* One that is not boxed leaves the block, so that behind this it is known to be. */
+void rv64_fp_unbox(struct rv64_emit *e, uint32_t f, bool d)
+{
+    if (d || e->fp.boxed >> f & 1)
+        return;
+    x86_arith_imm(&e->a, X86_I_CMP, 0, CPU_AT(F_AT(f) + 4), -1);
+    rv64_fp_slow(e, FP_SLOW_INTERPRET, x86_jcc_later(&e->a, X86_NE));
+    e->fp.boxed |= 1u << f;
+}
+
+uint32_t rv64_fp_target(struct rv64_emit *e, uint32_t rd, uint32_t temporary)
+{
+    return e->fp.home[rd] ? e->fp.home[rd] : temporary;
+}
+
+void rv64_fp_move(struct rv64_emit *e, uint32_t to, uint32_t from)
+{
+    if (to != from)
+        x86_rr(&e->a, SSE_MOVE, to, from);
+}
+
+void rv64_fp_result(struct rv64_emit *e, uint32_t rd, uint32_t xmm, bool d)
+{
+    const struct gn_regstate_set set = gn_regstate_one(rd);
+    uint32_t home = e->fp.home[rd];
+
+    if (home)
+        rv64_fp_move(e, home, xmm);
+    x86_op(&e->a, SSE_STORE_D, xmm, F_MEM(rd));
+    if (home)
+        note(&e->fp, (struct gn_regstate_effect){.writes = set, .saves = set});
+    e->fp.boxed = d ? e->fp.boxed & ~(1u << rd) : e->fp.boxed | 1u << rd;
+}
+
+void rv64_fp_constant(struct rv64_emit *e, uint32_t xmm, uint64_t value)
+{
+    x86_mov_imm(&e->a, X86_RAX, value);
+    x86_rr(&e->a, SSE_FROM_GPR | X86_W, xmm, X86_RAX);
+}
+
+static void load(struct rv64_emit *e, uint32_t f, bool d, struct x86_rm from)
+{
+    uint32_t xmm = rv64_fp_target(e, f, FP_T0);
+
+    if (d) {
+        x86_op(&e->a, SSE_LOAD_D, xmm, from);
+    } else {
+        /* All ones, and the lowest 32 bits from memory. */
+        x86_op(&e->a, SSE_LOAD_S, FP_T1, from);
+        x86_rr(&e->a, SSE_EQUAL_32, xmm, xmm);
+        x86_rr(&e->a, SSE_LOAD_S, xmm, FP_T1);
+    }
+    rv64_fp_result(e, f, xmm, d);
+}
+
+/* A store leaves FS as it is; if nothing is known of that, C does it. */
+static void access(struct rv64_emit *e, const struct rv64_insn *insn)
+{
+    bool d = insn->op == RV64_OP_FLD || insn->op == RV64_OP_FSD;
+    bool store = insn->op == RV64_OP_FSW || insn->op == RV64_OP_FSD;
+    const struct x86_rm host = x86_mem_index(X86_RCX, X86_RAX, 0, 0);
+    struct emit_slow missed = {.from_count = 0};
+
+    if (!store) {
+        rv64_fp_need(e, RV64_FP_DIRTY);
+    } else if (!(e->fp.known & RV64_FP_DIRTY)) {
+        test_fp(e, RV64_FP_DIRTY);
+        rv64_fp_slow(e, FP_SLOW_ACCESS, x86_jcc_later(&e->a, X86_E));
+    }
+    rv64_emit_address(e, insn->rs1, insn->imm);
+    rv64_emit_probe(e, &missed, d ? 8 : 4, store ? GN_ACCESS_WRITE : GN_ACCESS_READ);
+    for (uint32_t i = 0; i < missed.from_count; i++)
+        rv64_fp_slow(e, FP_SLOW_ACCESS, missed.from[i]);
+    if (store)
+        x86_op(&e->a, d ? SSE_STORE_D : SSE_STORE_S, rv64_fp_in(e, insn->rs2, FP_T0), host);
+    else
+        load(e, insn->rd, d, host);
+}
+
+void rv64_fp_execute(struct rv64_emit *e)
+{
+    x86_mov_imm(&e->a, X86_RAX, (uint32_t)e->insns[e->at].d.imm);
+    rv64_emit_call(e, THUNK_FP, e->at);
+}
 
 uint32_t rv64_emit_fp(struct rv64_emit *e)
 {
     const struct emit_insn *insn = &e->insns[e->at];
-    uint32_t thunk;
+    struct fp_insn i = take_apart(insn);
 
-    switch (insn->d.op) {
-    case RV64_OP_FP: thunk = THUNK_FP; break;
-    case RV64_OP_FLW:
-    case RV64_OP_FLD: thunk = THUNK_FP_LOAD; break;
-    case RV64_OP_FSW:
-    case RV64_OP_FSD: thunk = THUNK_FP_STORE; break;
-    default: return 0;
+    if (insn->d.op >= RV64_OP_FLW && insn->d.op <= RV64_OP_FSD) {
+        access(e, &insn->d);
+        rv64_fp_slow_here(e);
+        return 1;
     }
-    x86_mov_imm(&e->a, X86_RAX, insn->raw);
-    rv64_emit_call(e, thunk, e->at);
+    if (insn->d.op != RV64_OP_FP)
+        return 0;
+    if (!rv64_fp_arith(e, &i) && !rv64_fp_convert(e, &i) && !rv64_fp_compare(e, &i))
+        rv64_fp_execute(e);
+    rv64_fp_slow_here(e);
     return 1;
+}
+
+static void interpret(struct rv64_emit *e, uint32_t insn)
+{
+    x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)emit_refund(e, insn));
+    x86_mov_imm(&e->a, X86_RCX, e->insns[insn].pc);
+    emit_jmp_thunk(e, THUNK_LEAVE_INTERPRET);
+}
+
+static void call(struct rv64_emit *e, const struct fp_slow *slow, uint32_t thunk, uint64_t argument)
+{
+    x86_mov_imm(&e->a, X86_RAX, argument);
+    rv64_emit_call(e, thunk, slow->insn);
+    rv64_emit_fp_reload(e, slow->homes);
+}
+
+static void slow_path(struct rv64_emit *e, const struct fp_slow *slow)
+{
+    const struct emit_insn *insn = &e->insns[slow->insn];
+    bool store = insn->d.op == RV64_OP_FSW || insn->d.op == RV64_OP_FSD;
+
+    switch (slow->kind) {
+    case FP_SLOW_REVIVE: call(e, slow, slow->d ? THUNK_FP_LIVE : THUNK_FP_ON, insn->raw); return;
+    case FP_SLOW_EXECUTE: call(e, slow, THUNK_FP, (uint32_t)insn->d.imm); return;
+    case FP_SLOW_ACCESS: call(e, slow, store ? THUNK_FP_STORE : THUNK_FP_LOAD, insn->raw); return;
+    case FP_SLOW_NAN: rv64_fp_constant(e, slow->xmm, slow->d ? FP_NAN_D : FP_NAN_S); return;
+    default: interpret(e, slow->insn); return;
+    }
+}
+
+void rv64_emit_fp_slow_paths(struct rv64_emit *e)
+{
+    for (uint32_t n = 0; n < e->fp.slow_count; n++) {
+        const struct fp_slow *slow = &e->fp.slow[n];
+
+        for (uint32_t i = 0; i < slow->from_count; i++)
+            x86_patch(slow->from[i], e->a.at);
+        slow_path(e, slow);
+        if (slow->kind != FP_SLOW_INTERPRET)
+            x86_patch(x86_jmp_later(&e->a), slow->back);
+    }
 }

@@ -132,7 +132,7 @@ uint32_t rv64_emit_group(struct rv64_emit *e)
     }
     emit_members(e, g.end, host, false);
     e->at = first;
-    slow->back = e->a.at;
+    emit_slow_back(e, slow);
     return g.end - first;
 }
 
@@ -141,6 +141,7 @@ void rv64_emit_group_apart(struct rv64_emit *e, const struct emit_slow *slow)
     uint32_t at = e->at;
 
     e->at = slow->insn;
+    rv64_emit_fp_have(e, slow->homes);
     emit_members(e, slow->insn + slow->count, (struct x86_rm){0}, true);
     e->at = at;
 }

@@ -11,6 +11,7 @@
 #include "../csr.h"
 #include "../fpu.h"
 #include "../insn.h"
+#include "fp_mode.h"
 
 /* cpu->pc and the count of instructions are made what they are before the instruction. */
 static void begin(struct rv64_cpu *cpu, uint32_t info, uint64_t pc)
@@ -125,6 +126,8 @@ static uint32_t atomic(struct rv64_cpu *cpu, uint64_t funct5, uint32_t info, uin
 static uint32_t csr(struct rv64_cpu *cpu, uint64_t raw, uint32_t info, uint64_t pc)
 {
     begin(cpu, info, pc);
+    if (rv64_fp_concerns((uint32_t)raw >> 20))
+        rv64_fp_settle(cpu);
     if (rv64_csr_execute(cpu, (uint32_t)raw))
         return exception(cpu, info, RV64_CAUSE_ILLEGAL, raw);
     if ((uint32_t)raw >> 20 != RV64_CSR_SATP || !cpu->attention)
@@ -135,12 +138,36 @@ static uint32_t csr(struct rv64_cpu *cpu, uint64_t raw, uint32_t info, uint64_t 
     return go(cpu, info);
 }
 
+/* What is in MXCSR stays there, since the block relies on it. */
 static uint32_t fp(struct rv64_cpu *cpu, uint64_t raw, uint32_t info, uint64_t pc)
 {
+    const uint32_t mxcsr = _mm_getcsr();
+    int status;
+
     begin(cpu, info, pc);
-    if (rv64_fpu_execute(cpu, (uint32_t)raw))
+    _mm_setcsr(RV64_FP_MXCSR_HOST);
+    status = rv64_fpu_execute(cpu, (uint32_t)raw);
+    _mm_setcsr(mxcsr);
+    return status ? exception(cpu, info, RV64_CAUSE_ILLEGAL, raw) : 0;
+}
+
+/* FS is to be on before the instruction, which is executed then. */
+static uint32_t fp_on(struct rv64_cpu *cpu, uint64_t raw, uint32_t info, uint64_t pc)
+{
+    begin(cpu, info, pc);
+    return rv64_fp_revive(cpu) ? 0 : exception(cpu, info, RV64_CAUSE_ILLEGAL, raw);
+}
+
+/* MXCSR is to be the guest's, too; if its rounding mode is none of the host's, C computes. */
+static uint32_t fp_live(struct rv64_cpu *cpu, uint64_t raw, uint32_t info, uint64_t pc)
+{
+    begin(cpu, info, pc);
+    if (!rv64_fp_revive(cpu))
         return exception(cpu, info, RV64_CAUSE_ILLEGAL, raw);
-    return 0;
+    if (cpu->jit.fp & RV64_FP_LIVE)
+        return 0;
+    cpu->jit.left += INFO_REFUND(info);
+    return RV64_LEFT_INTERPRET;
 }
 
 /* RAX has the instruction, which is what an illegal one has in stval; the address is computed. */
@@ -242,9 +269,19 @@ static uint32_t wfi(struct rv64_cpu *cpu, uint64_t raw, uint32_t info, uint64_t 
 }
 
 const emit_helper_t rv64_emit_helpers[EMIT_HELPERS] = {
-    [THUNK_LOAD] = load,         [THUNK_STORE] = store, [THUNK_ATOMIC] = atomic,
-    [THUNK_CSR] = csr,           [THUNK_FP] = fp,       [THUNK_FP_LOAD] = fp_load,
-    [THUNK_FP_STORE] = fp_store, [THUNK_ECALL] = ecall, [THUNK_RETURN] = return_from_trap,
-    [THUNK_EXCEPTION] = always,  [THUNK_FENCE] = fence, [THUNK_FENCE_I] = fence_i,
+    [THUNK_LOAD] = load,
+    [THUNK_STORE] = store,
+    [THUNK_ATOMIC] = atomic,
+    [THUNK_CSR] = csr,
+    [THUNK_FP] = fp,
+    [THUNK_FP_LOAD] = fp_load,
+    [THUNK_FP_STORE] = fp_store,
+    [THUNK_FP_ON] = fp_on,
+    [THUNK_FP_LIVE] = fp_live,
+    [THUNK_ECALL] = ecall,
+    [THUNK_RETURN] = return_from_trap,
+    [THUNK_EXCEPTION] = always,
+    [THUNK_FENCE] = fence,
+    [THUNK_FENCE_I] = fence_i,
     [THUNK_WFI] = wfi,
 };

@@ -58,7 +58,7 @@ struct rv64_jit {
     int64_t left;           /**< instructions left to the slice, while not in a register */
     uint64_t end;           /**< instructions retired when left is 0 */
     uint32_t token;         /**< RV64_LEFT_EDGE: of the exit that was taken */
-    uint32_t reserved;
+    uint32_t fp;            /**< whose MXCSR is, and whether FS is Dirty: see fp_mode.h */
 };
 
 #endif /* RV64_TRANSLATE_JIT_H */

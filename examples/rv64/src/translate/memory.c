@@ -33,6 +33,7 @@ void rv64_emit_call(struct rv64_emit *e, uint32_t thunk, uint32_t index)
     x86_mov_imm(&e->a, X86_RDX,
                 INFO(d->op, d->rd, d->rs1, d->rs2, insn->length, emit_refund(e, index)));
     emit_call_thunk(e, thunk);
+    rv64_emit_fp_forget(e);
 }
 
 void rv64_emit_address(struct rv64_emit *e, uint32_t base, int32_t offset)
@@ -125,7 +126,7 @@ uint32_t rv64_emit_access(struct rv64_emit *e)
     rv64_emit_probe(e, slow, rv64_emit_size(d->op),
                     emit_is_load(d->op) ? GN_ACCESS_READ : GN_ACCESS_WRITE);
     rv64_emit_transfer(e, d, x86_mem_index(X86_RCX, X86_RAX, 0, 0));
-    slow->back = e->a.at;
+    emit_slow_back(e, slow);
     return 1;
 }
 
@@ -156,6 +157,8 @@ void rv64_emit_slow_paths(struct rv64_emit *e)
             slow_call(e, slow->insn);
         else
             rv64_emit_group_apart(e, slow);
+        if (slow->count == 1)
+            rv64_emit_fp_reload(e, slow->homes);
         x86_patch(x86_jmp_later(&e->a), slow->back);
     }
 }

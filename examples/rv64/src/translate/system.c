@@ -119,7 +119,7 @@ static void change_sie(struct rv64_emit *e, const struct csr_use *use)
     none_pending(e, slow);
     call_sstatus(e, use->rd);
     x86_arith_imm(&e->a, X86_I_OR, X86_W, CPU_MEM(mstatus), (int32_t)RV64_MSTATUS_SIE);
-    slow->back = e->a.at;
+    emit_slow_back(e, slow);
 }
 
 /* CSRRS and CSRRC by a register, without a result: SIE alone is changed here, other bits by C. */
@@ -138,7 +138,7 @@ static void change_by(struct rv64_emit *e, const struct csr_use *use)
         x86_unary(&e->a, X86_NOT, X86_W, x86_reg(X86_RCX));
         x86_op(&e->a, (X86_AND + X86_ARITH_STORE) | X86_W, X86_RCX, CPU_MEM(mstatus));
     }
-    slow->back = e->a.at;
+    emit_slow_back(e, slow);
 }
 
 /* @return whether the instruction is one of these */
@@ -164,6 +164,8 @@ static void csr(struct rv64_emit *e)
 
     if (!allowed || (!csr_plain(e, &use) && !csr_sstatus(e, &use)))
         call_with_raw(e, THUNK_CSR);
+    /* Its slow path may have come back with another FS. */
+    rv64_emit_fp_forget(e);
 }
 
 uint32_t rv64_emit_system(struct rv64_emit *e)

@@ -8,6 +8,7 @@
 
 #include "../csr.h"
 #include "emit.h"
+#include "fp_mode.h"
 
 /* What enter() saves for its caller. */
 static const uint8_t callee_saved[] = {X86_RBX, X86_RBP, X86_R12, X86_R13, X86_R14, X86_R15};
@@ -38,9 +39,25 @@ static void emit_enter(struct x86 *a)
     x86_op(a, 0xff, 4, x86_reg(X86_RAX)); /* JMP */
 }
 
+static void settle(struct rv64_cpu *cpu)
+{
+    rv64_fp_settle(cpu);
+}
+
 /* Back to enter()'s caller; EAX is RV64_LEFT_*, all state is in memory. */
 static void emit_return(struct x86 *a)
 {
+    uint8_t *settled;
+
+    x86_op(a, 0xf6, 0, CPU_MEM(jit.fp)); /* TEST with a byte */
+    x86_u8(a, 0xff);
+    settled = x86_jcc_short(a, X86_E);
+    push(a, X86_RAX);
+    x86_op(a, X86_LEA | X86_W, X86_RDI, x86_mem(REG_CPU, -CPU_BIAS));
+    x86_mov_imm(a, X86_RAX, (uintptr_t)settle);
+    x86_op(a, 0xff, 2, x86_reg(X86_RAX)); /* CALL */
+    pop(a, X86_RAX);
+    x86_short_here(a, settled);
     for (uint32_t i = sizeof callee_saved; i-- > 0;)
         pop(a, callee_saved[i]);
     x86_u8(a, 0xc3); /* RET */

@@ -54,7 +54,7 @@ struct rv64_tr_code {
 #define RV64_TR_EXITS 16u
 
 /** A block needs no more room than this. */
-#define RV64_TR_BLOCK_ROOM 16384u
+#define RV64_TR_BLOCK_ROOM 24576u
 
 /** Kinds of direct exits. */
 #define RV64_EXIT_NEAR 0u /**< into the same page: linked as it is */
