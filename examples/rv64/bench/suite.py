@@ -314,7 +314,7 @@ def emulators(options):
     """rv64 first."""
     more = ["--cpu", options.cpu] if options.cpu else []
     found = [rv64(options.rv64, more + shlex.split(options.options))]
-    paths = options.qemu or [p for p in [shutil.which("qemu-system-riscv64")] if p]
+    paths = [p for p in options.qemu if p] if options.qemu else [p for p in [shutil.which("qemu-system-riscv64")] if p]
     found += [qemu(path) for path in paths]
     return found + [peer(words, not options.no_sync) for words in options.peer]
 
