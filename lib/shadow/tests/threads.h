@@ -399,8 +399,10 @@ static inline int cell_read_only(uint32_t version)
     return version % 8 == 3;
 }
 
+/* Every fourth page is that of a cell in another table, too. */
 static inline uint64_t cell_page(uint32_t table, uint32_t e, uint32_t version)
 {
+    table &= version % 4 == 0 ? ~1u : ~0u;
     return DATA + (((uint64_t)table * CELLS + e) * PAGES + version % PAGES) * GN_PAGE_SIZE;
 }
 
