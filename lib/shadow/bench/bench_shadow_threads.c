@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A storm of forks: virtual CPUs in threads of their own on one shadow, each of which forks, runs
+ * the child and ends it, again and again, in tables that it writes through traps. What is measured
+ * is forks a second of all of them, with locks that let calls go side by side, with one lock around
+ * every call, and (one CPU) without locks. Neither the trap itself nor what an MMU does for an
+ * invalidation is in these numbers.
+ *
+ *     fork    each entry of the parent is write-protected (trap, sync) and copied to the child
+ *     run     the child's root is made; it reads all its pages and writes one in four, which the
+ *             guest copies: its fault, the entry written (trap, sync), the page filled
+ *     exit    each entry of the child is cleared (trap, sync), its table unlinked (trap, sync), the
+ *             parent's root got, and the parent writes all its pages: its fault, entry, fill
+ */
+#include <gnomon/shadow.h>
+
+#include <pthread.h>
+
+#include "gn_bench.h"
+
+#define CPUS      4u
+#define PAGES     256u /* of a process */
+#define FRAMES    256u
+#define OWN       8u /* pages of tables that a CPU has */
+#define LINEAR    ((uint64_t)2 << 30)
+#define GVA       ((uint64_t)1 << 30)
+#define DATA      ((uint64_t)16 << 20)
+#define RAM_PAGES (3 + CPUS * OWN)
+#define ROUNDS    15u
+#define LEAF      (GN_PAGING_R | GN_PAGING_A | GN_PAGING_D)
+
+/* A virtual CPU: its parent's and its child's tables, root first. */
+struct cpu {
+    pthread_t thread;
+    uint64_t parent[3], child[3];
+    uint32_t number, forks;
+    struct gn_shadow_root root;
+    uint64_t operations;
+};
+
+static uint64_t ram[RAM_PAGES * 512];
+static _Alignas(4096) uint8_t frames[FRAMES][4096];
+static uint32_t frame_stack[FRAMES];
+static uint32_t frames_free;
+static struct gn_shadow *shadow;
+static struct cpu cpus[CPUS];
+static pthread_barrier_t start;
+static pthread_rwlock_t structure;
+static pthread_mutex_t big = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    _Alignas(64) pthread_mutex_t mutex;
+} stripes[129];
+
+static void must(int rc)
+{
+    if (rc) {
+        fprintf(stderr, "bench_shadow_threads: %s\n", gn_base_status_name(rc));
+        exit(1);
+    }
+}
+
+/* ---- Ops --------------------------------------------------------------------------------------
+ */
+
+static int load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
+{
+    (void)ctx;
+    (void)bytes;
+    if (gpa.v >= sizeof ram)
+        return -GN_ERR_FAULT;
+    *ret_value = __atomic_load_n(&ram[gpa.v / 8], __ATOMIC_ACQUIRE);
+    return 0;
+}
+
+static int cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected, uint64_t desired)
+{
+    (void)ctx;
+    (void)bytes;
+    if (gpa.v >= sizeof ram)
+        return -GN_ERR_FAULT;
+    return __atomic_compare_exchange_n(&ram[gpa.v / 8], &expected, desired, 0, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE)
+               ? 0
+               : -GN_ERR_AGAIN;
+}
+
+static const struct gn_paging_ops guest = {GN_PAGING_OPS_INIT, .load = load, .cmpxchg = cmpxchg};
+
+static int frame_alloc(void *ctx, gn_hpa_t *ret_hpa, void **ret_frame)
+{
+    (void)ctx;
+    if (!frames_free)
+        return -GN_ERR_NOMEM;
+    *ret_frame = frames[frame_stack[--frames_free]];
+    *ret_hpa = gn_hpa(((uint64_t)1 << 40) + (uint64_t)frame_stack[frames_free] * 4096);
+    return 0;
+}
+
+static void frame_free(void *ctx, gn_hpa_t hpa, void *frame)
+{
+    (void)ctx;
+    (void)frame;
+    frame_stack[frames_free++] = (uint32_t)(hpa.v >> 12 & (FRAMES - 1));
+}
+
+static void invalidate_range(void *ctx, uint32_t which, gn_gva_t gva, uint64_t length)
+{
+    (void)ctx;
+    (void)which;
+    (void)gva;
+    (void)length;
+}
+
+static void invalidate_all(void *ctx)
+{
+    (void)ctx;
+}
+
+static void root_gone(void *ctx, uint32_t which, uint64_t cookie)
+{
+    (void)ctx;
+    (void)which;
+    (void)cookie;
+}
+
+static void lock(void *ctx, uint32_t n)
+{
+    (void)ctx;
+    if (n)
+        pthread_mutex_lock(&stripes[n].mutex);
+    else
+        pthread_rwlock_wrlock(&structure);
+}
+
+static void unlock(void *ctx, uint32_t n)
+{
+    (void)ctx;
+    if (n)
+        pthread_mutex_unlock(&stripes[n].mutex);
+    else
+        pthread_rwlock_unlock(&structure);
+}
+
+static void lock_shared(void *ctx, uint32_t n)
+{
+    (void)ctx;
+    (void)n;
+    pthread_rwlock_rdlock(&structure);
+}
+
+static void lock_big(void *ctx, uint32_t n)
+{
+    (void)ctx;
+    (void)n;
+    pthread_mutex_lock(&big);
+}
+
+static void unlock_big(void *ctx, uint32_t n)
+{
+    (void)ctx;
+    (void)n;
+    pthread_mutex_unlock(&big);
+}
+
+#define OPS                                                                                     \
+    GN_SHADOW_OPS_INIT, .guest = &guest, .frame_alloc = frame_alloc, .frame_free = frame_free,  \
+                        .invalidate_range = invalidate_range, .invalidate_all = invalidate_all, \
+                        .root_gone = root_gone
+
+static const struct gn_shadow_ops no_lock = {OPS};
+static const struct gn_shadow_ops one_lock = {OPS, .lock = lock_big, .unlock = unlock_big};
+static const struct gn_shadow_ops locks = {OPS, .lock = lock, .unlock = unlock,
+                                           .lock_shared = lock_shared, .unlock_shared = unlock};
+
+/* ---- The guest --------------------------------------------------------------------------------
+ */
+
+static uint64_t encode(uint32_t level, uint32_t kind, uint64_t address, uint32_t permissions)
+{
+    struct gn_paging_entry e = {.kind = kind, .permissions = permissions, .address = address};
+    uint64_t value = 0;
+
+    must(gn_paging_entry_encode(GN_PAGING_SV39, level, &e, &value));
+    return value;
+}
+
+static void store(uint64_t gpa, uint64_t value)
+{
+    __atomic_store_n(&ram[gpa / 8], value, __ATOMIC_RELEASE);
+}
+
+static uint32_t fault(struct cpu *c, uint64_t gva, uint32_t access)
+{
+    struct gn_shadow_access a = {GN_SHADOW_ACCESS_INIT, .root = c->root.id,
+                                 .gva = gn_gva(gva),    .access = access,
+                                 .vcpu = c->number,     .controls = GN_PAGING_RISCV_ADUE};
+    struct gn_shadow_answer answer;
+    int rc;
+
+    do
+        rc = gn_shadow_fault(shadow, &a, &answer);
+    while (rc == -GN_ERR_AGAIN);
+    must(rc);
+    c->operations++;
+    return answer.outcome;
+}
+
+/* The guest stores an entry through its linear map, which traps if the page holds a table. */
+static void trap(struct cpu *c, uint64_t gpa, uint64_t value)
+{
+    uint32_t outcome = fault(c, LINEAR + gpa, GN_ACCESS_WRITE);
+
+    store(gpa, value);
+    if (outcome != GN_SHADOW_TRAPPED)
+        return;
+    must(gn_shadow_sync(shadow, gn_gpa(gpa), 8));
+    c->operations++;
+}
+
+static uint64_t page_leaf(const struct cpu *c, uint32_t page, int copy, int writable)
+{
+    uint64_t gpa = DATA + ((uint64_t)(2 * c->number + (uint32_t)copy) * PAGES + page) * 4096;
+
+    return encode(0, GN_PAGING_ENTRY_LEAF, gpa, LEAF | (writable ? GN_PAGING_W : 0));
+}
+
+static void load_root(struct cpu *c, uint64_t table)
+{
+    struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT, .format = GN_PAGING_SV39,
+                                     .table = gn_gpa(table), .controls = GN_PAGING_RISCV_ADUE};
+    struct gn_shadow_root was = c->root;
+
+    must(gn_shadow_root_get(shadow, &key, &c->root));
+    if (was.cookie)
+        must(gn_shadow_root_put(shadow, was.id));
+    c->operations += 2;
+}
+
+/* A write to a page that is read-only: the guest's fault, its copy, the page that is filled. */
+static void write_page(struct cpu *c, uint64_t table, uint32_t page, int copy)
+{
+    if (fault(c, GVA + (uint64_t)page * 4096, GN_ACCESS_WRITE) != GN_SHADOW_GUEST_FAULT)
+        return;
+    trap(c, table + 8 * page, page_leaf(c, page, copy, 1));
+    (void)fault(c, GVA + (uint64_t)page * 4096, GN_ACCESS_WRITE);
+}
+
+static void fork_run_exit(struct cpu *c)
+{
+    for (uint32_t i = 0; i < PAGES; i++) {
+        trap(c, c->parent[2] + 8 * i, page_leaf(c, i, 0, 0));
+        store(c->child[2] + 8 * i, page_leaf(c, i, 0, 0));
+    }
+    store(c->child[1], encode(1, GN_PAGING_ENTRY_TABLE, c->child[2], 0));
+    must(gn_shadow_sync(shadow, gn_gpa(c->child[1]), 8));
+    load_root(c, c->child[0]);
+    for (uint32_t i = 0; i < PAGES; i++)
+        if (i % 4)
+            (void)fault(c, GVA + (uint64_t)i * 4096, GN_ACCESS_READ);
+        else
+            write_page(c, c->child[2], i, 1);
+    for (uint32_t i = 0; i < PAGES; i++)
+        trap(c, c->child[2] + 8 * i, 0);
+    trap(c, c->child[1], 0);
+    load_root(c, c->parent[0]);
+    for (uint32_t i = 0; i < PAGES; i++)
+        write_page(c, c->parent[2], i, 0);
+}
+
+static void *cpu_main(void *arg)
+{
+    struct cpu *c = arg;
+
+    load_root(c, c->parent[0]);
+    fork_run_exit(c);
+    c->operations = 0;
+    pthread_barrier_wait(&start);
+    for (uint32_t i = 0; i < c->forks; i++)
+        fork_run_exit(c);
+    return NULL;
+}
+
+/* ---- Setting up ---------------------------------------------------------------------------------
+ */
+
+/* Page 0 and 1: the linear map's tables. Then OWN pages for each CPU. */
+static void guest_setup(void)
+{
+    uint64_t linear_mid = 4096;
+    uint64_t linear = 8192;
+
+    memset(ram, 0, sizeof ram);
+    store(linear_mid, encode(1, GN_PAGING_ENTRY_TABLE, linear, 0));
+    for (uint64_t i = 0; i < RAM_PAGES; i++)
+        store(linear + 8 * i, encode(0, GN_PAGING_ENTRY_LEAF, i * 4096, LEAF | GN_PAGING_W));
+    for (uint32_t n = 0; n < CPUS; n++) {
+        struct cpu *c = &cpus[n];
+
+        memset(c, 0, sizeof *c);
+        c->number = n;
+        for (uint32_t i = 0; i < 3; i++) {
+            c->parent[i] = (3 + (uint64_t)n * OWN + i) * 4096;
+            c->child[i] = c->parent[i] + 3 * 4096;
+        }
+        for (uint32_t p = 0; p < 2; p++) {
+            const uint64_t *t = p ? c->child : c->parent;
+
+            store(t[0] + 8 * (GVA >> 30), encode(2, GN_PAGING_ENTRY_TABLE, t[1], 0));
+            store(t[0] + 8 * (LINEAR >> 30), encode(2, GN_PAGING_ENTRY_TABLE, linear_mid, 0));
+        }
+        store(c->parent[1], encode(1, GN_PAGING_ENTRY_TABLE, c->parent[2], 0));
+        for (uint32_t i = 0; i < PAGES; i++)
+            store(c->parent[2] + 8 * i, page_leaf(c, i, 0, 1));
+    }
+}
+
+static void shadow_setup(const struct gn_shadow_ops *ops)
+{
+    static _Alignas(64) uint8_t mem[2 << 20];
+    static _Alignas(8) uint8_t slot_mem[1 << 17];
+    struct gn_shadow_params params = {GN_SHADOW_PARAMS_INIT,
+                                      .format = GN_PAGING_SV39,
+                                      .policy = GN_SHADOW_POLICY_TRAP,
+                                      .tables = FRAMES,
+                                      .roots = 32,
+                                      .ops = ops};
+    struct gn_shadow_slot slot = {GN_SHADOW_SLOT_INIT, .kind = GN_SHADOW_SLOT_RAM,
+                                  .length = (uint64_t)64 << 20, .hpa = gn_hpa((uint64_t)1 << 32)};
+    uint32_t id;
+
+    frames_free = 0;
+    for (uint32_t i = 0; i < FRAMES; i++)
+        frame_stack[frames_free++] = i;
+    must(gn_shadow_init(mem, sizeof mem, &params, &shadow));
+    must(gn_shadow_slot_add(shadow, &slot, slot_mem, sizeof slot_mem, &id));
+}
+
+static double cpu_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* @return forks a second, of all CPUs together */
+static double storm(const struct gn_shadow_ops *ops, uint32_t n, uint32_t forks,
+                    uint64_t *ret_operations, double *ret_cpu)
+{
+    double begin;
+    double cpu;
+
+    guest_setup();
+    shadow_setup(ops);
+    pthread_barrier_init(&start, NULL, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        cpus[i].forks = forks / n;
+        must(pthread_create(&cpus[i].thread, NULL, cpu_main, &cpus[i]) ? -GN_ERR_NOMEM : 0);
+    }
+    pthread_barrier_wait(&start);
+    cpu = cpu_now();
+    begin = gn_bench_now();
+    *ret_operations = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        pthread_join(cpus[i].thread, NULL);
+        *ret_operations += cpus[i].operations;
+    }
+    begin = gn_bench_now() - begin;
+    *ret_cpu = (cpu_now() - cpu) / (forks / n * n) / 1e3;
+    pthread_barrier_destroy(&start);
+    gn_shadow_fini(shadow);
+    return forks / n * n / (begin / 1e9);
+}
+
+/* ---- What is measured ---------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *name;
+    const struct gn_shadow_ops *ops;
+    uint32_t cpus;
+} cases[] = {
+    {"forks, 1 vCPU, no locks", &no_lock, 1},
+    {"forks, 1 vCPU", &locks, 1},
+    {"forks, 2 vCPUs", &locks, 2},
+    {"forks, 4 vCPUs", &locks, 4},
+    {"forks, 1 vCPU, one lock", &one_lock, 1},
+    {"forks, 2 vCPUs, one lock", &one_lock, 2},
+    {"forks, 4 vCPUs, one lock", &one_lock, 4},
+};
+
+#define CASES (sizeof cases / sizeof cases[0])
+
+int main(int argc, char **argv)
+{
+    uint32_t rounds = gn_bench_quick(argc, argv) ? 1 : ROUNDS;
+    uint32_t forks = gn_bench_quick(argc, argv) ? 4 : 200;
+    static double sample[CASES][ROUNDS];
+    static double cpu[CASES][ROUNDS];
+    struct gn_bench_result r[CASES];
+    uint64_t operations = 0;
+
+    pthread_rwlock_init(&structure, NULL);
+    for (uint32_t i = 0; i < sizeof stripes / sizeof stripes[0]; i++)
+        pthread_mutex_init(&stripes[i].mutex, NULL);
+    gn_bench_header();
+    /* In turn: whatever else the machine does meets all alike. */
+    for (uint32_t round = 0; round < rounds; round++)
+        for (uint32_t i = 0; i < CASES; i++)
+            sample[i][round] =
+                storm(cases[i].ops, cases[i].cpus, forks, &operations, &cpu[i][round]);
+    for (uint32_t i = 0; i < CASES; i++) {
+        r[i] = gn_bench_summary(sample[i], rounds);
+        gn_bench_print(cases[i].name, "1/s", 0, r[i], (uint64_t)rounds * forks);
+    }
+    for (uint32_t i = 0; i < CASES; i++) {
+        char name[64];
+
+        snprintf(name, sizeof name, "%s: CPU time of one", cases[i].name);
+        gn_bench_print(name, "us", 0, gn_bench_summary(cpu[i], rounds), (uint64_t)rounds * forks);
+    }
+    gn_bench_value("faults, syncs and root calls a fork", "calls", 0,
+                   (double)operations / (forks / CPUS * CPUS), 1);
+    gn_bench_ratio("2 vCPUs / 1", r[2], r[1]);
+    gn_bench_ratio("4 vCPUs / 1", r[3], r[1]);
+    gn_bench_ratio("2 vCPUs / 1, one lock", r[5], r[4]);
+    gn_bench_ratio("4 vCPUs / 1, one lock", r[6], r[4]);
+    gn_bench_ratio("1 vCPU, no locks / locks", r[0], r[1]);
+    return 0;
+}
