@@ -57,26 +57,22 @@ static uint32_t stripe(const struct gn_shadow *sh, uint64_t of)
     return (uint32_t)(of * UINT64_C(0x9e3779b97f4a7c15) >> 40) & sh->stripe_mask;
 }
 
-void gn_shadow__enter(struct gn_shadow *sh)
+void gn_shadow__lock_alone(struct gn_shadow *sh)
 {
-    if (!sh->ops.lock)
-        return;
     sh->ops.lock(sh->params.ops_ctx, 0);
     sh->alone = 1;
 }
 
-void gn_shadow__enter_shared(struct gn_shadow *sh)
+void gn_shadow__lock_shared(struct gn_shadow *sh)
 {
     if (sh->ops.lock_shared)
         sh->ops.lock_shared(sh->params.ops_ctx, 0);
     else
-        gn_shadow__enter(sh);
+        gn_shadow__lock_alone(sh);
 }
 
-void gn_shadow__leave(struct gn_shadow *sh)
+void gn_shadow__unlock(struct gn_shadow *sh)
 {
-    if (!sh->ops.lock)
-        return;
     if (!sh->alone) {
         sh->ops.unlock_shared(sh->params.ops_ctx, 0);
         return;
@@ -85,56 +81,40 @@ void gn_shadow__leave(struct gn_shadow *sh)
     sh->ops.unlock(sh->params.ops_ctx, 0);
 }
 
-/* Lock 0 is none of those that a call takes within. */
-static void take(struct gn_shadow *sh, uint32_t n)
-{
-    if (n)
-        sh->ops.lock(sh->params.ops_ctx, n);
-}
-
-static void give(struct gn_shadow *sh, uint32_t n)
-{
-    if (n)
-        sh->ops.unlock(sh->params.ops_ctx, n);
-}
-
 static uint32_t table_number(const struct gn_shadow *sh, uint32_t table)
 {
-    return sh->alone ? 0 : 1 + (table & sh->stripe_mask);
+    return 1 + (table & sh->stripe_mask);
 }
 
-void gn_shadow__table_lock(struct gn_shadow *sh, uint32_t table)
+void gn_shadow__lock_table(struct gn_shadow *sh, uint32_t table)
 {
-    take(sh, table_number(sh, table));
+    sh->ops.lock(sh->params.ops_ctx, table_number(sh, table));
 }
 
-void gn_shadow__table_unlock(struct gn_shadow *sh, uint32_t table)
+void gn_shadow__unlock_table(struct gn_shadow *sh, uint32_t table)
 {
-    give(sh, table_number(sh, table));
+    sh->ops.unlock(sh->params.ops_ctx, table_number(sh, table));
 }
 
 static uint32_t chain_number(const struct gn_shadow *sh, uint64_t leaf)
 {
     struct gn_paging_entry e = {0};
-    int rc;
-
-    if (sh->alone)
-        return 0;
     /* Leaves of different sizes have different chains; that one lock serves both does no harm. */
-    rc = gn_paging_entry_decode(&sh->context, 0, leaf, &e);
+    int rc = gn_paging_entry_decode(&sh->context, 0, leaf, &e);
+
     gn_shadow__check(sh, rc == 0, "shadow: a leaf does not decode");
     return sh->stripe_mask + 2 + stripe(sh, e.address >> GN_PAGE_SHIFT);
 }
 
-uint32_t gn_shadow__chain_lock(struct gn_shadow *sh, uint64_t leaf)
+uint32_t gn_shadow__lock_chain(struct gn_shadow *sh, uint64_t leaf)
 {
     uint32_t n = chain_number(sh, leaf);
 
-    take(sh, n);
+    sh->ops.lock(sh->params.ops_ctx, n);
     return n;
 }
 
-void gn_shadow__chain_unlock(struct gn_shadow *sh, uint32_t n)
+void gn_shadow__unlock_chain(struct gn_shadow *sh, uint32_t n)
 {
-    give(sh, n);
+    sh->ops.unlock(sh->params.ops_ctx, n);
 }

@@ -318,7 +318,7 @@ static int coherence_enter(struct gn_shadow *sh, uint32_t root)
 
     if (!gn_shadow__root_given(sh, root))
         return -GN_ERR_NOENT;
-    tour.stamp = __atomic_add_fetch(&sh->clock, 1, __ATOMIC_RELAXED);
+    tour.stamp = sh->alone ? ++sh->clock : __atomic_add_fetch(&sh->clock, 1, __ATOMIC_RELAXED);
     for (uint32_t i = 0; i < sh->params.roots && !rc; i++)
         if (sh->roots[i].key.size && (root == GN_SHADOW_ROOT_ANY || i == root))
             rc = table_coherence(sh, &tour, sh->roots[i].table);

@@ -144,6 +144,33 @@ static int root_make(struct gn_shadow *sh, const struct gn_shadow_root_key *key,
     return 0;
 }
 
+/* A holder more. The root was used last: which of those who share it at this moment, who cares. */
+static void root_hold(struct gn_shadow *sh, struct gn_shadow__root *r)
+{
+    if (sh->alone) {
+        r->held++;
+        r->stamp = ++sh->clock;
+        return;
+    }
+    __atomic_fetch_add(&r->held, 1, __ATOMIC_RELAXED);
+    gn_shadow__poke(&r->stamp, __atomic_add_fetch(&sh->clock, 1, __ATOMIC_RELAXED));
+}
+
+/* A holder less. @return whether there was one */
+static int root_drop(struct gn_shadow *sh, struct gn_shadow__root *r)
+{
+    uint32_t held = gn_shadow__peek(&r->held);
+
+    if (sh->alone) {
+        r->held -= held != 0;
+        return held != 0;
+    }
+    while (held && !__atomic_compare_exchange_n(&r->held, &held, held - 1, 1, __ATOMIC_RELAXED,
+                                                __ATOMIC_RELAXED))
+        ;
+    return held != 0;
+}
+
 /* @return 0 or a status, or GN_SHADOW__LATER if the root must be made by a call that is alone */
 static int root_enter(struct gn_shadow *sh, const struct gn_shadow_root_key *key,
                       struct gn_shadow_root *ret_root)
@@ -164,8 +191,7 @@ static int root_enter(struct gn_shadow *sh, const struct gn_shadow_root_key *key
             return rc;
         gn_shadow__count(sh, root_misses, 1);
     }
-    __atomic_fetch_add(&sh->roots[i].held, 1, __ATOMIC_RELAXED);
-    gn_shadow__poke(&sh->roots[i].stamp, __atomic_add_fetch(&sh->clock, 1, __ATOMIC_RELAXED));
+    root_hold(sh, &sh->roots[i]);
     *ret_root = (struct gn_shadow_root){
         .id = i, .hpa = sh->tables[sh->roots[i].table].hpa, .cookie = sh->roots[i].cookie};
     return 0;
@@ -198,16 +224,12 @@ int gn_shadow_root_get(struct gn_shadow *sh, const struct gn_shadow_root_key *ke
 
 int gn_shadow_root_put(struct gn_shadow *sh, uint32_t root)
 {
-    uint32_t held = 0;
+    int held;
 
     if (!sh || root >= sh->params.roots)
         return -GN_ERR_NOENT;
     gn_shadow__enter_shared(sh);
-    if (sh->roots[root].key.size)
-        held = gn_shadow__peek(&sh->roots[root].held);
-    while (held && !__atomic_compare_exchange_n(&sh->roots[root].held, &held, held - 1, 1,
-                                                __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        ;
+    held = sh->roots[root].key.size && root_drop(sh, &sh->roots[root]);
     gn_shadow__leave(sh);
     return held ? 0 : -GN_ERR_NOENT;
 }

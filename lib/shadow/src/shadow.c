@@ -13,7 +13,6 @@
 #define SYNC_DEFAULT    3u
 #define STRIPES_MAX     4096u
 #define STRIPES_DEFAULT 64u
-#define LANES           16u /* if there are locks */
 
 /* Where the parts of the object lie in the caller's memory, in bytes from its start. */
 struct layout {
@@ -83,7 +82,7 @@ static struct layout layout_of(const struct gn_shadow_params *p)
     l.by_hpa = layout_take(&l.end, (size_t)l.buckets * sizeof(uint32_t));
     l.roots = layout_take(&l.end, (size_t)p->roots * sizeof(struct gn_shadow__root));
     l.slots = layout_take(&l.end, (size_t)p->slots * sizeof(struct gn_shadow__slot));
-    l.lanes = layout_take(&l.end, LANES * sizeof(struct gn_shadow__lane));
+    l.lanes = layout_take(&l.end, GN_SHADOW__LANES * sizeof(struct gn_shadow__lane));
     return l;
 }
 
@@ -168,7 +167,6 @@ int gn_shadow_init(void *mem, size_t len, const struct gn_shadow_params *params,
     sh->roots = (void *)((uint8_t *)mem + l.roots);
     sh->slots = (void *)((uint8_t *)mem + l.slots);
     sh->lanes = (void *)((uint8_t *)mem + l.lanes);
-    sh->lane_mask = ops.lock_shared ? LANES - 1 : 0;
     sh->stripe_mask = p.lock_stripes - 1;
     sh->alone = !ops.lock;
     tables_init(sh, l.buckets);
@@ -178,7 +176,7 @@ int gn_shadow_init(void *mem, size_t len, const struct gn_shadow_params *params,
             sh->guests[i].levels = 0;
     memset(sh->roots, 0, p.roots * sizeof *sh->roots);
     memset(sh->slots, 0, p.slots * sizeof *sh->slots);
-    memset(sh->lanes, 0, LANES * sizeof *sh->lanes);
+    memset(sh->lanes, 0, GN_SHADOW__LANES * sizeof *sh->lanes);
     *ret_shadow = sh;
     return 0;
 }
@@ -224,7 +222,7 @@ int gn_shadow_stats_get(const struct gn_shadow *sh, struct gn_shadow_stats *ret_
     if (!sh || !ret_stats || ret_stats->size < sizeof ret_stats->size)
         return -GN_ERR_INVAL;
     size = ret_stats->size < sizeof stats ? ret_stats->size : (uint32_t)sizeof stats;
-    for (uint32_t i = 0; i <= sh->lane_mask; i++)
+    for (uint32_t i = 0; i < GN_SHADOW__LANES; i++)
         stats_add(&stats, &sh->lanes[i].stats);
     stats.size = size;
     stats.tables = gn_shadow__peek(&sh->live);

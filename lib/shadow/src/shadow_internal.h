@@ -44,6 +44,9 @@
 /* Tables kept ready with a frame, beyond what a fault needs. */
 #define GN_SHADOW__SPARE 8u
 
+/* Counters are kept so many times, each by some of the threads. */
+#define GN_SHADOW__LANES 16u
+
 /* What a function says that shares the shadow, and would have to have it for itself. */
 #define GN_SHADOW__LATER 1
 
@@ -143,7 +146,6 @@ struct gn_shadow {
     struct gn_paging_geometry guests[GN_SHADOW__FORMATS]; /**< by format; unknown ones are zero */
     struct gn_paging_context context; /**< of the shadow tables, for decoding them */
     struct gn_shadow__lane *lanes;    /**< counters, in the lane of whoever counts */
-    uint32_t lane_mask;
     uint32_t stripe_mask;
     uint32_t alone; /**< the call that runs has the shadow for itself: locks.c */
 
@@ -253,55 +255,7 @@ static inline uint32_t gn_shadow__index(uint64_t gva, uint32_t level)
 struct gn_paging_context gn_shadow__guest_context(uint32_t format, gn_gpa_t root, uint32_t controls,
                                                   uint32_t phys_bits);
 
-/* locks.c: the rules, and the reasons, stand there */
-
-/** A call begins that shares the shadow, if it is given locks for that; else as enter(). */
-void gn_shadow__enter_shared(struct gn_shadow *sh);
-
-/** A call begins that has the shadow for itself. */
-void gn_shadow__enter(struct gn_shadow *sh);
-
-/** The call ends, or is about to enter otherwise. */
-void gn_shadow__leave(struct gn_shadow *sh);
-
-/** The lock of a table's entries, their links and `present`; nothing for a call that is alone. */
-void gn_shadow__table_lock(struct gn_shadow *sh, uint32_t table);
-void gn_shadow__table_unlock(struct gn_shadow *sh, uint32_t table);
-
-/** The lock of the chain of the frame that a leaf maps. @return its number; 0: none is needed */
-uint32_t gn_shadow__chain_lock(struct gn_shadow *sh, uint64_t leaf);
-void gn_shadow__chain_unlock(struct gn_shadow *sh, uint32_t n);
-
-/** Where this thread counts. */
-static inline struct gn_shadow_stats *gn_shadow__lane(struct gn_shadow *sh)
-{
-    /* The library knows no threads, but no two of them have one stack. */
-    uint64_t stack = (uintptr_t)__builtin_frame_address(0) >> 14;
-
-    return &sh->lanes[stack * UINT64_C(0x9e3779b97f4a7c15) >> 32 & sh->lane_mask].stats;
-}
-
-static inline void gn_shadow__count_add(const struct gn_shadow *sh, uint64_t *counter, uint64_t n)
-{
-    if (sh->alone)
-        __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-    else if (n)
-        __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
-}
-
-/** Adds to one of the members of gn_shadow_stats. */
-#define gn_shadow__count(sh, counter, n) \
-    gn_shadow__count_add(sh, &gn_shadow__lane(sh)->counter, (uint64_t)(n))
-
-/** Reads and writes what several calls may touch at once and none depends on: hints, ages. */
-#define gn_shadow__peek(at) __atomic_load_n(at, __ATOMIC_RELAXED)
-
-/** Sets such a thing, but not in vain: that would take the cache line from the others. */
-#define gn_shadow__poke(at, value)                            \
-    do {                                                      \
-        if (__atomic_load_n(at, __ATOMIC_RELAXED) != (value)) \
-            __atomic_store_n(at, (value), __ATOMIC_RELAXED);  \
-    } while (0)
+#include "locks.h"
 
 /* slot.c */
 
