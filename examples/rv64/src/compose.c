@@ -19,6 +19,12 @@
  *                     asid <--- activate: satp written; release: root gone
  */
 
+/* Writes to guest tables after which these are synced before a coherence point comes. */
+#define UNSYNCED_MAX 32u
+
+/* Syncs of a table in a row that were of no use: then it is taken to be none any more. */
+#define FLOOD_LIMIT 24u
+
 #define RAM_BASE   UINT64_C(0x80000000)
 #define TABLES_MIN 256u
 
@@ -187,15 +193,6 @@ static int on_pending(void *ctx, gn_gpa_t page)
     return c->tracelog && rv64_tracelog_pending(c->tracelog, page);
 }
 
-static void on_traced_write(void *ctx, uint32_t vcpu, gn_hpa_t hpa, uint32_t bytes)
-{
-    struct rv64_compose *c = ctx;
-
-    (void)vcpu;
-    /* Guest RAM lies at the start of the machine's memory. */
-    rv64_tracelog_append(c->tracelog, gn_gpa(hpa.v + c->bus->ram_base), bytes);
-}
-
 static void on_purge(void *ctx, uint32_t id)
 {
     struct rv64_compose *c = ctx;
@@ -213,6 +210,27 @@ static void sync_range(void *ctx, gn_gpa_t gpa, uint64_t length)
 
     if (rc)
         on_panic(c, "a sync of guest tables failed");
+}
+
+static void log_drain(struct rv64_compose *c)
+{
+    c->unsynced = 0;
+    rv64_tracelog_drain(c->tracelog, sync_range, c);
+}
+
+/*
+ * A guest that clears or copies a whole page, of which a table was made once, is not to record 512
+ * writes: a sync before it is due finds that it is no table any more, and tracing ends.
+ */
+static void on_traced_write(void *ctx, uint32_t vcpu, gn_hpa_t hpa, uint32_t bytes)
+{
+    struct rv64_compose *c = ctx;
+
+    (void)vcpu;
+    /* Guest RAM lies at the start of the machine's memory. */
+    rv64_tracelog_append(c->tracelog, gn_gpa(hpa.v + c->bus->ram_base), bytes);
+    if (++c->unsynced >= UNSYNCED_MAX)
+        log_drain(c);
 }
 
 static void on_dma_wrote(void *ctx, uint64_t gpa, uint64_t length)
@@ -259,7 +277,7 @@ void rv64_mmu_sfence_vma(struct rv64_mmu *mmu, const uint64_t *va, const uint64_
     (void)va;
     (void)asid;
     if (c->tracelog)
-        rv64_tracelog_drain(c->tracelog, sync_range, c);
+        log_drain(c);
     if (c->audit)
         audit(c);
 }
@@ -414,6 +432,7 @@ static int shadow_create(struct rv64_compose *c, uint32_t tables)
         .policy = c->tracelog ? GN_SHADOW_POLICY_TRACED : GN_SHADOW_POLICY_TRAP,
         .tables = tables,
         .roots = RV64_ROOTS,
+        .flood_limit = FLOOD_LIMIT,
         .ops = &ops,
         .ops_ctx = c,
     };

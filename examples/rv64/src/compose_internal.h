@@ -41,6 +41,7 @@ struct rv64_compose {
     struct gn_shadow *shadow;
     struct gn_softmmu *softmmu;
     struct rv64_tracelog *tracelog;     /**< NULL: left out */
+    uint32_t unsynced;                  /**< writes recorded since the log was drained */
     struct rv64_nonpresent *nonpresent; /**< NULL: left out */
     struct rv64_asid *asid;             /**< NULL: left out */
     struct rv64_asid_trace *asid_trace; /**< NULL: not asked for */
