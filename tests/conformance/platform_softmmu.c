@@ -21,7 +21,8 @@ static int softmmu_open(struct platform_machine *machine, uint32_t format,
                                        .traced_write = events->traced_write};
     struct gn_softmmu_params params = {
         GN_SOFTMMU_PARAMS_INIT,     .format = format, .vcpus = 2,
-        .memory_size = MEMORY_SIZE, .ops = &ops,      .ops_ctx = events_ctx};
+        .memory_size = MEMORY_SIZE, .ops = &ops,      .ops_ctx = events_ctx,
+        .tlb_entries = 1024};
     struct gn_softmmu *mmu = NULL;
     size_t size;
 
