@@ -136,7 +136,8 @@ int gn_softmmu_init(void *mem, size_t len, const struct gn_softmmu_params *param
     rc = gn_paging_geometry(p.format, &geometry);
     if (rc)
         return rc;
-    if (!geometry.levels || geometry.entry_bytes != 8)
+    /* Tables of several shapes, or two roots, have no index_bits. */
+    if (!geometry.levels || geometry.entry_bytes != 8 || !geometry.index_bits)
         return -GN_ERR_NOTSUP;
     if (len < gn_softmmu_size(&p))
         return -GN_ERR_NOMEM;

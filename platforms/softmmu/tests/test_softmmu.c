@@ -157,7 +157,7 @@ static void init_refuses_a_null_memory(void **state)
     assert_int_equal(init(&p), -GN_ERR_INVAL);
 }
 
-static void init_refuses_unknown_formats_and_bare(void **state)
+static void init_refuses_formats_that_it_cannot_walk(void **state)
 {
     struct gn_softmmu_params p = good_params();
 
@@ -165,6 +165,12 @@ static void init_refuses_unknown_formats_and_bare(void **state)
     p.format = GN_PAGING_BARE;
     assert_int_equal(init(&p), -GN_ERR_NOTSUP);
     p.format = 4711;
+    assert_int_equal(init(&p), -GN_ERR_NOTSUP);
+    p.format = GN_PAGING_X86_32; /* entries of 4 bytes */
+    assert_int_equal(init(&p), -GN_ERR_NOTSUP);
+    p.format = GN_PAGING_X86_PAE; /* a topmost table of four */
+    assert_int_equal(init(&p), -GN_ERR_NOTSUP);
+    p.format = GN_PAGING_AARCH64_4K; /* two roots */
     assert_int_equal(init(&p), -GN_ERR_NOTSUP);
 }
 
@@ -490,7 +496,7 @@ int main(void)
         cmocka_unit_test(init_refuses_values_out_of_range),
         cmocka_unit_test(init_refuses_contexts_that_are_too_few_or_too_many),
         cmocka_unit_test(init_refuses_a_null_memory),
-        cmocka_unit_test(init_refuses_unknown_formats_and_bare),
+        cmocka_unit_test(init_refuses_formats_that_it_cannot_walk),
         cmocka_unit_test(init_refuses_memory_that_is_too_small_by_a_byte),
         cmocka_unit_test(a_longer_params_is_accepted_while_its_tail_is_zero),
         cmocka_unit_test(ops_are_size_checked_and_copied),

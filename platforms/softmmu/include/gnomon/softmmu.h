@@ -168,7 +168,8 @@ GN_API size_t gn_softmmu_align(void);
  *  - -GN_ERR_INVAL: a NULL argument, something unaligned, a value out of range
  *  - -GN_ERR_2BIG: params or ops are longer than known and not zero there
  *  - -GN_ERR_NOMEM: len is too small
- *  - -GN_ERR_NOTSUP: the format is unknown, BARE, or not one of 8-byte entries
+ *  - -GN_ERR_NOTSUP: the format is unknown, BARE, or not one of 8-byte entries and tables that are
+ *    all alike
  *
  * Context: any; O(size). Thread-safety: one thread. Ownership: mem and params->memory stay the
  * caller's, and must stay where they are until gn_softmmu_fini().
