@@ -35,6 +35,7 @@ static int setup(void **state, bool hit)
     f->at = BASE;
     f->cpu.mtvec = HANDLER;
     f->cpu.stvec = HANDLER;
+    fixture_engine(f);
     *state = f;
     return 0;
 }
@@ -53,6 +54,7 @@ int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
 
+    fixture_engine_end(f);
     rv64_cpu_fini(&f->cpu);
     fake_mmu_fini(&f->m);
     free(f);

@@ -33,11 +33,16 @@ struct fixture {
     uint64_t sbi_pc;
     bool sbi_stops;
     uint64_t now;
+    void *engine; /* fixture_engine()'s */
 };
 
 int fixture_setup_hit(void **state);
 int fixture_setup_miss(void **state);
 int fixture_teardown(void **state);
+
+/** Gives the hart what it is run by: nothing for the interpreter, see fixture_interpret.c. */
+void fixture_engine(struct fixture *f);
+void fixture_engine_end(struct fixture *f);
 
 /** Writes instructions at f->at and advances it. */
 void put16(struct fixture *f, uint32_t code);

@@ -195,7 +195,7 @@ static void one(uint32_t insn, uint64_t fcsr, const uint8_t at[4], const uint64_
     cpu.mstatus = (cpu.mstatus & ~RV64_MSTATUS_FS) | UINT64_C(1) << 13;
     expected = cpu;
     assert_int_equal(rv64_fpu_execute(&expected, insn), 0);
-    assert_int_equal(loop_run(&loop, 1000), RV64_RUN_STOP);
+    assert_int_equal(rv64_cpu_run(&cpu, 1000), RV64_RUN_STOP);
     if (memcmp(cpu.f, expected.f, sizeof cpu.f) || memcmp(cpu.x, expected.x, 32 * 8) ||
         cpu.fcsr != expected.fcsr || cpu.mstatus != expected.mstatus)
         fail_msg("%08x of %llx %llx %llx, fcsr %llx: f%u %llx, not %llx; x %llx, not %llx; "
@@ -328,7 +328,7 @@ static void floats_are_illegal_when_they_are_off(void **state)
         cpu.priv = RV64_PRIV_S;
         cpu.mstatus &= ~RV64_MSTATUS_FS;
         cpu.stvec = BASE + 4; /* the ECALL */
-        assert_int_equal(loop_run(&loop, 1000), RV64_RUN_STOP);
+        assert_int_equal(rv64_cpu_run(&cpu, 1000), RV64_RUN_STOP);
         assert_int_equal(cpu.scause, RV64_CAUSE_ILLEGAL);
         assert_int_equal(cpu.sepc, BASE);
         assert_int_equal(cpu.stval, insns[i]);
@@ -351,7 +351,7 @@ static void rounding_modes_that_are_none_are_illegal(void **state)
             cpu.fcsr = (uint64_t)frm << 5;
             cpu.scause = 0;
             cpu.stvec = BASE + 4;
-            assert_int_equal(loop_run(&loop, 1000), RV64_RUN_STOP);
+            assert_int_equal(rv64_cpu_run(&cpu, 1000), RV64_RUN_STOP);
             assert_int_equal(cpu.scause, RV64_CAUSE_ILLEGAL);
             assert_int_equal(cpu.stval, insn);
         }

@@ -16,6 +16,12 @@ static void forget_jumps(struct loop *loop)
             loop->views[i].jumps[j].pc = RV64_VIEW_NO_PC;
 }
 
+static int run(struct rv64_cpu *cpu, uint64_t budget);
+static void context(struct rv64_cpu *cpu);
+static void fence_i(struct rv64_cpu *cpu);
+
+static const struct rv64_cpu_engine engine = {.run = run, .context = context, .fence_i = fence_i};
+
 bool loop_init(struct loop *loop, struct rv64_cpu *cpu, bool link)
 {
     struct rv64_tr_code code = {.room = LOOP_ROOM};
@@ -23,6 +29,8 @@ bool loop_init(struct loop *loop, struct rv64_cpu *cpu, bool link)
     memset(loop, 0, sizeof *loop);
     loop->cpu = cpu;
     loop->link = link;
+    cpu->engine = &engine;
+    cpu->translator = (struct rv64_translator *)(void *)loop;
     loop->memory = mmap(NULL, LOOP_ROOM, PROT_READ | PROT_WRITE | PROT_EXEC,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (loop->memory == MAP_FAILED)
@@ -37,17 +45,18 @@ bool loop_init(struct loop *loop, struct rv64_cpu *cpu, bool link)
 
 void loop_fini(struct loop *loop)
 {
+    loop->cpu->engine = NULL;
     munmap(loop->memory, LOOP_ROOM);
 }
 
-static struct loop_block *slot_of(struct loop *loop, uint64_t pc, uint32_t priv)
+static struct loop_block *slot_of(struct loop *loop, uint64_t pc, uint64_t gpa, uint32_t priv)
 {
     uint32_t i = (uint32_t)(pc >> 1) * 4 + priv;
 
     for (;; i++) {
         struct loop_block *b = &loop->blocks[i % LOOP_BLOCKS];
 
-        if (!b->entry || (b->pc == pc && b->priv == priv))
+        if (!b->entry || (b->pc == pc && b->gpa == gpa && b->priv == priv))
             return b;
     }
 }
@@ -56,17 +65,18 @@ static struct loop_block *slot_of(struct loop *loop, uint64_t pc, uint32_t priv)
 static struct loop_block *find(struct loop *loop, uint64_t pc)
 {
     struct rv64_cpu *cpu = loop->cpu;
-    struct loop_block *b = slot_of(loop, pc, cpu->priv);
+    struct loop_block *b;
     struct rv64_tr_source source = {.pc = pc, .mode = cpu->priv};
     struct rv64_tr_code code = {.write = loop->memory + loop->used,
                                 .exec = loop->memory + loop->used,
                                 .room = LOOP_ROOM - loop->used};
 
-    if (b->entry)
-        return b;
     if (rv64_mmu_fetch_page(cpu->mmu, pc, &source.page, &source.gpa, &cpu->trap))
         return NULL;
     source.gpa |= pc & GN_PAGE_MASK;
+    b = slot_of(loop, pc, source.gpa, cpu->priv);
+    if (b->entry)
+        return b;
     source.token = (uint32_t)(b - loop->blocks) * RV64_TR_EXITS;
     if (rv64_tr_emit_block(&loop->thunks, &source, &code, &b->block)) {
         fprintf(stderr, "no block is made at %#llx\n", (unsigned long long)pc);
@@ -75,6 +85,7 @@ static struct loop_block *find(struct loop *loop, uint64_t pc)
     if (b->block.size > RV64_TR_BLOCK_ROOM)
         abort();
     b->pc = pc;
+    b->gpa = source.gpa;
     b->priv = cpu->priv;
     b->code = code.write;
     b->entry = code.exec + b->block.entry;
@@ -125,39 +136,56 @@ static uint32_t enter(struct loop *loop, uint32_t left)
     return left;
 }
 
-int loop_run(struct loop *loop, uint64_t budget)
+/* What blocks leave to the interpreter: one instruction, or the rest of a slice. */
+static void step(struct loop *loop)
 {
     struct rv64_cpu *cpu = loop->cpu;
-    uint64_t end = cpu->stats.instructions + budget;
+    uint64_t before = cpu->stats.instructions;
+
+    rv64_cpu_step(cpu);
+    loop->interpreted += cpu->stats.instructions - before;
+    cpu->jit.left -= (int64_t)(cpu->stats.instructions - before);
+}
+
+static int run(struct rv64_cpu *cpu, uint64_t budget)
+{
+    struct loop *loop = (struct loop *)(void *)cpu->translator;
     uint32_t left = RV64_LEFT_ATTENTION;
 
     cpu->jit.left = (int64_t)budget;
-    cpu->jit.end = end;
+    cpu->jit.end = cpu->stats.instructions + budget;
     for (;;) {
         rv64_cpu_context_update(cpu);
         cpu->jit.view = &loop->views[cpu->priv];
         if (cpu->stop)
             return RV64_RUN_STOP;
         cpu->attention = false;
-        if (rv64_cpu_interrupt(cpu))
-            continue;
-        if (cpu->wfi && !(cpu->mip & cpu->mie))
+        rv64_cpu_interrupt(cpu);
+        cpu->wfi = cpu->wfi && !(cpu->mip & cpu->mie);
+        if (cpu->wfi)
             return RV64_RUN_WFI;
-        cpu->wfi = false;
         if (cpu->jit.left <= 0)
             return RV64_RUN_BUDGET;
         left = enter(loop, left);
         if (left == RV64_LEFT_TRAP) {
             rv64_cpu_trap(cpu, &cpu->trap);
-        } else if (left == RV64_LEFT_BUDGET || left == RV64_LEFT_INTERPRET) {
-            uint64_t before = cpu->stats.instructions;
-
-            rv64_cpu_run(cpu, 1);
-            loop->interpreted += cpu->stats.instructions - before;
-            cpu->jit.left -= (int64_t)(cpu->stats.instructions - before);
-        } else if (left == RV64_LEFT_FENCE_I) {
-            forget_jumps(loop);
-            memset(loop->blocks, 0, sizeof loop->blocks);
+            cpu->jit.left--;
+            cpu->jit.end--;
+        } else if (left == RV64_LEFT_INTERPRET || (left == RV64_LEFT_BUDGET && cpu->jit.left > 0)) {
+            step(loop);
         }
     }
+}
+
+static void context(struct rv64_cpu *cpu)
+{
+    cpu->jit.view = &((struct loop *)(void *)cpu->translator)->views[cpu->priv];
+}
+
+static void fence_i(struct rv64_cpu *cpu)
+{
+    struct loop *loop = (struct loop *)(void *)cpu->translator;
+
+    forget_jumps(loop);
+    memset(loop->blocks, 0, sizeof loop->blocks);
 }

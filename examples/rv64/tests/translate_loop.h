@@ -4,17 +4,19 @@
 
 /*
  * The least that runs translated code: blocks are translated when they are first reached, kept
- * until the end, and linked or not. Virtual addresses are physical ones. For tests of emission.
+ * until FENCE.I or the end, and linked or not. If they are, no mapping may change. For tests of
+ * emission.
  */
 
 #include "cpu.h"
 #include "translate/translate.h"
 
 #define LOOP_BLOCKS 8192u
-#define LOOP_ROOM   (16u << 20)
+#define LOOP_ROOM   (8u << 20)
 
 struct loop_block {
     uint64_t pc;
+    uint64_t gpa;
     uint32_t priv;
     const uint8_t *entry; /* NULL: none */
     uint8_t *code;
@@ -35,12 +37,9 @@ struct loop {
     uint64_t interpreted;
 };
 
-/** Prepares to run a hart. @return false: no executable memory to be had */
+/** Prepares to be the engine of a hart. @return false: no executable memory to be had */
 bool loop_init(struct loop *loop, struct rv64_cpu *cpu, bool link);
 
 void loop_fini(struct loop *loop);
-
-/** Runs at most about `budget` instructions. @return RV64_RUN_* */
-int loop_run(struct loop *loop, uint64_t budget);
 
 #endif /* RV64_TEST_TRANSLATE_LOOP_H */
