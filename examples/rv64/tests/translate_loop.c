@@ -19,8 +19,10 @@ static void forget_jumps(struct loop *loop)
 static int run(struct rv64_cpu *cpu, uint64_t budget);
 static void context(struct rv64_cpu *cpu);
 static void fence_i(struct rv64_cpu *cpu);
+static void written(struct rv64_cpu *cpu, uint64_t gpa, uint64_t length);
 
-static const struct rv64_cpu_engine engine = {.run = run, .context = context, .fence_i = fence_i};
+static const struct rv64_cpu_engine engine = {
+    .run = run, .context = context, .fence_i = fence_i, .written = written};
 
 bool loop_init(struct loop *loop, struct rv64_cpu *cpu, bool link)
 {
@@ -45,6 +47,8 @@ bool loop_init(struct loop *loop, struct rv64_cpu *cpu, bool link)
 
 void loop_fini(struct loop *loop)
 {
+    if (!loop->cpu)
+        return;
     loop->cpu->engine = NULL;
     munmap(loop->memory, LOOP_ROOM);
 }
@@ -188,4 +192,11 @@ static void fence_i(struct rv64_cpu *cpu)
 
     forget_jumps(loop);
     memset(loop->blocks, 0, sizeof loop->blocks);
+}
+
+static void written(struct rv64_cpu *cpu, uint64_t gpa, uint64_t length)
+{
+    (void)gpa;
+    (void)length;
+    fence_i(cpu);
 }

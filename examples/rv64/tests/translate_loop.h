@@ -40,6 +40,7 @@ struct loop {
 /** Prepares to be the engine of a hart. @return false: no executable memory to be had */
 bool loop_init(struct loop *loop, struct rv64_cpu *cpu, bool link);
 
+/** Ends it; one that is all zero is none. */
 void loop_fini(struct loop *loop);
 
 #endif /* RV64_TEST_TRANSLATE_LOOP_H */
