@@ -74,6 +74,8 @@ static int resolve(struct rv64_compose *c, uint64_t va, uint32_t size, uint32_t 
 {
     struct gn_softmmu_answer answer;
 
+    if (access == GN_ACCESS_EXEC)
+        rv64_compose_fetch_port(c);
     *t = (struct target){.host = rv64_mmu_probe(&c->mmu, va, size, access)};
     if (t->host)
         return 0;

@@ -284,16 +284,27 @@ void rv64_mmu_sfence_vma(struct rv64_mmu *mmu, const uint64_t *va, const uint64_
 
 /* ---- Address spaces ----------------------------------------------------------------------- */
 
+/* The contexts of the guest's root, for every view; and for fetches and data without a root. */
+static void contexts_make(struct rv64_compose *c)
+{
+    for (uint32_t i = 0; i < sizeof c->guest_context / sizeof *c->guest_context; i++)
+        c->guest_context[i] = (struct gn_softmmu_context){
+            GN_SOFTMMU_CONTEXT_INIT, .asid = c->guest_asid, .root = c->guest.hpa,
+            .view = i % GN_SOFTMMU_VIEWS, .mxr = i / GN_SOFTMMU_VIEWS};
+    /* Untranslated pages are user pages, for every privilege to use. */
+    c->bare_context =
+        (struct gn_softmmu_context){GN_SOFTMMU_CONTEXT_INIT, .asid = RV64_ASID_BARE,
+                                    .root = c->bare.hpa, .view = GN_SOFTMMU_VIEW_USER};
+}
+
 /* Makes the root of satp the guest's current one. */
 static void guest_root_load(struct rv64_compose *c, uint64_t satp)
 {
-    struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT, .format = GN_PAGING_SV39,
-                                     .table = gn_gpa(SATP_ROOT(satp)),
-                                     .controls = rv64_compose_controls(c), .tag = SATP_ASID(satp)};
+    const struct gn_shadow_root_key key = {
+        GN_SHADOW_ROOT_KEY_INIT, .format = GN_PAGING_SV39, .table = gn_gpa(SATP_ROOT(satp)),
+        .controls = rv64_compose_controls(c), .tag = SATP_ASID(satp)};
     struct gn_shadow_root root;
 
-    if (c->guest_held && satp == c->guest_satp)
-        return;
     if (gn_shadow_root_get(c->shadow, &key, &root))
         on_panic(c, "no shadow root can be had");
     c->cookies[root.id] = root.cookie;
@@ -313,45 +324,62 @@ static void guest_root_load(struct rv64_compose *c, uint64_t satp)
     c->guest = root;
     c->guest_satp = satp;
     c->guest_held = true;
+    contexts_make(c);
+}
+
+static bool is_bare(const struct rv64_mmu_context *x, uint8_t priv)
+{
+    return priv == RV64_PRIV_M || SATP_MODE(x->satp) != SATP_SV39;
+}
+
+static uint32_t view_of(const struct rv64_mmu_context *x, uint8_t priv)
+{
+    if (priv == RV64_PRIV_U)
+        return GN_SOFTMMU_VIEW_USER;
+    return x->sum ? GN_SOFTMMU_VIEW_SUM : GN_SOFTMMU_VIEW_SUPERVISOR;
 }
 
 static void port_load(struct rv64_compose *c, uint32_t port, uint8_t priv)
 {
     const struct rv64_mmu_context *x = &c->context;
-    struct gn_softmmu_context s = {GN_SOFTMMU_CONTEXT_INIT};
+    const struct gn_softmmu_context *s = &c->bare_context;
     struct rv64_port *p = &c->port[port];
 
-    p->bare = priv == RV64_PRIV_M || SATP_MODE(x->satp) != SATP_SV39;
-    if (p->bare) {
-        /* Untranslated pages are user pages, for every privilege to use. */
-        p->root = c->bare.id;
-        p->user = true;
-        s.asid = RV64_ASID_BARE;
-        s.root = c->bare.hpa;
-        s.view = GN_SOFTMMU_VIEW_USER;
-    } else {
-        guest_root_load(c, x->satp);
+    p->bare = is_bare(x, priv);
+    p->user = p->bare || priv == RV64_PRIV_U;
+    p->root = c->bare.id;
+    if (!p->bare) {
         p->root = c->guest.id;
-        p->user = priv == RV64_PRIV_U;
-        s.asid = c->guest_asid;
-        s.root = c->guest.hpa;
-        s.view = p->user  ? GN_SOFTMMU_VIEW_USER
-                 : x->sum ? GN_SOFTMMU_VIEW_SUM
-                          : GN_SOFTMMU_VIEW_SUPERVISOR;
-        s.mxr = x->mxr;
+        s = &c->guest_context[view_of(x, priv) + (x->mxr ? GN_SOFTMMU_VIEWS : 0)];
     }
-    if (gn_softmmu_context_set(c->softmmu, 0, port, &s))
+    if (gn_softmmu_context_set(c->softmmu, 0, port, s))
         on_panic(c, "a context was refused");
 }
 
+void rv64_compose_fetch_port(struct rv64_compose *c)
+{
+    if (!c->fetch_stale)
+        return;
+    c->fetch_stale = false;
+    port_load(c, GN_SOFTMMU_PORT_FETCH, c->context.fetch_priv);
+}
+
+/*
+ * A system call changes this six times, mostly to allow the kernel the user's pages for a moment.
+ * What fetches go through is loaded when there is a fetch: code in caches needs none.
+ */
 void rv64_mmu_context_set(struct rv64_mmu *mmu, const struct rv64_mmu_context *context)
 {
     struct rv64_compose *c = (struct rv64_compose *)mmu;
+    bool bare = is_bare(context, context->fetch_priv);
 
     c->context = *context;
+    if ((!bare || !is_bare(context, context->data_priv)) &&
+        (!c->guest_held || context->satp != c->guest_satp))
+        guest_root_load(c, context->satp);
     port_load(c, GN_SOFTMMU_PORT_DATA, context->data_priv);
-    port_load(c, GN_SOFTMMU_PORT_FETCH, context->fetch_priv);
-    c->mmu.space = space_of(c, c->port[GN_SOFTMMU_PORT_FETCH].root);
+    c->fetch_stale = true;
+    c->mmu.space = bare ? c->bare.cookie : c->guest.cookie;
 }
 
 /* ---- Life --------------------------------------------------------------------------------- */
@@ -465,6 +493,7 @@ static int softmmu_create(struct rv64_compose *c)
         gn_softmmu_init(c->softmmu_memory, gn_softmmu_size(&params), &params, &c->softmmu))
         return -1;
     c->mmu.data = gn_softmmu_window(c->softmmu, 0, GN_SOFTMMU_PORT_DATA);
+    c->fetch_stale = true;
     c->mmu.fetch = gn_softmmu_window(c->softmmu, 0, GN_SOFTMMU_PORT_FETCH);
     return 0;
 }
@@ -515,6 +544,7 @@ int rv64_compose_create(const struct rv64_compose_params *params, struct rv64_co
         rv64_compose_destroy(c);
         return -1;
     }
+    contexts_make(c);
     *ret_compose = c;
     return 0;
 }

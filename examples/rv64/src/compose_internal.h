@@ -54,6 +54,9 @@ struct rv64_compose {
     uint64_t cookies[RV64_ROOTS]; /**< of each cached root, by id; 0: none */
     struct rv64_port port[2];     /**< by GN_SOFTMMU_PORT_... */
     struct rv64_mmu_context context;
+    bool fetch_stale; /**< the MMU has not been told of the context of fetches */
+    struct gn_softmmu_context guest_context[2 * GN_SOFTMMU_VIEWS]; /**< by view; then with MXR */
+    struct gn_softmmu_context bare_context;
 
     uint64_t switch_flushes; /**< full flushes made for want of ASIDs */
     bool audit;
@@ -61,6 +64,9 @@ struct rv64_compose {
     uint64_t audit_leaves;
     uint64_t audit_differences;
 };
+
+/** Tells the MMU of the context of fetches, if it does not know. */
+void rv64_compose_fetch_port(struct rv64_compose *c);
 
 /** The controls that the guest's tables are walked under now. */
 uint32_t rv64_compose_controls(const struct rv64_compose *c);
