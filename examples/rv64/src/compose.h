@@ -19,6 +19,9 @@
 #define RV64_WITHOUT_NONPRESENT 2u
 #define RV64_WITHOUT_ASID       4u
 
+/* A mechanism of the translator that it can do without. */
+#define RV64_WITHOUT_CHAIN 8u
+
 struct rv64_compose;
 
 struct rv64_compose_params {

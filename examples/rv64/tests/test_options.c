@@ -121,6 +121,9 @@ static void libraries_are_left_out_by_name(void **state)
     accepted("-kernel k --without tracelog,asid --without nonpresent");
     assert_int_equal(options.without,
                      RV64_WITHOUT_TRACELOG | RV64_WITHOUT_NONPRESENT | RV64_WITHOUT_ASID);
+    assert_false(options.translator.unchained);
+    accepted("-kernel k --without asid,chain");
+    assert_true(options.translator.unchained);
     refused("-kernel k --without sun", "unknown library 'sun'");
     refused("-kernel k --without asid,sun", "unknown library 'sun'");
     refused("-kernel k --without asid=no", "unknown library");

@@ -120,6 +120,7 @@ int rv64_translator_attach(struct rv64_cpu *cpu, const struct rv64_translator_pa
     tr->cpu = cpu;
     tr->epoch = 1;
     tr->heat_limit = HEAT_LIMIT;
+    tr->unchained = params->unchained;
     if (code_create(tr, size) || copies_create(tr) || tcache_create(tr, size)) {
         destroy(tr);
         return -1;

@@ -202,6 +202,8 @@ static gn_tcache_handle_t left_through(struct rv64_translator *tr, uint32_t left
     if (left != RV64_LEFT_EDGE)
         return 0;
     tr->stats.edges++;
+    if (tr->unchained)
+        return 0;
     return gn_tcache_exit_get(tr->tcache, tr->cpu->jit.token);
 }
 

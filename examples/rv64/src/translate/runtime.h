@@ -46,6 +46,7 @@ struct rv64_translator {
     struct rv64_tr_stats stats;
     uint64_t epoch; /**< counts FENCE.I */
     uint32_t heat_limit;
+    bool unchained;
     uint8_t heat[RV64_TR_HEAT_SLOTS];
     struct rv64_tr_copy *copies; /**< RV64_TR_PAGES, with as many pages of bytes */
     uint8_t *copy_bytes;
