@@ -88,12 +88,6 @@ GN_PAGING__INLINE uint32_t aarch64_kind(const struct gn_paging__view *v, uint32_
     return value & v->reserved ? GN_PAGING_ENTRY_RESERVED : kind;
 }
 
-GN_PAGING__INLINE uint64_t aarch64_plain(uint32_t level, uint64_t value)
-{
-    (void)level;
-    return value;
-}
-
 /* All bits of a table entry take something away. */
 GN_PAGING__INLINE uint64_t aarch64_combine(uint64_t all, uint64_t any)
 {
@@ -110,12 +104,6 @@ GN_PAGING__INLINE uint64_t aarch64_table(uint64_t value)
 GN_PAGING__INLINE uint64_t aarch64_page(uint32_t level, uint64_t value)
 {
     return value & D_ADDRESS & ~gn_paging__low(GN_PAGE_SHIFT + 9 * level);
-}
-
-GN_PAGING__INLINE uint32_t aarch64_shift(uint32_t level, uint64_t value)
-{
-    (void)value;
-    return GN_PAGE_SHIFT + 9 * level;
 }
 
 GN_PAGING__INLINE uint32_t aarch64_soft(uint64_t value)
@@ -240,11 +228,11 @@ static const struct gn_paging__rules aarch64_rules = {
     .reserved = aarch64_reserved,
     .enter = aarch64_enter,
     .kind = aarch64_kind,
-    .plain = aarch64_plain,
+    .plain = gn_paging__plain,
     .combine = aarch64_combine,
     .table = aarch64_table,
     .page = aarch64_page,
-    .shift = aarch64_shift,
+    .shift = gn_paging__shift_9,
     .table_permissions = aarch64_table_permissions,
     .leaf_permissions = aarch64_leaf_permissions,
     .attributes = aarch64_attributes,
@@ -253,18 +241,8 @@ static const struct gn_paging__rules aarch64_rules = {
     .fault = aarch64_fault,
 };
 
-static int aarch64_walk(const struct gn_paging_context *context, const struct gn_paging_ops *ops,
-                        void *ops_ctx, gn_gva_t gva, uint32_t access,
-                        struct gn_paging_walk *ret_walk)
-{
-    return gn_paging__walk_by(&aarch64_rules, context, ops, ops_ctx, gva, access, ret_walk);
-}
-
-static void aarch64_decode(const struct gn_paging_context *context, uint32_t level, uint64_t value,
-                           struct gn_paging_entry *ret_entry)
-{
-    gn_paging__decode_by(&aarch64_rules, context, level, value, ret_entry);
-}
+GN_PAGING__WALK(aarch64)
+GN_PAGING__DECODE(aarch64)
 
 static int aarch64_encode(uint32_t level, const struct gn_paging_entry *entry, uint64_t *ret_value)
 {

@@ -86,12 +86,6 @@ GN_PAGING__INLINE uint32_t riscv_kind(const struct gn_paging__view *v, uint32_t 
                : GN_PAGING_ENTRY_RESERVED;
 }
 
-GN_PAGING__INLINE uint64_t riscv_plain(uint32_t level, uint64_t value)
-{
-    (void)level;
-    return value;
-}
-
 /* Nothing is inherited. */
 GN_PAGING__INLINE uint64_t riscv_combine(uint64_t all, uint64_t any)
 {
@@ -210,7 +204,7 @@ static const struct gn_paging__rules riscv_rules = {
     .reserved = riscv_reserved,
     .enter = riscv_enter,
     .kind = riscv_kind,
-    .plain = riscv_plain,
+    .plain = gn_paging__plain,
     .combine = riscv_combine,
     .table = riscv_table,
     .page = riscv_page,
@@ -223,17 +217,8 @@ static const struct gn_paging__rules riscv_rules = {
     .fault = riscv_fault,
 };
 
-static int riscv_walk(const struct gn_paging_context *context, const struct gn_paging_ops *ops,
-                      void *ops_ctx, gn_gva_t gva, uint32_t access, struct gn_paging_walk *ret_walk)
-{
-    return gn_paging__walk_by(&riscv_rules, context, ops, ops_ctx, gva, access, ret_walk);
-}
-
-static void riscv_decode(const struct gn_paging_context *context, uint32_t level, uint64_t value,
-                         struct gn_paging_entry *ret_entry)
-{
-    gn_paging__decode_by(&riscv_rules, context, level, value, ret_entry);
-}
+GN_PAGING__WALK(riscv)
+GN_PAGING__DECODE(riscv)
 
 static int riscv_encode(uint32_t level, const struct gn_paging_entry *entry, uint64_t *ret_value)
 {

@@ -300,6 +300,38 @@ GN_PAGING__INLINE void gn_paging__decode_by(const struct gn_paging__rules *rules
     }
 }
 
+/** Defines walk() and decode() of a kind by the rules of the same name, for its gn_paging__arch. */
+#define GN_PAGING__WALK(kind)                                                                   \
+    static int kind##_walk(const struct gn_paging_context *context,                             \
+                           const struct gn_paging_ops *ops, void *ops_ctx, gn_gva_t gva,        \
+                           uint32_t access, struct gn_paging_walk *ret_walk)                    \
+    {                                                                                           \
+        return gn_paging__walk_by(&kind##_rules, context, ops, ops_ctx, gva, access, ret_walk); \
+    }
+
+#define GN_PAGING__DECODE(kind)                                                        \
+    static void kind##_decode(const struct gn_paging_context *context, uint32_t level, \
+                              uint64_t value, struct gn_paging_entry *ret_entry)       \
+    {                                                                                  \
+        gn_paging__decode_by(&kind##_rules, context, level, value, ret_entry);         \
+    }
+
+/* --- Rules that several kinds have ---------------------------------------------------------- */
+
+/** Every table entry has access rights, or the same lack of them. */
+GN_PAGING__INLINE uint64_t gn_paging__plain(uint32_t level, uint64_t value)
+{
+    (void)level;
+    return value;
+}
+
+/** Nine bits of the address a level, and no page of a size of its own. */
+GN_PAGING__INLINE uint32_t gn_paging__shift_9(uint32_t level, uint64_t value)
+{
+    (void)value;
+    return GN_PAGE_SHIFT + 9 * level;
+}
+
 /** Do the bits of an address above a format's width repeat its top bit? */
 GN_PAGING__INLINE int gn_paging__canonical(uint64_t gva, uint32_t va_bits)
 {

@@ -70,12 +70,6 @@ GN_PAGING__INLINE uint32_t x86_enter(const struct gn_paging__view *v, uint64_t g
                                                                   : GN_PAGING_REASON_ADDRESS;
 }
 
-GN_PAGING__INLINE uint64_t x86_plain(uint32_t level, uint64_t value)
-{
-    (void)level;
-    return value;
-}
-
 /* R/W and U/S permit if they do at every level, NX forbids at any (SDM vol. 3A §4.6.1). */
 GN_PAGING__INLINE uint64_t x86_combine(uint64_t all, uint64_t any)
 {
@@ -90,12 +84,6 @@ GN_PAGING__INLINE uint64_t x86_table(uint64_t value)
 GN_PAGING__INLINE uint64_t x86_page(uint32_t level, uint64_t value)
 {
     return value & PTE_ADDRESS & ~gn_paging__low(GN_PAGE_SHIFT + 9 * level);
-}
-
-GN_PAGING__INLINE uint32_t x86_shift(uint32_t level, uint64_t value)
-{
-    (void)value;
-    return GN_PAGE_SHIFT + 9 * level;
 }
 
 GN_PAGING__INLINE uint32_t x86_table_permissions(uint64_t value)
@@ -292,11 +280,11 @@ static const struct gn_paging__rules x86_64_rules = {
     .reserved = x86_64_reserved,
     .enter = x86_enter,
     .kind = x86_64_kind,
-    .plain = x86_plain,
+    .plain = gn_paging__plain,
     .combine = x86_combine,
     .table = x86_table,
     .page = x86_page,
-    .shift = x86_shift,
+    .shift = gn_paging__shift_9,
     .table_permissions = x86_table_permissions,
     .leaf_permissions = x86_leaf_permissions,
     .attributes = x86_attributes_key,
@@ -305,18 +293,8 @@ static const struct gn_paging__rules x86_64_rules = {
     .fault = x86_64_fault,
 };
 
-static int x86_64_walk(const struct gn_paging_context *context, const struct gn_paging_ops *ops,
-                       void *ops_ctx, gn_gva_t gva, uint32_t access,
-                       struct gn_paging_walk *ret_walk)
-{
-    return gn_paging__walk_by(&x86_64_rules, context, ops, ops_ctx, gva, access, ret_walk);
-}
-
-static void x86_64_decode(const struct gn_paging_context *context, uint32_t level, uint64_t value,
-                          struct gn_paging_entry *ret_entry)
-{
-    gn_paging__decode_by(&x86_64_rules, context, level, value, ret_entry);
-}
+GN_PAGING__WALK(x86_64)
+GN_PAGING__DECODE(x86_64)
 
 static int x86_64_encode(uint32_t level, const struct gn_paging_entry *entry, uint64_t *ret_value)
 {
@@ -414,7 +392,7 @@ static const struct gn_paging__rules pae_rules = {
     .combine = x86_combine,
     .table = x86_table,
     .page = x86_page,
-    .shift = x86_shift,
+    .shift = gn_paging__shift_9,
     .table_permissions = x86_table_permissions,
     .leaf_permissions = x86_leaf_permissions,
     .attributes = x86_attributes,
@@ -423,11 +401,7 @@ static const struct gn_paging__rules pae_rules = {
     .fault = pae_fault,
 };
 
-static int pae_walk(const struct gn_paging_context *context, const struct gn_paging_ops *ops,
-                    void *ops_ctx, gn_gva_t gva, uint32_t access, struct gn_paging_walk *ret_walk)
-{
-    return gn_paging__walk_by(&pae_rules, context, ops, ops_ctx, gva, access, ret_walk);
-}
+GN_PAGING__WALK(pae)
 
 static void pae_decode(const struct gn_paging_context *context, uint32_t level, uint64_t value,
                        struct gn_paging_entry *ret_entry)
@@ -522,7 +496,7 @@ static const struct gn_paging__rules x86_32_rules = {
     .reserved = x86_32_reserved,
     .enter = x86_enter_32,
     .kind = x86_32_kind,
-    .plain = x86_plain,
+    .plain = gn_paging__plain,
     .combine = x86_combine,
     .table = x86_32_table,
     .page = x86_32_page,
@@ -535,18 +509,8 @@ static const struct gn_paging__rules x86_32_rules = {
     .fault = x86_32_fault,
 };
 
-static int x86_32_walk(const struct gn_paging_context *context, const struct gn_paging_ops *ops,
-                       void *ops_ctx, gn_gva_t gva, uint32_t access,
-                       struct gn_paging_walk *ret_walk)
-{
-    return gn_paging__walk_by(&x86_32_rules, context, ops, ops_ctx, gva, access, ret_walk);
-}
-
-static void x86_32_decode(const struct gn_paging_context *context, uint32_t level, uint64_t value,
-                          struct gn_paging_entry *ret_entry)
-{
-    gn_paging__decode_by(&x86_32_rules, context, level, value, ret_entry);
-}
+GN_PAGING__WALK(x86_32)
+GN_PAGING__DECODE(x86_32)
 
 /* There is no NX to say that a page is not for fetching. */
 static int x86_32_encode(uint32_t level, const struct gn_paging_entry *entry, uint64_t *ret_value)
