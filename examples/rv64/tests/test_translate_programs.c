@@ -173,6 +173,39 @@ static void programs_end_as_interpreted_in_short_slices(void **state)
     run_for_a_second(&(struct way){.probe_hits = true, .link = true, .slice = 37});
 }
 
+/* ADDI x5, x5, 1 and then 2, two bytes before a page's end, with an ECALL behind. */
+static void a_straddling_instruction_is_executed_as_it_stands(void **state)
+{
+    const uint64_t pc = DIFF_BASE + 2 * GN_PAGE_SIZE - 2;
+    struct rv64_cpu cpu;
+    struct fake_mmu m;
+
+    (void)state;
+    assert_true(fake_mmu_init(&m, DIFF_BASE, IMAGE, true));
+    start(&cpu, &m);
+    assert_true(loop_init(&loop, &cpu, true));
+    for (uint32_t i = 0; i < 3; i++) {
+        const uint32_t insns[] = {(i < 2 ? 1u : 2u) << 20 | 5 << 15 | 5 << 7 | 0x13, 0x73};
+
+        memcpy(fake_mmu_at(&m, pc), insns, sizeof insns);
+        cpu.pc = pc;
+        cpu.x[17] = DIFF_SYS_EXIT;
+        cpu.stop = false;
+        assert_int_equal(rv64_cpu_run(&cpu, 10), RV64_RUN_STOP);
+        assert_int_equal(loop.interpreted, i == 2);
+    }
+    assert_int_equal(cpu.x[5], 4);
+    loop.views[RV64_PRIV_S].pages[rv64_view_page_index(pc + 2)]++; /* another page there */
+    cpu.pc = pc;
+    cpu.stop = false;
+    assert_int_equal(rv64_cpu_run(&cpu, 10), RV64_RUN_STOP);
+    assert_int_equal(loop.interpreted, 2);
+    assert_int_equal(cpu.x[5], 6);
+    loop_fini(&loop);
+    rv64_cpu_fini(&cpu);
+    fake_mmu_fini(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +213,7 @@ int main(void)
         cmocka_unit_test(programs_end_as_interpreted_when_every_probe_misses),
         cmocka_unit_test(programs_end_as_interpreted_without_links),
         cmocka_unit_test(programs_end_as_interpreted_in_short_slices),
+        cmocka_unit_test(a_straddling_instruction_is_executed_as_it_stands),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,10 +19,8 @@ static void forget_jumps(struct loop *loop)
 static int run(struct rv64_cpu *cpu, uint64_t budget);
 static void context(struct rv64_cpu *cpu);
 static void fence_i(struct rv64_cpu *cpu);
-static void written(struct rv64_cpu *cpu, uint64_t gpa, uint64_t length);
 
-static const struct rv64_cpu_engine engine = {
-    .run = run, .context = context, .fence_i = fence_i, .written = written};
+static const struct rv64_cpu_engine engine = {.run = run, .context = context, .fence_i = fence_i};
 
 bool loop_init(struct loop *loop, struct rv64_cpu *cpu, bool link)
 {
@@ -65,6 +63,24 @@ static struct loop_block *slot_of(struct loop *loop, uint64_t pc, uint64_t gpa, 
     }
 }
 
+static uint32_t page_id(uint64_t va)
+{
+    return (uint32_t)(va >> GN_PAGE_SHIFT) + 1;
+}
+
+/* The page behind, for an instruction that straddles both. */
+static void find_next(struct loop *loop, struct rv64_tr_source *source)
+{
+    uint64_t next = (source->pc | GN_PAGE_MASK) + 1;
+    struct rv64_trap trap;
+    uint64_t gpa;
+
+    if (!loop->link || rv64_mmu_fetch_page(loop->cpu->mmu, next, &source->next_page, &gpa, &trap))
+        return;
+    source->next_id = page_id(next);
+    loop->cpu->jit.view->pages[rv64_view_page_index(next)] = source->next_id;
+}
+
 /* @return NULL with cpu->trap filled */
 static struct loop_block *find(struct loop *loop, uint64_t pc)
 {
@@ -81,6 +97,7 @@ static struct loop_block *find(struct loop *loop, uint64_t pc)
     b = slot_of(loop, pc, source.gpa, cpu->priv);
     if (b->entry)
         return b;
+    find_next(loop, &source);
     source.token = (uint32_t)(b - loop->blocks) * RV64_TR_EXITS;
     if (rv64_tr_emit_block(&loop->thunks, &source, &code, &b->block)) {
         fprintf(stderr, "no block is made at %#llx\n", (unsigned long long)pc);
@@ -109,7 +126,7 @@ static void link_exit(struct loop *loop, const struct loop_block *to)
     uint32_t token = loop->cpu->jit.token;
     struct loop_block *from = &loop->blocks[token / RV64_TR_EXITS];
     const struct rv64_tr_exit *exit = &from->block.exits[token % RV64_TR_EXITS];
-    uint32_t id = (uint32_t)(exit->target >> GN_PAGE_SHIFT) + 1;
+    uint32_t id = page_id(exit->target);
 
     if (exit->target != to->pc)
         abort();
@@ -192,11 +209,4 @@ static void fence_i(struct rv64_cpu *cpu)
 
     forget_jumps(loop);
     memset(loop->blocks, 0, sizeof loop->blocks);
-}
-
-static void written(struct rv64_cpu *cpu, uint64_t gpa, uint64_t length)
-{
-    (void)gpa;
-    (void)length;
-    fence_i(cpu);
 }

@@ -31,15 +31,56 @@ static uint32_t emit_one(struct rv64_emit *e)
     return 0;
 }
 
+/*
+ * The next page must be the one that was read, and say the same: else the instruction is
+ * interpreted. So nobody needs to know that the block was made from bytes of that page.
+ */
+static void emit_straddle(struct rv64_emit *e)
+{
+    const struct emit_insn *insn = &e->insns[e->at];
+    uint32_t index = rv64_view_page_index(insn->pc + 2);
+
+    x86_op(&e->a, X86_MOV | X86_W, X86_RCX, CPU_MEM(jit.view));
+    x86_op(&e->a, 0x81, X86_I_CMP,
+           x86_mem(X86_RCX, (int32_t)(offsetof(struct rv64_view, pages) + 4 * index)));
+    x86_u32(&e->a, e->source->next_id);
+    e->straddle[0] = x86_jcc_later(&e->a, X86_NE);
+    x86_mov_imm(&e->a, X86_RCX, (uintptr_t)e->source->next_page);
+    x86_op(&e->a, 0x81 | X86_16, X86_I_CMP, x86_mem(X86_RCX, 0));
+    x86_u8(&e->a, insn->raw >> 16);
+    x86_u8(&e->a, insn->raw >> 24);
+    e->straddle[1] = x86_jcc_later(&e->a, X86_NE);
+}
+
+static void emit_straddle_otherwise(struct rv64_emit *e)
+{
+    const uint32_t last = e->count - 1;
+
+    if (!e->insns[last].straddles)
+        return;
+    x86_patch(e->straddle[0], e->a.at);
+    x86_patch(e->straddle[1], e->a.at);
+    x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)emit_refund(e, last));
+    x86_mov_imm(&e->a, X86_RCX, e->insns[last].pc);
+    emit_jmp_thunk(e, THUNK_LEAVE_INTERPRET);
+}
+
 /* @return false: an instruction that nobody emits */
 static bool emit_instructions(struct rv64_emit *e)
 {
     while (e->at < e->count && !e->ended) {
         uint32_t flags_of = e->flags_of;
-        uint32_t count = emit_one(e);
+        uint32_t words = e->words;
+        uint32_t count;
 
+        if (e->insns[e->at].straddles)
+            emit_straddle(e);
+        count = emit_one(e);
         if (!count)
             return false;
+        e->words = words;
+        for (uint32_t i = e->at; i < e->at + count; i++)
+            rv64_emit_note(e, &e->insns[i].d);
         /* The flags' word holds for one instruction. */
         if (e->flags_of == flags_of)
             e->flags_of = 0;
@@ -80,6 +121,8 @@ static bool emit_block(struct rv64_emit *e)
     budget = x86_jcc_later(&e->a, X86_S);
     if (!emit_instructions(e))
         return false;
+    e->cold = true;
+    emit_straddle_otherwise(e);
     rv64_emit_slow_paths(e);
     rv64_emit_fp_slow_paths(e);
     emit_budget(e, budget);
@@ -101,6 +144,8 @@ int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr
     e.count = 0;
     e.at = 0;
     e.flags_of = 0;
+    e.words = 0;
+    e.cold = false;
     e.ended = false;
     e.slow_count = 0;
     e.exit_count = 0;

@@ -39,6 +39,7 @@ struct emit_insn {
     uint32_t raw;
     uint64_t pc;
     uint8_t length;
+    bool straddles; /**< its second half is on the next page */
 };
 
 /** What memory accesses that the probe misses do instead: a call, and back. */
@@ -49,6 +50,7 @@ struct emit_slow {
     uint32_t insn;  /**< index of the first instruction to be done there */
     uint32_t count; /**< how many: one, or a group whose accesses are then made one by one */
     uint32_t homes; /**< of f registers, valid where it goes back to */
+    uint32_t words; /**< struct rv64_emit's, at the first instruction */
 };
 
 /** An exit, until its code behind the block is made. */
@@ -68,10 +70,13 @@ struct rv64_emit {
     struct rv64_tr_block *block;
     struct emit_insn insns[BLOCK_MAX];
     uint32_t count;
-    uint32_t at;       /**< instruction being emitted */
-    uint32_t flags_of; /**< register that the instruction before set by a comparison, or 0 */
-    uint32_t flags_cc; /**< its condition, still in the flags */
-    bool ended;        /**< the last instruction emitted leaves the block in any case */
+    uint32_t at;    /**< instruction being emitted */
+    uint32_t words; /**< registers whose value is known to be a word, sign-extended: a bit each */
+    bool cold;      /**< behind the block: small rather than fast */
+    uint32_t flags_of;    /**< register that the instruction before set by a comparison, or 0 */
+    uint32_t flags_cc;    /**< its condition, still in the flags */
+    bool ended;           /**< the last instruction emitted leaves the block in any case */
+    uint8_t *straddle[2]; /**< jumps if the last instruction is not what it was, if it straddles */
     struct emit_slow slow[2 * BLOCK_MAX]; /**< of groups, and of their accesses */
     uint32_t slow_count;
     struct emit_exit exits[RV64_TR_EXITS];
@@ -98,6 +103,8 @@ enum {
     THUNK_WFI,
     EMIT_HELPERS,
     THUNK_GO = EMIT_HELPERS, /**< goes on at the guest PC in RAX */
+    THUNK_PROBE_READ,        /**< RAX: address, RDX: of the last byte; RCX as by an inline probe */
+    THUNK_PROBE_WRITE,       /**< the same; not equal: missed */
     THUNK_SSTATUS,           /**< returns sstatus in RAX; writes RCX, RDX */
     THUNK_LEAVE_EDGE,        /**< EAX: token, RCX: guest PC */
     THUNK_LEAVE_LOOKUP,      /**< RAX: guest PC */
@@ -211,6 +218,20 @@ static inline void emit_call_thunk(struct rv64_emit *e, uint32_t thunk)
 
 /** Calls a helper for an instruction of the block; RAX is its argument. */
 void rv64_emit_call(struct rv64_emit *e, uint32_t thunk, uint32_t index);
+
+/**
+ * The instruction after e->at, if it may be emitted together with it, else NULL. One that straddles
+ * two pages has something to ask first.
+ */
+static inline const struct emit_insn *emit_next(const struct rv64_emit *e)
+{
+    const struct emit_insn *next = &e->insns[e->at + 1];
+
+    return e->at + 1 < e->count && !next->straddles ? next : NULL;
+}
+
+/** Takes note of what an instruction, which has been emitted, does to e->words. */
+void rv64_emit_note(struct rv64_emit *e, const struct rv64_insn *d);
 
 /*
  * Emission of the instruction e->at, and of those after it that go well with it: these return how

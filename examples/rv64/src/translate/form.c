@@ -34,7 +34,7 @@ static bool ends_block(uint32_t op)
     }
 }
 
-/* @return false: the instruction's second half is on the next page */
+/* @return false: the instruction's second half is on the next page, which is not known */
 static bool fetch(const struct rv64_emit *e, uint32_t offset, struct emit_insn *ret)
 {
     const uint8_t *page = e->source->page;
@@ -43,10 +43,17 @@ static bool fetch(const struct rv64_emit *e, uint32_t offset, struct emit_insn *
     ret->raw = page[offset] | (uint32_t)page[offset + 1] << 8;
     ret->pc = (e->source->pc & ~GN_PAGE_MASK) | offset;
     ret->length = 2;
+    ret->straddles = false;
     if ((ret->raw & 3) == 3) {
-        if (offset + 2 == GN_PAGE_SIZE)
-            return false;
-        ret->raw |= (uint32_t)page[offset + 2] << 16 | (uint32_t)page[offset + 3] << 24;
+        const uint8_t *second = page + offset + 2;
+
+        if (offset + 2 == GN_PAGE_SIZE) {
+            if (!e->source->next_id)
+                return false;
+            second = e->source->next_page;
+            ret->straddles = true;
+        }
+        ret->raw |= (uint32_t)second[0] << 16 | (uint32_t)second[1] << 24;
         ret->length = 4;
         wide = ret->raw;
     } else {
@@ -83,7 +90,7 @@ void rv64_emit_form(struct rv64_emit *e)
             cover(e, offset, 2);
             return;
         }
-        cover(e, offset, insn->length);
+        cover(e, offset, insn->straddles ? 2 : insn->length);
         e->count++;
         to = (int64_t)offset + insn->d.imm;
         offset += insn->length;

@@ -13,6 +13,9 @@
 /* Bytes that a group may span: the more, the more often it lies in two pages. */
 #define SPAN 256
 
+/* Other instructions in a group: they are emitted twice. */
+#define OTHERS_MAX 6u
+
 struct group {
     uint32_t end; /* of its last access: index + 1 */
     uint32_t accesses;
@@ -69,15 +72,18 @@ static struct group find_group(const struct rv64_emit *e)
 {
     const struct rv64_insn *first = &e->insns[e->at].d;
     struct group g = {.end = e->at, .low = first->imm, .high = first->imm};
+    uint32_t others = 0;
 
     for (uint32_t i = e->at; i < e->count; i++) {
         const struct rv64_insn *d = &e->insns[i].d;
 
+        if (i > e->at && e->insns[i].straddles)
+            break;
         if (emit_is_load(d->op) || emit_is_store(d->op)) {
             if (d->rs1 != first->rs1 || !add_access(&g, d))
                 break;
             g.end = i + 1;
-        } else if (!is_neutral(d)) {
+        } else if (!is_neutral(d) || ++others > OTHERS_MAX) {
             break;
         }
         if (!emit_is_store(d->op) && d->op != RV64_OP_NOP && d->rd == first->rs1)
@@ -91,18 +97,20 @@ static void emit_members(struct rv64_emit *e, uint32_t end, struct x86_rm host, 
 {
     while (e->at < end) {
         const struct rv64_insn *d = &e->insns[e->at].d;
+        uint32_t count = 1;
 
         if (!emit_is_load(d->op) && !emit_is_store(d->op)) {
-            e->at += rv64_emit_integer(e);
+            count = rv64_emit_integer(e);
         } else if (apart) {
-            e->at += rv64_emit_access(e);
+            rv64_emit_access(e);
         } else {
             struct x86_rm at = host;
 
             at.disp += d->imm;
             rv64_emit_transfer(e, d, at);
-            e->at++;
         }
+        while (count--)
+            rv64_emit_note(e, &e->insns[e->at++].d);
     }
 }
 
@@ -141,6 +149,7 @@ void rv64_emit_group_apart(struct rv64_emit *e, const struct emit_slow *slow)
     uint32_t at = e->at;
 
     e->at = slow->insn;
+    e->words = slow->words;
     rv64_emit_fp_have(e, slow->homes);
     emit_members(e, slow->insn + slow->count, (struct x86_rm){0}, true);
     e->at = at;

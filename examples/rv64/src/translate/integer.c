@@ -93,6 +93,10 @@ static void word_imm(struct rv64_emit *e, const struct rv64_insn *d)
         add_imm(e, &add);
         return;
     }
+    if (d->imm == 0 && e->words >> d->rs1 & 1) {
+        move(e, d->rd, d->rs1);
+        return;
+    }
     if (d->imm == 0) {
         x86_op(&e->a, X86_MOVSXD | X86_W, to, emit_rm(d->rs1));
         emit_put(e, d->rd, to);
@@ -110,7 +114,9 @@ static void word_imm(struct rv64_emit *e, const struct rv64_insn *d)
         default: x86_shift_imm(&e->a, X86_SAR, 0, x86_reg(to), (uint32_t)d->imm); break;
         }
     }
-    x86_rr(&e->a, X86_MOVSXD | X86_W, to, to);
+    /* What was shifted right is not negative, and is extended by zeros. */
+    if (d->op != RV64_OP_SRLIW)
+        x86_rr(&e->a, X86_MOVSXD | X86_W, to, to);
     emit_put(e, d->rd, to);
 }
 
@@ -260,9 +266,10 @@ static void set_less(struct rv64_emit *e, const struct rv64_insn *d)
 /* A constant in two instructions: LUI or AUIPC, and an addition to the same register. */
 static uint32_t upper(struct rv64_emit *e, const struct emit_insn *insn)
 {
+    const struct emit_insn *second = emit_next(e);
     const struct rv64_insn *next = &insn[1].d;
     uint64_t value = (uint64_t)(int64_t)insn->d.imm;
-    bool more = e->at + 1 < e->count && next->rd == insn->d.rd && next->rs1 == insn->d.rd;
+    bool more = second && next->rd == insn->d.rd && next->rs1 == insn->d.rd;
 
     if (insn->d.op == RV64_OP_AUIPC)
         value += insn->pc;
@@ -287,7 +294,7 @@ static uint32_t shift_pair(struct rv64_emit *e, const struct emit_insn *insn)
     bool is_signed = next->op == RV64_OP_SRAI;
     int32_t op;
 
-    if (e->at + 1 >= e->count || next->rd != d->rd || next->rs1 != d->rd ||
+    if (!emit_next(e) || next->rd != d->rd || next->rs1 != d->rd ||
         (next->op != RV64_OP_SRLI && !is_signed) || next->imm > d->imm)
         return 0;
     switch (d->imm) {
@@ -312,8 +319,8 @@ static uint32_t scaled_add(struct rv64_emit *e, const struct emit_insn *insn)
     uint32_t to = emit_target(d->rd, X86_RAX);
     uint32_t index;
 
-    if (e->at + 1 >= e->count || next->op != RV64_OP_ADD || next->rd != d->rd || d->imm < 1 ||
-        d->imm > 3 || (next->rs1 == d->rd) == (next->rs2 == d->rd))
+    if (!emit_next(e) || next->op != RV64_OP_ADD || next->rd != d->rd || d->imm < 1 || d->imm > 3 ||
+        (next->rs1 == d->rd) == (next->rs2 == d->rd))
         return 0;
     other = next->rs1 == d->rd ? next->rs2 : next->rs1;
     index = emit_in_reg(e, d->rs1, X86_RAX);
@@ -328,6 +335,62 @@ static uint32_t pairs(struct rv64_emit *e, const struct emit_insn *insn)
     uint32_t count = shift_pair(e, insn);
 
     return count ? count : scaled_add(e, insn);
+}
+
+/* Is the result a word, sign-extended? Of some that are, by what they are computed from. */
+static bool gives_word(const struct rv64_insn *d)
+{
+    switch (d->op) {
+    case RV64_OP_LB:
+    case RV64_OP_LH:
+    case RV64_OP_LW:
+    case RV64_OP_LBU:
+    case RV64_OP_LHU:
+    case RV64_OP_LUI:
+    case RV64_OP_SLT:
+    case RV64_OP_SLTU:
+    case RV64_OP_SLTI:
+    case RV64_OP_SLTIU:
+    case RV64_OP_ADDIW:
+    case RV64_OP_SLLIW:
+    case RV64_OP_SRLIW:
+    case RV64_OP_SRAIW:
+    case RV64_OP_ADDW:
+    case RV64_OP_SUBW:
+    case RV64_OP_SLLW:
+    case RV64_OP_SRLW:
+    case RV64_OP_SRAW:
+    case RV64_OP_MULW:
+    case RV64_OP_DIVW:
+    case RV64_OP_DIVUW:
+    case RV64_OP_REMW:
+    case RV64_OP_REMUW: return true;
+    case RV64_OP_ANDI: return d->imm >= 0;
+    case RV64_OP_SRLI: return d->imm > 32;
+    case RV64_OP_ADDI: return d->rs1 == 0;
+    default: return false;
+    }
+}
+
+static bool keeps_words(uint32_t op)
+{
+    return op == RV64_OP_AND || op == RV64_OP_OR || op == RV64_OP_XOR;
+}
+
+/* Fields that are no destination are taken for one, too: that forgets more than it must. */
+void rv64_emit_note(struct rv64_emit *e, const struct rv64_insn *d)
+{
+    const uint32_t words = e->words | 1; /* x0 */
+    bool is_word = gives_word(d);
+
+    if (keeps_words(d->op))
+        is_word = words >> d->rs1 & words >> d->rs2 & 1;
+    else if (d->op == RV64_OP_ADDI && d->imm == 0)
+        is_word = words >> d->rs1 & 1;
+    if (d->rd < 32)
+        e->words &= ~(UINT32_C(1) << d->rd);
+    if (d->rd < 32 && is_word)
+        e->words |= UINT32_C(1) << d->rd;
 }
 
 uint32_t rv64_emit_integer(struct rv64_emit *e)

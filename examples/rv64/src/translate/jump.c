@@ -133,7 +133,7 @@ static bool is_direct(const struct rv64_emit *e, const struct emit_insn *insn)
 {
     const struct rv64_insn *next = &insn[1].d;
 
-    return e->at + 1 < e->count && (next->op == RV64_OP_JALR || next->op == RV64_OP_JR) &&
+    return emit_next(e) && (next->op == RV64_OP_JALR || next->op == RV64_OP_JR) &&
            next->rs1 == insn->d.rd;
 }
 

@@ -52,6 +52,12 @@ void rv64_emit_probe(struct rv64_emit *e, struct emit_slow *slow, uint32_t size,
 {
     int32_t at = e->thunks->data_offset[access];
 
+    if (e->cold) {
+        x86_op(&e->a, X86_LEA | X86_W, X86_RDX, x86_mem(X86_RAX, (int32_t)size - 1));
+        emit_call_thunk(e, access == GN_ACCESS_READ ? THUNK_PROBE_READ : THUNK_PROBE_WRITE);
+        slow->from[slow->from_count++] = x86_jcc_later(&e->a, X86_NE);
+        return;
+    }
     x86_rr(&e->a, X86_MOV | X86_W, X86_RCX, X86_RAX);
     x86_shift_imm(&e->a, X86_SHR, X86_W, x86_reg(X86_RCX), GN_PAGE_SHIFT - 4);
     x86_op(&e->a, X86_AND | X86_W, X86_RCX,
@@ -71,6 +77,7 @@ struct emit_slow *rv64_emit_slow(struct rv64_emit *e)
     struct emit_slow *slow = &e->slow[e->slow_count++];
 
     slow->from_count = 0;
+    slow->words = e->words;
     slow->insn = e->at;
     slow->count = 1;
     return slow;

@@ -103,6 +103,23 @@ static int emit(struct rv64_translator *tr, const struct rv64_tr_source *source,
     return 0;
 }
 
+/*
+ * Has the view know the page behind that of va, for an instruction that straddles both.
+ * @return the page's ID, or 0: it is not mapped
+ */
+static uint32_t map_next(struct rv64_translator *tr, uint64_t va, const uint8_t **ret_page)
+{
+    struct rv64_cpu *cpu = tr->cpu;
+    uint64_t next = (va | GN_PAGE_MASK) + 1;
+    struct rv64_trap trap;
+    uint64_t gpa;
+
+    if (rv64_mmu_fetch_page(cpu->mmu, next, ret_page, &gpa, &trap) ||
+        gn_tcache_view_map(tr->tcache, 0, gn_gva(next), gn_gpa(gpa)))
+        return 0;
+    return cpu->jit.view->pages[rv64_view_page_index(next)];
+}
+
 /* Makes the block at cpu->pc, whose page is known to the view. @return 0, or -1: interpret */
 static int translate(struct rv64_translator *tr, struct gn_tcache_block *ret_block)
 {
@@ -115,6 +132,9 @@ static int translate(struct rv64_translator *tr, struct gn_tcache_block *ret_blo
     if (rv64_mmu_fetch_page(cpu->mmu, cpu->pc, &source.page, &source.gpa, &cpu->trap))
         return -1;
     source.gpa |= cpu->pc & GN_PAGE_MASK;
+    /* Does an instruction of four bytes begin two bytes before the end? */
+    if ((source.page[GN_PAGE_SIZE - 2] & 3) == 3)
+        source.next_id = map_next(tr, cpu->pc, &source.next_page);
     key.gpa = gn_gpa(source.gpa);
     if (gn_tcache_block_begin(tr->tcache, 0, &key, &room))
         return -1;
@@ -237,14 +257,21 @@ static void run_blocks(struct rv64_translator *tr)
 {
     struct rv64_cpu *cpu = tr->cpu;
     uint32_t left = RV64_LEFT_ATTENTION;
+    const uint8_t *page;
 
     do {
         (void)!gn_tcache_quiesce(tr->tcache, 0);
         left = enter_next(tr, left);
         switch (left) {
         case RV64_LEFT_LOOKUP: tr->stats.lookups++; break;
-        case RV64_LEFT_BUDGET: step(tr); return;
-        case RV64_LEFT_INTERPRET: step(tr); return;
+        case RV64_LEFT_BUDGET:
+            if (cpu->jit.left > 0)
+                step(tr);
+            return;
+        case RV64_LEFT_INTERPRET:
+            (void)map_next(tr, cpu->pc, &page);
+            step(tr);
+            return;
         case RV64_LEFT_TRAP: trap(cpu); return;
         default: break;
         }

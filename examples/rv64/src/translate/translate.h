@@ -39,7 +39,8 @@ struct rv64_tr_source {
     uint64_t pc;              /**< guest virtual address of the first instruction */
     uint64_t gpa;             /**< its guest physical address */
     const uint8_t *page;      /**< the 4096 bytes of the page that holds it */
-    const uint8_t *next_page; /**< those of the next virtual page, or NULL: not asked for */
+    const uint8_t *next_page; /**< those of the next virtual page, where they stay; see next_id */
+    uint32_t next_id;         /**< its ID in the view, or 0: not known, which is no harm */
     uint32_t mode;            /**< RV64_MODE_* */
     uint32_t token;           /**< exit i has token + i; room for RV64_TR_EXITS */
 };
@@ -88,10 +89,12 @@ struct rv64_tr_block {
 };
 
 /** Why enter() came back. cpu->pc is what to execute next, unless it says otherwise. */
-#define RV64_LEFT_EDGE      0u /**< an exit that is not linked, or whose guard failed: jit.token */
-#define RV64_LEFT_LOOKUP    1u /**< an indirect jump that the view does not know, or a new view */
-#define RV64_LEFT_BUDGET    2u /**< jit.left is less than the next block has instructions */
-#define RV64_LEFT_INTERPRET 3u /**< an instruction to be interpreted; it is not counted yet */
+#define RV64_LEFT_EDGE   0u /**< an exit that is not linked, or whose guard failed: jit.token */
+#define RV64_LEFT_LOOKUP 1u /**< an indirect jump that the view does not know, or a new view */
+#define RV64_LEFT_BUDGET 2u /**< jit.left is less than the next block has instructions */
+#define RV64_LEFT_INTERPRET                                                                     \
+    3u                         /**< an instruction to be interpreted; it is not counted yet. It \
+                                    straddles two pages, the second not being next_id, or others */
 #define RV64_LEFT_TRAP      4u /**< cpu->trap is to be taken at cpu->pc, and is not counted */
 #define RV64_LEFT_ATTENTION 5u /**< cpu->attention, cpu->stop or cpu->wfi was set */
 #define RV64_LEFT_FENCE_I   6u /**< FENCE.I was executed: what blocks were made from is stale */
