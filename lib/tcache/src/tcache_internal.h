@@ -28,7 +28,8 @@ void *memset(void *to, int byte, size_t n);
  * is used again, so that a walk that stands on a dropped block goes on from there.
  */
 struct gn_tcache__block {
-    uint64_t pc;
+    /* One cache line for lookups. */
+    _Alignas(64) uint64_t pc;
     uint64_t gpa;
     uint64_t cookie;
     uint32_t mode;
@@ -38,7 +39,8 @@ struct gn_tcache__block {
     uint32_t code_size;
     uint32_t entry, entry_fast; /* offsets in the block */
     uint32_t guest;             /* offset in the guest page | bytes << 16 */
-    uint32_t exit_first, exit_count;
+    uint32_t exit_first;
+    uint32_t exit_count;
     uint32_t in;   /* first exit that is linked to it */
     uint32_t page; /* whose list it is on, doubly linked: prev, next */
     uint32_t prev, next;

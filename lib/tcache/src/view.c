@@ -293,13 +293,17 @@ int gn_tcache_space_drop(struct gn_tcache *tcache, uint32_t vcpu, uint64_t space
     struct gn_tcache__vcpu *v;
     uint32_t i;
 
-    if (gn_tcache_invalidate(tcache, vcpu, space, gn_gva(0), UINT64_MAX))
+    if (!tcache || vcpu >= tcache->vcpu_count)
         return -GN_ERR_INVAL;
     v = &tcache->vcpus[vcpu];
     for (i = 0; i < tcache->view_count; i++) {
-        if (v->heads[i].state != VIEW_USED || i == v->view ||
+        if (v->heads[i].state != VIEW_USED ||
             (space != GN_TCACHE_SPACE_ANY && v->heads[i].space != space))
             continue;
+        if (i == v->view) {
+            view_clear(tcache, v, i);
+            continue;
+        }
         unchain(tcache, v, i);
         v->heads[i].state = VIEW_FREE;
     }

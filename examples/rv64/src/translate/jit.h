@@ -17,7 +17,7 @@
 
 /** Entries of a view's two tables. Powers of two; emitted code has them as constants. */
 #define RV64_VIEW_PAGES 2048u
-#define RV64_VIEW_JUMPS 1024u
+#define RV64_VIEW_JUMPS 2048u
 
 /** A known target of indirect jumps. */
 struct rv64_view_jump {

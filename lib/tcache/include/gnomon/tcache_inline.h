@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 /** Entries of a view's tables: powers of two. */
-#define GN_TCACHE_VIEW_JUMPS 1024u
+#define GN_TCACHE_VIEW_JUMPS 2048u
 #define GN_TCACHE_VIEW_IDS   2048u
 
 /** The ID of no page, for guards that are not linked. */
@@ -43,7 +43,7 @@ struct gn_tcache_view {
     uint32_t ids[GN_TCACHE_VIEW_IDS];                  /**< by gn_tcache_page_index() */
 };
 
-/** Where a view keeps a jump; `2 * index` is what the shift, the xor and a mask of 0x7fe give. */
+/** Where a view keeps a jump; `2 * index` is what the shift, the xor and a mask of 0xffe give. */
 static inline uint32_t gn_tcache_jump_index(uint64_t pc)
 {
     return (uint32_t)((pc ^ pc >> 7) >> 1) & (GN_TCACHE_VIEW_JUMPS - 1);
