@@ -66,6 +66,13 @@ void dirty_toggle(struct world *w, uint32_t slot)
     while (again(w, gn_shadow_dirty_start(w->shadow, w->slot_id[slot], w->log_bits[slot], bytes),
                  &calls, "dirty: a log was not started"))
         ;
+    /* A page that was written before it was seen to need not be known. */
+    for (uint64_t i = 0; i < s->length >> GN_PAGE_SHIFT; i++) {
+        uint8_t *page = &w->dirty[(s->gpa.v >> GN_PAGE_SHIFT) + i];
+
+        if (*page & DIRTY_MUST)
+            *page ^= DIRTY_MUST | DIRTY_MAY;
+    }
 }
 
 void dirty_harvest(struct world *w, uint32_t slot, uint64_t first, uint64_t pages)

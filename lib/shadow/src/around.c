@@ -13,11 +13,12 @@ void gn_shadow__around(struct gn_shadow *sh, uint32_t id)
 {
     struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
     uint32_t first = id % GN_SHADOW__ENTRIES & ~(sh->params.fault_around - 1);
+    uint32_t left = sh->params.step_limit ? sh->params.step_limit : UINT32_MAX;
 
     /* A direct table splinters one guest page: there is no entry for each of its parts. */
     if (t->role.level || t->role.direct)
         return;
-    for (uint32_t i = first; i < first + sh->params.fault_around; i++)
+    for (uint32_t i = first; i < first + sh->params.fault_around && left; i++, left--)
         if (!(t->entries[i] & 1))
             gn_shadow__count(sh, around_fills,
                              (uint64_t)gn_shadow__sync_fill(

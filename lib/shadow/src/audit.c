@@ -87,11 +87,12 @@ static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t e
     write = w.permissions & GN_PAGING_D && slot->slot.kind != GN_SHADOW_SLOT_ROM;
     if (!(w.permissions & GN_PAGING_A) || !audit_view(a, &w, e.permissions, write))
         differ(a, GN_SHADOW_AUDIT_PERMISSION, level, gva, entry, w.gpa.v);
-    if (e.permissions & GN_PAGING_W && slot->dirty &&
+    if (e.permissions & GN_PAGING_W && slot->dirty && !slot->left &&
         (level || !gn_shadow__dirty_test(slot, w.gpa)))
         differ(a, GN_SHADOW_AUDIT_DIRTY, level, gva, entry, w.gpa.v);
     mode = gn_shadow__page_mode(sh, w.gpa);
     if (e.permissions & GN_PAGING_W && gn_shadow__frame_tables(sh, w.gpa, level) &&
+        !gn_shadow__shutting(sh, w.gpa, level) &&
         (level || mode == GN_SHADOW_POLICY_TRAP ||
          (mode == GN_SHADOW_POLICY_TRACED && !(e.permissions & GN_SHADOW_TRACED))))
         differ(a, GN_SHADOW_AUDIT_TRACE, level, gva, entry, w.gpa.v);

@@ -70,37 +70,46 @@ void gn_shadow__page_protect(struct gn_shadow *sh, gn_gpa_t page)
     }
 }
 
-/* Larger leaves have no bit of their own: they go, and come back in pieces when written. */
-static void slot_protect(struct gn_shadow *sh, const struct gn_shadow__slot *s)
-{
-    uint32_t regions = s->frames[0] + s->frames[1] + s->frames[2];
-
-    for (uint32_t i = s->frames[0]; i < regions; i++)
-        while (s->heads[i] != GN_SHADOW__NIL)
-            gn_shadow__entry_drop(sh, s->heads[i]);
-    for (uint32_t i = 0; i < s->frames[0]; i++)
-        gn_shadow__page_protect(sh, gn_gpa(s->slot.gpa.v + ((uint64_t)i << GN_PAGE_SHIFT)));
-}
-
 /*
- * The same, as far as steps go. A chain that is longer than that is shortened from its front: what
- * is dropped need not be looked at again, so a harvest in parts comes to its end.
+ * gn_shadow__page_protect(), as far as steps go. A chain that is longer than that is shortened from
+ * its front: what is dropped need not be looked at again, so work in parts comes to its end.
  */
-static int page_protect_part(struct gn_shadow *sh, struct gn_shadow__call *call, gn_gpa_t page)
+static int page_protect_part(struct gn_shadow *sh, gn_gpa_t page)
 {
     uint32_t *head = gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, 0));
     uint32_t members = 0;
 
-    for (uint32_t id = *head; id != GN_SHADOW__NIL && members <= call->steps;
-         id = sh->links[id].next)
+    for (uint32_t id = *head; id != GN_SHADOW__NIL && members <= sh->steps; id = sh->links[id].next)
         members++;
-    if (members > call->steps || !call->steps) {
-        while (gn_shadow__step(call))
+    if (!gn_shadow__steps(sh, members ? members : 1)) {
+        while (*head != GN_SHADOW__NIL && gn_shadow__step(sh))
             gn_shadow__entry_drop(sh, *head);
         return -GN_ERR_AGAIN;
     }
-    call->steps -= members ? members : 1;
     gn_shadow__page_protect(sh, page);
+    return 0;
+}
+
+/*
+ * What a slot has had mapped before its log began. Larger leaves have no bit of their own: they go,
+ * and come back in pieces when written. Leaves made meanwhile are as they must be.
+ */
+static int slot_protect(struct gn_shadow *sh, struct gn_shadow__slot *s)
+{
+    for (; s->left; s->left--) {
+        uint32_t i = (uint32_t)s->left - 1;
+
+        if (i < s->frames[0]) {
+            if (page_protect_part(sh, gn_gpa(s->slot.gpa.v + ((uint64_t)i << GN_PAGE_SHIFT))))
+                return -GN_ERR_AGAIN;
+            continue;
+        }
+        while (s->heads[i] != GN_SHADOW__NIL) {
+            if (!gn_shadow__step(sh))
+                return -GN_ERR_AGAIN;
+            gn_shadow__entry_drop(sh, s->heads[i]);
+        }
+    }
     return 0;
 }
 
@@ -117,15 +126,17 @@ static int dirty_start(struct gn_shadow *sh, uint32_t slot, void *mem, size_t le
         return -GN_ERR_NOENT;
     if (s->slot.kind != GN_SHADOW_SLOT_RAM || !mem || (uintptr_t)mem & 7)
         return -GN_ERR_INVAL;
+    if (s->dirty && s->left && s->dirty == mem)
+        return slot_protect(sh, s);
     if (s->dirty)
         return -GN_ERR_EXIST;
     if (len < gn_shadow_dirty_size(s->slot.length))
         return -GN_ERR_NOMEM;
     memset(mem, 0, gn_shadow_dirty_size(s->slot.length));
     s->dirty = mem;
+    s->left = (uint64_t)s->frames[0] + s->frames[1] + s->frames[2];
     sh->logged++;
-    slot_protect(sh, s);
-    return 0;
+    return slot_protect(sh, s);
 }
 
 int gn_shadow_dirty_start(struct gn_shadow *sh, uint32_t slot, void *mem, size_t len)
@@ -151,6 +162,7 @@ int gn_shadow_dirty_stop(struct gn_shadow *sh, uint32_t slot)
     s = slot_given(sh, slot);
     if (s && s->dirty) {
         s->dirty = NULL;
+        s->left = 0;
         sh->logged--;
         rc = 0;
     }
@@ -161,11 +173,10 @@ int gn_shadow_dirty_stop(struct gn_shadow *sh, uint32_t slot)
 static int harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first, uint64_t pages,
                    uint64_t *bitmap, uint64_t *ret_pages)
 {
-    struct gn_shadow__call call = gn_shadow__call(sh->params.step_limit);
     struct gn_shadow__slot *s = slot_given(sh, slot);
     uint64_t total = s ? s->slot.length >> GN_PAGE_SHIFT : 0;
 
-    if (!s || !s->dirty)
+    if (!s || !s->dirty || s->left)
         return -GN_ERR_NOENT;
     if (!bitmap)
         return -GN_ERR_INVAL;
@@ -182,9 +193,7 @@ static int harvest(struct gn_shadow *sh, uint32_t slot, uint64_t first, uint64_t
         }
         if (!(rest & 1))
             continue;
-        if (!sh->params.step_limit)
-            gn_shadow__page_protect(sh, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT)));
-        else if (page_protect_part(sh, &call, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT))))
+        if (page_protect_part(sh, gn_gpa(s->slot.gpa.v + (page << GN_PAGE_SHIFT))))
             return -GN_ERR_AGAIN;
         s->dirty[page / WORD_BITS] &= ~((uint64_t)1 << page % WORD_BITS);
         /* A page that was written again since the last part is dirty once. */

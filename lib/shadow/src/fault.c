@@ -62,7 +62,8 @@ uint64_t gn_shadow__leaf(struct gn_shadow *sh, const struct gn_shadow__slot *slo
 
 /*
  * The table below entry `id`, of this role; whatever else the entry led to is dropped. A call that
- * shares the shadow can find it only: NIL if it is not linked there.
+ * shares the shadow can find it only: NIL if it is not linked there. One that is alone, and gets
+ * NIL, has no steps left.
  */
 static uint32_t path_child(struct gn_shadow *sh, uint32_t id, const struct gn_shadow__role *role)
 {
@@ -74,10 +75,8 @@ static uint32_t path_child(struct gn_shadow *sh, uint32_t id, const struct gn_sh
         child = gn_shadow__link_table(sh, entry);
     if (child != GN_SHADOW__NIL && gn_shadow__role_equal(&sh->tables[child].role, role))
         return child;
-    if (!sh->alone)
+    if (!sh->alone || gn_shadow__table_ready(sh, role, &child))
         return GN_SHADOW__NIL;
-    child = gn_shadow__table_get(sh, role);
-    gn_shadow__policy_reach(sh, child);
     /* Held for a moment: dropping the old way down must not free the table just found. */
     sh->tables[child].roots++;
     gn_shadow__entry_drop(sh, id);
@@ -197,7 +196,7 @@ static int path_settle(struct fault *f)
         const struct gn_shadow__slot *slot = gn_shadow__slot_find(sh, step->gpa);
         uint64_t value = 0;
 
-        if (slot && slot->slot.kind == GN_SHADOW_SLOT_ROM)
+        if ((slot && slot->slot.kind == GN_SHADOW_SLOT_ROM) || f->path[level] == GN_SHADOW__NIL)
             continue;
         if (sh->ops.guest->load(sh->params.ops_ctx, step->gpa, bytes, &value) == 0 &&
             value == step->value)
@@ -206,6 +205,15 @@ static int path_settle(struct fault *f)
         rc = -GN_ERR_AGAIN;
     }
     return rc;
+}
+
+/* The way cannot be built now: by a call that is alone, then, or by the next. @return a status */
+static int path_later(struct fault *f)
+{
+    if (!f->sh->alone)
+        return GN_SHADOW__LATER;
+    (void)path_settle(f);
+    return -GN_ERR_AGAIN;
 }
 
 /*
@@ -261,8 +269,9 @@ static int mark(struct fault *f, uint32_t level, const struct gn_shadow_absent *
     uint32_t id = path_build(f, level);
     int rc;
 
+    /* What has been found out may be answered, if not remembered. */
     if (id == GN_SHADOW__NIL)
-        return GN_SHADOW__LATER;
+        return f->sh->alone ? path_settle(f) : GN_SHADOW__LATER;
     gn_shadow__table_lock(f->sh, id / GN_SHADOW__ENTRIES);
     rc = mark_locked(f, id, absent);
     gn_shadow__table_unlock(f->sh, id / GN_SHADOW__ENTRIES);
@@ -368,11 +377,11 @@ static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
      * pages, which decides how large the leaf may be.
      */
     if (f->leaf_level < sh->geometry.levels && path_build(f, f->leaf_level) == GN_SHADOW__NIL)
-        return GN_SHADOW__LATER;
+        return path_later(f);
     level = fill_level(f);
     id = level == f->leaf_level ? f->path[level] : path_build(f, level);
     if (id == GN_SHADOW__NIL)
-        return GN_SHADOW__LATER;
+        return path_later(f);
     /* The write that is about to succeed; one that traps is reported by the sync that follows. */
     if ((f->access->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE && !fault_traps(f))
         gn_shadow__dirty_mark(sh, f->walk.gpa);
@@ -448,6 +457,8 @@ static int fault_enter(struct gn_shadow *sh, const struct gn_shadow_access *a,
     if (a->root >= sh->params.roots || !gn_shadow__peek(&sh->roots[a->root].held))
         return -GN_ERR_NOENT;
     f.root = &sh->roots[a->root];
+    for (uint32_t i = 0; i < GN_PAGING_LEVELS_MAX; i++)
+        f.path[i] = GN_SHADOW__NIL;
     context = gn_shadow__guest_context(f.root->key.format, f.root->key.table, a->controls,
                                        f.root->key.phys_bits);
     f.tracked = sh->tracked;

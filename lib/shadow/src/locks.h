@@ -18,6 +18,8 @@ static inline void gn_shadow__enter_shared(struct gn_shadow *sh)
 {
     if (sh->ops.lock)
         gn_shadow__lock_shared(sh);
+    if (sh->alone)
+        sh->steps = sh->steps_most;
 }
 
 /** A call begins that has the shadow for itself. */
@@ -25,6 +27,7 @@ static inline void gn_shadow__enter(struct gn_shadow *sh)
 {
     if (sh->ops.lock)
         gn_shadow__lock_alone(sh);
+    sh->steps = sh->steps_most;
 }
 
 /** The call ends, or is about to enter otherwise. */

@@ -57,39 +57,71 @@ static int below_any(const struct gn_shadow__table *t)
     return any != 0;
 }
 
-/* All ways up from a table say that something is unsync here. As deep as there are levels. */
-static void below_mark(struct gn_shadow *sh, uint32_t table)
-{
-    for (uint32_t id = sh->tables[table].parents; id != GN_SHADOW__NIL; id = sh->links[id].next) {
-        struct gn_shadow__table *p = &sh->tables[id / GN_SHADOW__ENTRIES];
-        uint64_t *word = &p->below[id % GN_SHADOW__ENTRIES / 64];
-        int marked = below_any(p);
+static void bit_mark(struct gn_shadow *sh, uint32_t id, uint32_t *steps);
 
-        *word |= (uint64_t)1 << id % 64;
-        if (!marked)
-            below_mark(sh, id / GN_SHADOW__ENTRIES);
-    }
+/* All ways up from a table say that something is unsync here. As deep as there are levels. */
+static void below_mark(struct gn_shadow *sh, uint32_t table, uint32_t *steps)
+{
+    for (uint32_t id = sh->tables[table].parents; id != GN_SHADOW__NIL && *steps;
+         id = sh->links[id].next)
+        bit_mark(sh, id, steps);
 }
 
-void gn_shadow__policy_linked(struct gn_shadow *sh, uint32_t child)
+/* The same of one link, and the ways up from there. */
+static void bit_mark(struct gn_shadow *sh, uint32_t id, uint32_t *steps)
+{
+    struct gn_shadow__table *p = &sh->tables[id / GN_SHADOW__ENTRIES];
+    uint64_t *word = &p->below[id % GN_SHADOW__ENTRIES / 64];
+    int marked = below_any(p);
+
+    *steps -= *steps != UINT32_MAX;
+    /* From the top, so that where the steps end no way is marked whose beginning is not. */
+    if (!marked)
+        below_mark(sh, id / GN_SHADOW__ENTRIES, steps);
+    if (*steps)
+        *word |= (uint64_t)1 << id % 64;
+}
+
+void gn_shadow__policy_linked(struct gn_shadow *sh, uint32_t id, uint32_t child)
 {
     const struct gn_shadow__table *t = &sh->tables[child];
+    uint32_t steps = UINT32_MAX;
 
     if (t->mode == GN_SHADOW_POLICY_UNSYNC || below_any(t))
-        below_mark(sh, child);
+        bit_mark(sh, id, &steps);
 }
 
 /* ---- Changes of mode --------------------------------------------------------------------------
  */
 
-static void markers_drop(struct gn_shadow *sh, uint32_t table)
+/* @return are there none any more? */
+static int markers_drop(struct gn_shadow *sh, uint32_t table)
 {
     for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
         uint64_t entry = sh->tables[table].entries[i];
 
-        if (entry && !(entry & 1))
-            gn_shadow__mark_absent(sh, table * GN_SHADOW__ENTRIES + i, 0);
+        if (!entry || entry & 1)
+            continue;
+        if (!gn_shadow__step(sh))
+            return 0;
+        gn_shadow__mark_absent(sh, table * GN_SHADOW__ENTRIES + i, 0);
     }
+    return 1;
+}
+
+/* What must be so before a page may be unsync. @return is it? If not, the next write goes on. */
+static int page_prepare(struct gn_shadow *sh, gn_gpa_t page)
+{
+    uint32_t table;
+
+    for (uint32_t i = 0; (table = gn_shadow__table_of_page(sh, page, i)) != GN_SHADOW__NIL; i++) {
+        if (!markers_drop(sh, table))
+            return 0;
+        below_mark(sh, table, &sh->steps);
+        if (!sh->steps)
+            return 0;
+    }
+    return 1;
 }
 
 /* The page may be written from here on: all that depends on it has been said when this returns. */
@@ -97,16 +129,14 @@ static void page_open(struct gn_shadow *sh, gn_gpa_t page, uint8_t mode)
 {
     uint32_t table;
 
+    if (mode == GN_SHADOW_POLICY_UNSYNC && !page_prepare(sh, page))
+        return;
     for (uint32_t i = 0; (table = gn_shadow__table_of_page(sh, page, i)) != GN_SHADOW__NIL; i++) {
         struct gn_shadow__table *t = &sh->tables[table];
 
         t->mode = mode;
         t->idle = 0;
         t->traps = 0;
-        if (mode == GN_SHADOW_POLICY_UNSYNC) {
-            markers_drop(sh, table);
-            below_mark(sh, table);
-        }
     }
     gn_shadow__count(sh, pages_unsync, mode == GN_SHADOW_POLICY_UNSYNC);
     gn_shadow__count(sh, pages_traced, mode == GN_SHADOW_POLICY_TRACED);
@@ -131,11 +161,31 @@ static uint32_t table_reread(struct gn_shadow *sh, uint32_t table)
     return changed;
 }
 
+/* Steps that a page takes to be trapped again, counted up to `most` + 1. */
+static uint32_t close_cost(struct gn_shadow *sh, gn_gpa_t page, uint32_t most)
+{
+    uint32_t cost = 0;
+    uint32_t id = *gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, 0));
+    uint32_t table;
+
+    for (; id != GN_SHADOW__NIL && cost <= most; id = sh->links[id].next)
+        cost++;
+    for (uint32_t i = 0; cost <= most; i++) {
+        table = gn_shadow__table_of_page(sh, page, i);
+        if (table == GN_SHADOW__NIL)
+            break;
+        cost += sh->tables[table].present + 1;
+    }
+    return cost;
+}
+
 /* Write-protected first, then re-read: a write in between would be lost the other way round. */
-void gn_shadow__page_close(struct gn_shadow *sh, gn_gpa_t page)
+static int page_close_whole(struct gn_shadow *sh, gn_gpa_t page)
 {
     uint32_t table;
 
+    if (sh->steps != UINT32_MAX && !gn_shadow__steps(sh, close_cost(sh, page, sh->steps)))
+        return 0;
     gn_shadow__page_protect(sh, page);
     for (uint32_t i = 0; (table = gn_shadow__table_of_page(sh, page, i)) != GN_SHADOW__NIL; i++) {
         sh->tables[table].mode = GN_SHADOW_POLICY_TRAP;
@@ -145,6 +195,28 @@ void gn_shadow__page_close(struct gn_shadow *sh, gn_gpa_t page)
     /* A walk that read the page before may have read what is not there any more. */
     sh->tracked++;
     gn_shadow__count(sh, pages_resynced, 1);
+    return 1;
+}
+
+int gn_shadow__page_close(struct gn_shadow *sh, gn_gpa_t page)
+{
+    uint32_t table;
+
+    if (gn_shadow__page_mode(sh, page) != GN_SHADOW_POLICY_UNSYNC || page_close_whole(sh, page))
+        return 0;
+    while ((table = gn_shadow__table_of_page(sh, page, 0)) != GN_SHADOW__NIL) {
+        gn_shadow__table_drop(sh, table);
+        if (sh->tables[table].live)
+            return -GN_ERR_AGAIN;
+    }
+    return 0;
+}
+
+int gn_shadow__policy_room(struct gn_shadow *sh, const struct gn_shadow__role *role)
+{
+    if (role->direct || !role->level)
+        return 0;
+    return gn_shadow__page_close(sh, gn_gpa(role->gpa & ~GN_PAGE_MASK));
 }
 
 void gn_shadow__policy_join(struct gn_shadow *sh, uint32_t table)
@@ -161,8 +233,8 @@ void gn_shadow__policy_join(struct gn_shadow *sh, uint32_t table)
     while (other == table);
     if (other == GN_SHADOW__NIL)
         return;
-    if (sh->tables[other].mode == GN_SHADOW_POLICY_UNSYNC && t->role.level)
-        gn_shadow__page_close(sh, page);
+    gn_shadow__check(sh, sh->tables[other].mode != GN_SHADOW_POLICY_UNSYNC || !t->role.level,
+                     "shadow: an upper-level table of an unsync page");
     t->mode = sh->tables[other].mode;
 }
 
@@ -188,7 +260,7 @@ int gn_shadow__policy_write(struct gn_shadow *sh, gn_gpa_t gpa)
     int traced = (sh->params.flags & GN_SHADOW_MMU_TRACES) != 0;
 
     if (sh->params.policy <= GN_SHADOW_POLICY_TRACED || !gn_shadow__frame_tables(sh, page, 0) ||
-        gn_shadow__page_mode(sh, page) != GN_SHADOW_POLICY_TRAP)
+        gn_shadow__page_mode(sh, page) != GN_SHADOW_POLICY_TRAP || gn_shadow__shutting(sh, page, 0))
         return 0;
     if (page_trapped(sh, page) <= sh->params.unsync_after &&
         sh->params.policy == GN_SHADOW_POLICY_ADAPT)
@@ -209,7 +281,8 @@ int gn_shadow__policy_write(struct gn_shadow *sh, gn_gpa_t gpa)
 /* A way through the tables below roots, each visited once. */
 struct tour {
     uint64_t stamp;
-    uint32_t left; /**< tables that a call which shares the shadow may still visit */
+    uint32_t left;  /**< tables that a call which shares the shadow may still visit */
+    uint32_t steps; /**< entries that it may still re-read */
 };
 
 /*
@@ -232,7 +305,8 @@ static int unsync_age(struct gn_shadow *sh, uint32_t table, uint32_t changed)
         gn_shadow__table_drop(sh, table);
         gn_shadow__count(sh, tables_flooded, 1);
     } else if (close) {
-        gn_shadow__page_close(sh, gn_gpa(t->role.gpa & ~GN_PAGE_MASK));
+        /* If it takes too many steps, the page stays unsync: that is no less true. */
+        (void)page_close_whole(sh, gn_gpa(t->role.gpa & ~GN_PAGE_MASK));
     }
     return 0;
 }
@@ -263,8 +337,14 @@ static int table_coherence(struct gn_shadow *sh, struct tour *tour, uint32_t tab
     if (!sh->alone && !tour->left--)
         return GN_SHADOW__LATER;
     gn_shadow__poke(&t->visited, tour->stamp);
-    if (t->role.level == 0)
-        return t->mode == GN_SHADOW_POLICY_UNSYNC ? unsync_flush(sh, table) : 0;
+    if (t->role.level == 0) {
+        if (t->mode != GN_SHADOW_POLICY_UNSYNC)
+            return 0;
+        if (!sh->alone && gn_shadow__peek(&t->present) > tour->steps)
+            return GN_SHADOW__LATER;
+        tour->steps -= gn_shadow__peek(&t->present) < tour->steps ? t->present : tour->steps;
+        return unsync_flush(sh, table);
+    }
     for (uint32_t w = 0; w < GN_SHADOW__BELOW_WORDS; w++) {
         for (uint64_t rest = gn_shadow__peek(&t->below[w]); rest; rest &= rest - 1) {
             uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(rest);
@@ -284,40 +364,123 @@ static int table_coherence(struct gn_shadow *sh, struct tour *tour, uint32_t tab
     return 0;
 }
 
-/* Depth is bounded by the levels; each table is visited once. */
-static void table_reach(struct gn_shadow *sh, uint32_t table)
+/* Re-reads an unsync table, or drops what it maps if that is too much. @return 0 or AGAIN */
+static int unsync_reach(struct gn_shadow *sh, uint32_t table)
+{
+    if (gn_shadow__steps(sh, sh->tables[table].present)) {
+        (void)table_reread(sh, table);
+        return 0;
+    }
+    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
+        if (!sh->tables[table].entries[i])
+            continue;
+        if (!gn_shadow__step(sh))
+            return -GN_ERR_AGAIN;
+        gn_shadow__entry_drop(sh, table * GN_SHADOW__ENTRIES + i);
+    }
+    return 0;
+}
+
+/*
+ * Re-reads all that is unsync below a table; where steps are limited, unlinks it, so that there is
+ * less of it when the call is repeated. Depth is bounded by the levels; each table is visited once.
+ */
+static int table_reach(struct gn_shadow *sh, uint32_t table)
 {
     struct gn_shadow__table *t = &sh->tables[table];
 
     if (t->visited == sh->clock)
-        return;
+        return 0;
     t->visited = sh->clock;
     if (t->mode == GN_SHADOW_POLICY_UNSYNC)
-        (void)table_reread(sh, table);
-    for (uint32_t w = 0; w < GN_SHADOW__BELOW_WORDS; w++) {
-        for (uint64_t rest = t->below[w]; rest; rest &= rest - 1) {
-            uint64_t entry = t->entries[w * 64 + (uint32_t)__builtin_ctzll(rest)];
+        return unsync_reach(sh, table);
+    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
+        uint32_t id = table * GN_SHADOW__ENTRIES + i;
+        uint32_t child;
 
-            if (gn_shadow__kind(sh, t->role.level, entry) == GN_PAGING_ENTRY_TABLE)
-                table_reach(sh, gn_shadow__link_table(sh, entry));
+        if (!(t->below[i / 64] >> i % 64 & 1))
+            continue;
+        if (gn_shadow__kind(sh, t->role.level, t->entries[i]) == GN_PAGING_ENTRY_TABLE) {
+            child = gn_shadow__link_table(sh, t->entries[i]);
+            if (sh->steps == UINT32_MAX || sh->tables[child].role.level) {
+                if (table_reach(sh, child))
+                    return -GN_ERR_AGAIN;
+            } else if (sh->tables[child].mode == GN_SHADOW_POLICY_UNSYNC) {
+                if (!gn_shadow__step(sh))
+                    return -GN_ERR_AGAIN;
+                gn_shadow__entry_drop(sh, id);
+            }
         }
+        if (sh->steps != UINT32_MAX)
+            t->below[i / 64] &= ~((uint64_t)1 << i % 64);
     }
+    return 0;
 }
 
-void gn_shadow__policy_reach(struct gn_shadow *sh, uint32_t table)
+int gn_shadow__policy_reach(struct gn_shadow *sh, uint32_t table)
 {
     sh->clock++;
-    table_reach(sh, table);
+    return table_reach(sh, table);
 }
 
-/* @return 0, -GN_ERR_NOENT or GN_SHADOW__LATER */
+/* Steps that re-reading all that is unsync below a table takes, counted up to `most` + 1. */
+static uint32_t coherence_cost(struct gn_shadow *sh, uint64_t stamp, uint32_t table, uint32_t most)
+{
+    struct gn_shadow__table *t = &sh->tables[table];
+    uint32_t cost = 1;
+
+    if (t->visited == stamp)
+        return 0;
+    t->visited = stamp;
+    if (t->role.level == 0)
+        return t->mode == GN_SHADOW_POLICY_UNSYNC ? t->present + 1 : 0;
+    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES && cost <= most; i++)
+        if (t->below[i / 64] >> i % 64 & 1 &&
+            gn_shadow__kind(sh, t->role.level, t->entries[i]) == GN_PAGING_ENTRY_TABLE)
+            cost +=
+                coherence_cost(sh, stamp, gn_shadow__link_table(sh, t->entries[i]), most - cost);
+    return cost;
+}
+
+/* May a call that is alone re-read all? If not, it unlinks, as far as steps go. @return see enter
+ */
+static int coherence_part(struct gn_shadow *sh, uint32_t root, int *ret_whole)
+{
+    uint32_t cost = 0;
+    int rc = 0;
+
+    *ret_whole = sh->steps == UINT32_MAX;
+    if (*ret_whole)
+        return 0;
+    sh->clock++;
+    for (uint32_t i = 0; i < sh->params.roots && cost <= sh->steps; i++)
+        if (sh->roots[i].key.size && (root == GN_SHADOW_ROOT_ANY || i == root))
+            cost += coherence_cost(sh, sh->clock, sh->roots[i].table, sh->steps - cost);
+    *ret_whole = gn_shadow__steps(sh, cost);
+    if (*ret_whole)
+        return 0;
+    sh->clock++;
+    for (uint32_t i = 0; i < sh->params.roots && !rc; i++)
+        if (sh->roots[i].key.size && (root == GN_SHADOW_ROOT_ANY || i == root))
+            rc = table_reach(sh, sh->roots[i].table);
+    return rc;
+}
+
+/* @return 0, -GN_ERR_NOENT or _AGAIN, or GN_SHADOW__LATER */
 static int coherence_enter(struct gn_shadow *sh, uint32_t root)
 {
-    struct tour tour = {.left = TOUR_SHARED};
+    struct tour tour = {.left = TOUR_SHARED, .steps = UINT32_MAX};
+    int whole = 1;
     int rc = 0;
 
     if (!gn_shadow__root_given(sh, root))
         return -GN_ERR_NOENT;
+    if (sh->params.step_limit)
+        tour.steps = sh->params.step_limit;
+    if (sh->alone)
+        rc = coherence_part(sh, root, &whole);
+    if (rc || !whole)
+        return rc;
     tour.stamp = sh->alone ? ++sh->clock : __atomic_add_fetch(&sh->clock, 1, __ATOMIC_RELAXED);
     for (uint32_t i = 0; i < sh->params.roots && !rc; i++)
         if (sh->roots[i].key.size && (root == GN_SHADOW_ROOT_ANY || i == root))

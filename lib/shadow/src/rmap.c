@@ -25,6 +25,7 @@ void gn_shadow__chain_remove(struct gn_shadow *sh, uint32_t id)
     struct gn_shadow__link *link = &sh->links[id];
 
     gn_shadow__check(sh, link->prev != GN_SHADOW__NIL, "shadow: entry is in no chain");
+    gn_shadow__shut_skip(sh, id);
     if (link->prev & GN_SHADOW__HEAD)
         *chain_head(sh, link->prev) = link->next;
     else

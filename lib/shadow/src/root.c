@@ -134,8 +134,10 @@ static int root_make(struct gn_shadow *sh, const struct gn_shadow_root_key *key,
     if (sh->roots[place].key.size)
         gn_shadow__root_evict(sh, place);
     /* The table first: making it may invalidate, which asks the roots where they begin. */
-    table = gn_shadow__table_get(sh, &role);
-    gn_shadow__policy_reach(sh, table);
+    rc = gn_shadow__table_ready(sh, &role, &table);
+    if (rc)
+        return rc;
+    gn_shadow__loose_end(sh, table);
     sh->tables[table].roots++;
     sh->tables[table].root = place;
     sh->roots[place] =

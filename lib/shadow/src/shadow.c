@@ -169,6 +169,8 @@ int gn_shadow_init(void *mem, size_t len, const struct gn_shadow_params *params,
     sh->lanes = (void *)((uint8_t *)mem + l.lanes);
     sh->stripe_mask = p.lock_stripes - 1;
     sh->alone = !ops.lock;
+    sh->victim = GN_SHADOW__NIL;
+    sh->steps_most = p.step_limit ? p.step_limit : UINT32_MAX;
     tables_init(sh, l.buckets);
     /* What is not known stays zero; the roots' keys are checked before it is used. */
     for (uint32_t i = 0; i < GN_SHADOW__FORMATS; i++)
@@ -186,12 +188,15 @@ void gn_shadow_fini(struct gn_shadow *sh)
     if (!sh)
         return;
     gn_shadow__enter(sh);
+    sh->steps = UINT32_MAX;
     for (uint32_t i = 0; i < sh->params.roots; i++) {
         if (!sh->roots[i].key.size)
             continue;
         sh->roots[i].held = 0;
         gn_shadow__root_evict(sh, i);
     }
+    while (gn_shadow__loose_free(sh))
+        ;
     sh->ops.invalidate_all(sh->params.ops_ctx);
     gn_shadow__spare_trim(sh, 0);
     gn_shadow__leave(sh);
@@ -243,7 +248,8 @@ int gn_shadow_is_table(const struct gn_shadow *shadow, gn_gpa_t gpa)
     if (!shadow)
         return 0;
     gn_shadow__enter_shared(sh.used);
-    is = (gn_shadow__frame_tables(sh.used, gpa, 0) & GN_SHADOW__TABLES_OF) != 0;
+    is = (gn_shadow__frame_tables(sh.used, gpa, 0) & GN_SHADOW__TABLES_OF) != 0 &&
+         !gn_shadow__shutting(shadow, gpa, 0);
     gn_shadow__leave(sh.used);
     return is;
 }

@@ -12,6 +12,7 @@
  *   dirty.c   the dirty log              policy.c table pages: trapped, traced or unsync
  *   around.c  pages around a fault          locks.c  who may do what at the same time
  *   role.c    what a table stands for    view.c   what a leaf may say of a page
+ *   watch.c   pages that others watch    part.c   what one call does not come to the end of
  *   walk.c    walks of the guest's tables
  *
  * An entry of a shadow table is named by one number: table index * 512 + index in the table. Each
@@ -57,6 +58,13 @@
 
 /* Formats that gn_paging may know: their numbers are below this. */
 #define GN_SHADOW__FORMATS 16u
+
+/* Pages that may be in the state of gn_shadow__shut at a time. */
+#define GN_SHADOW__SHUTS 16u
+
+/* States of a table: part.c. */
+#define GN_SHADOW__LOOSE 1u /**< neither a link nor a root leads to it */
+#define GN_SHADOW__RAW   2u /**< its absent entries are not explained yet */
 
 /* What stands behind a shadow table: gn_shadow__role.direct. */
 #define GN_SHADOW__GUEST  0u /* a guest table, or a part of one */
@@ -110,7 +118,7 @@ struct gn_shadow__table {
     uint8_t live;
     uint8_t referenced; /**< second chance */
     uint8_t mode;       /**< GN_SHADOW_POLICY_TRAP, _TRACED or _UNSYNC; policy.c */
-    uint8_t unused;
+    uint8_t state;      /**< GN_SHADOW__LOOSE, _RAW: part.c */
 };
 
 /** A cached root. */
@@ -136,7 +144,15 @@ struct gn_shadow__slot {
     uint32_t *tables; /**< of levels 1 and 2: pages inside that hold tables */
     uint16_t *traced; /**< of level 0: shadow tables that stand for this page */
     uint64_t found;   /**< pages harvested by calls that have not come to their end */
+    uint64_t left;    /**< pages and regions that the start of the log has yet to protect */
     uint64_t *dirty;  /**< a bit a page, set by its first write since a harvest; NULL: no log */
+};
+
+/** A page whose writes are to be known, while the leaves that map it are seen to: part.c. */
+struct gn_shadow__shut {
+    gn_gpa_t page;
+    uint32_t cursor; /**< the next leaf in the page's chain, or NIL */
+    uint32_t used;
 };
 
 struct gn_shadow {
@@ -157,6 +173,14 @@ struct gn_shadow {
     uint32_t free_list; /**< tables not in use, those with a frame first */
     uint32_t spare;     /**< tables on the free list that have a frame */
     uint32_t clock_hand;
+    uint32_t scanned;    /**< tables that the hand has passed since one was last reclaimed */
+    uint32_t victim;     /**< table that is being reclaimed, or NIL */
+    uint32_t loose;      /**< tables in use that nothing leads to: part.c */
+    uint32_t steps;      /**< that the call which is alone may still make; UINT32_MAX: any number */
+    uint32_t steps_most; /**< that such a call may make */
+    uint32_t shuts;      /**< how many of the following are in use */
+    uint32_t shut_next;
+    struct gn_shadow__shut shut[GN_SHADOW__SHUTS];
     uint32_t live;  /**< tables in use */
     uint32_t pdpts; /**< of those: root tables of PAE */
     uint32_t live_peak;
@@ -172,12 +196,6 @@ struct gn_shadow {
     uint32_t logged; /**< slots with a dirty log */
 };
 
-/** What belongs to one call. */
-struct gn_shadow__call {
-    uint32_t steps; /**< that it may still make; counts only if there is a limit */
-    uint32_t limited;
-};
-
 /* shadow.c */
 
 /** Calls the panic op if a condition that must hold does not. */
@@ -187,20 +205,25 @@ static inline void gn_shadow__check(const struct gn_shadow *sh, int holds, const
         sh->ops.panic(sh->params.ops_ctx, what);
 }
 
-/** A call of so many steps; 0: of as many as it takes. */
-static inline struct gn_shadow__call gn_shadow__call(uint32_t limit)
+/** May the call, which is alone, make one step more? One that has no limit always may. */
+static inline int gn_shadow__step(struct gn_shadow *sh)
 {
-    return (struct gn_shadow__call){.steps = limit, .limited = limit != 0};
+    if (sh->steps == UINT32_MAX)
+        return 1;
+    if (!sh->steps)
+        return 0;
+    sh->steps--;
+    return 1;
 }
 
-/** May the call make one step more? One that has no limit always may. */
-static inline int gn_shadow__step(struct gn_shadow__call *call)
+/** The same, of several steps, all or none. */
+static inline int gn_shadow__steps(struct gn_shadow *sh, uint32_t count)
 {
-    if (!call->limited)
+    if (sh->steps == UINT32_MAX)
         return 1;
-    if (!call->steps)
+    if (sh->steps < count)
         return 0;
-    call->steps--;
+    sh->steps -= count;
     return 1;
 }
 
@@ -310,6 +333,42 @@ void gn_shadow__page_protect(struct gn_shadow *sh, gn_gpa_t page);
 int gn_shadow__walk(struct gn_shadow *sh, const struct gn_paging_context *context, gn_gva_t gva,
                     uint32_t access, struct gn_paging_walk *ret_walk);
 
+/* part.c */
+
+/** Writes to a page are to be known from now on: its leaves are to be seen to. */
+void gn_shadow__shut_begin(struct gn_shadow *sh, gn_gpa_t page);
+
+/** Goes on with that. @return 0: all is done, or -GN_ERR_AGAIN */
+int gn_shadow__shut_run(struct gn_shadow *sh, gn_gpa_t page);
+
+/** Is that begun and not done, for a page of the region at a level that holds gpa? */
+int gn_shadow__shutting(const struct gn_shadow *sh, gn_gpa_t gpa, uint32_t level);
+
+/** Nobody needs to know of the writes to a page any more. */
+void gn_shadow__shut_end(struct gn_shadow *sh, gn_gpa_t page);
+
+/** An entry leaves its chain: whoever is about to look at it looks at the next. */
+void gn_shadow__shut_skip(struct gn_shadow *sh, uint32_t id);
+
+/**
+ * The table of a role, found or made, and ready to be led to. Needs a spare table.
+ * @return 0 or -GN_ERR_AGAIN
+ */
+int gn_shadow__table_ready(struct gn_shadow *sh, const struct gn_shadow__role *role,
+                           uint32_t *ret_table);
+
+/** Something leads to a table now. */
+void gn_shadow__loose_end(struct gn_shadow *sh, uint32_t table);
+
+/** Nothing does. */
+void gn_shadow__loose_begin(struct gn_shadow *sh, uint32_t table);
+
+/** Frees all tables that nothing leads to. @return 0 or -GN_ERR_AGAIN */
+int gn_shadow__loose_free(struct gn_shadow *sh);
+
+/** Makes room by one table. @return 0, -GN_ERR_AGAIN, or -GN_ERR_NOMEM if all are held */
+int gn_shadow__reclaim(struct gn_shadow *sh);
+
 /* rmap.c */
 
 /** Puts an entry at the front of the chain of a frame, or of a table (HEAD_TABLE | index). */
@@ -338,7 +397,7 @@ uint32_t gn_shadow__table_find(struct gn_shadow *sh, const struct gn_shadow__rol
 /** Finds the table of this role or makes it. Needs a spare table: gn_shadow__reserve() before. */
 uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role *role);
 
-/** Makes sure that `count` tables can be made. @return 0 or -GN_ERR_NOMEM */
+/** Makes sure that `count` tables can be made. @return 0, -GN_ERR_NOMEM or -GN_ERR_AGAIN */
 int gn_shadow__reserve(struct gn_shadow *sh, uint32_t count);
 
 /** The table that a present link leads to. */
@@ -362,23 +421,20 @@ void gn_shadow__leaf_update(struct gn_shadow *sh, uint32_t id, uint64_t entry);
 /** Makes an entry absent, whatever it was; invalidates; frees a table that nobody links now. */
 void gn_shadow__entry_drop(struct gn_shadow *sh, uint32_t id);
 
-/** Takes a table out: unlinks it from its parents, drops its entries. Not a held root's. */
+/** Takes a table out, as far as steps go: unlinks it, drops its entries. Not a held root's. */
 void gn_shadow__table_drop(struct gn_shadow *sh, uint32_t table);
 
 /** Makes an entry absent as entry_drop does. The MMU is not told: the caller did or will. */
 void gn_shadow__entry_clear(struct gn_shadow *sh, uint32_t id);
 
-/** Drops all entries of a table, which stays. The MMU is not told: the caller did or will. */
-void gn_shadow__table_clear(struct gn_shadow *sh, uint32_t table);
-
-/** Frees a table that nobody links and no root begins at. */
+/** Frees a table that nobody links and no root begins at, as far as steps go. */
 void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table);
 
 /** A page's writes are to be known from here on: what maps it is protected or marked. */
 void gn_shadow__page_track(struct gn_shadow *sh, gn_gpa_t page);
 
 /** A page's writes need not be known any more: no leaf is marked. */
-void gn_shadow__page_untrack(struct gn_shadow *sh, uint32_t frame);
+void gn_shadow__page_untrack(struct gn_shadow *sh, gn_gpa_t page, uint32_t frame);
 
 /** A guest table begins to be shadowed: if its page was none before, its writes must be known. */
 void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *table);
@@ -388,6 +444,9 @@ void gn_shadow__table_untrack(struct gn_shadow *sh, struct gn_shadow__table *tab
 
 /** Marks the entries of a new table whose guest entries are absent. In sync.c. */
 void gn_shadow__table_explain(struct gn_shadow *sh, uint32_t table);
+
+/** See table.c: a leaf of a page whose writes are to be known. */
+void gn_shadow__leaf_guard(struct gn_shadow *sh, gn_gpa_t page, uint32_t id);
 
 /** Gives frames of spare tables back, but for `keep` of them. */
 void gn_shadow__spare_trim(struct gn_shadow *sh, uint32_t keep);
@@ -414,7 +473,7 @@ void gn_shadow__sync_alone(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t bytes);
 int gn_shadow__sync_fill(struct gn_shadow *sh, uint32_t id);
 
 /** gn_shadow_flush(), as far as steps go. @return 0 or -GN_ERR_AGAIN; the MMU knows either way */
-int gn_shadow__flush(struct gn_shadow *sh, uint32_t root, uint32_t bounded);
+int gn_shadow__flush(struct gn_shadow *sh, uint32_t root);
 
 /* around.c */
 
@@ -424,8 +483,11 @@ void gn_shadow__around(struct gn_shadow *sh, uint32_t id);
 
 /* policy.c */
 
-/** A page must not be unsync any more: it is trapped, and what its tables map is up to date. */
-void gn_shadow__page_close(struct gn_shadow *sh, gn_gpa_t page);
+/**
+ * The writes to an unsync page trap again, and its tables are re-read; or they are dropped, if that
+ * takes too many steps. Nothing for other pages. @return 0 or -GN_ERR_AGAIN
+ */
+int gn_shadow__page_close(struct gn_shadow *sh, gn_gpa_t page);
 
 /** How writes to a page become known, if tables lie there: TRAP, TRACED or UNSYNC. */
 uint32_t gn_shadow__page_mode(struct gn_shadow *sh, gn_gpa_t gpa);
@@ -434,10 +496,16 @@ uint32_t gn_shadow__page_mode(struct gn_shadow *sh, gn_gpa_t gpa);
 void gn_shadow__policy_join(struct gn_shadow *sh, uint32_t table);
 
 /** A table has been linked: its new parent learns what is unsync below it. */
-void gn_shadow__policy_linked(struct gn_shadow *sh, uint32_t child);
+void gn_shadow__policy_linked(struct gn_shadow *sh, uint32_t id, uint32_t child);
 
-/** A root or a link is about to lead to a table: what is unsync below is re-read. Frees nothing. */
-void gn_shadow__policy_reach(struct gn_shadow *sh, uint32_t table);
+/**
+ * A root or a link is about to lead to a table: what is unsync below is re-read, or unlinked if
+ * that takes too many steps. Frees leaf-level tables alone. @return 0 or -GN_ERR_AGAIN
+ */
+int gn_shadow__policy_reach(struct gn_shadow *sh, uint32_t table);
+
+/** A table of this role is to be made: has its page come to be trapped, if it must? As above. */
+int gn_shadow__policy_room(struct gn_shadow *sh, const struct gn_shadow__role *role);
 
 /** The guest is about to write to a page, which may be a table's: shall that trap any more?
  *  @return 0 or GN_SHADOW__LATER */

@@ -207,10 +207,18 @@ static int slot_frames(struct gn_shadow *sh, struct gn_shadow__slot *s, void *me
     s->heads = mem;
     s->tables = s->heads + total;
     s->traced = (uint16_t *)(s->tables + regions);
-    memset(s->heads, 0xff, (size_t)total * sizeof *s->heads);
+    return 0;
+}
+
+static void slot_clear(struct gn_shadow__slot *s)
+{
+    uint32_t regions = s->frames[1] + s->frames[2];
+
+    if (s->slot.kind == GN_SHADOW_SLOT_MMIO)
+        return;
+    memset(s->heads, 0xff, ((size_t)s->frames[0] + regions) * sizeof *s->heads);
     memset(s->tables, 0, regions * sizeof *s->tables);
     memset(s->traced, 0, s->frames[0] * sizeof *s->traced);
-    return 0;
 }
 
 /* Root tables of held roots stay through a change of slots: do they lie in guest memory now? */
@@ -239,11 +247,12 @@ static int slot_add(struct gn_shadow *sh, struct gn_shadow__slot *s, void *mem, 
     if (free_slot == GN_SHADOW__NIL)
         return -GN_ERR_NOSPC;
     rc = slot_frames(sh, s, mem, len);
+    /* What was answered for the range while it was a hole may be cached: start afresh. */
+    if (!rc)
+        rc = gn_shadow__flush(sh, GN_SHADOW_ROOT_ANY);
     if (rc)
         return rc;
-    /* What was answered for the range while it was a hole may be cached: start afresh. */
-    rc = gn_shadow__flush(sh, GN_SHADOW_ROOT_ANY, 0);
-    gn_shadow__check(sh, rc == 0, "shadow: flush of all roots failed");
+    slot_clear(s);
     sh->slots[free_slot] = *s;
     slots_changed(sh);
     *ret_slot = free_slot;
@@ -276,7 +285,7 @@ static int slot_remove(struct gn_shadow *sh, uint32_t slot)
     if (slot >= sh->params.slots || !sh->slots[slot].slot.size)
         return -GN_ERR_NOENT;
     s = &sh->slots[slot];
-    rc = gn_shadow__flush(sh, GN_SHADOW_ROOT_ANY, 1);
+    rc = gn_shadow__flush(sh, GN_SHADOW_ROOT_ANY);
     if (rc)
         return rc;
     /* Only held roots' tables are left; one that lies here lies in a hole from now on. */
@@ -286,6 +295,9 @@ static int slot_remove(struct gn_shadow *sh, uint32_t slot)
         if (t->live && !t->role.direct && t->role.gpa - s->slot.gpa.v < s->slot.length)
             gn_shadow__table_untrack(sh, t);
     }
+    for (uint32_t i = 0; i < GN_SHADOW__SHUTS; i++)
+        if (sh->shut[i].page.v - s->slot.gpa.v < s->slot.length)
+            gn_shadow__shut_end(sh, sh->shut[i].page);
     sh->logged -= s->dirty != NULL;
     memset(s, 0, sizeof *s);
     return 0;

@@ -58,6 +58,11 @@ void gn_shadow__table_explain(struct gn_shadow *sh, uint32_t table)
     for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
         struct gn_paging_entry e;
 
+        if (t->entries[i])
+            continue;
+        /* An entry that says nothing costs a walk when it is used, and nothing now. */
+        if (!gn_shadow__step(sh))
+            return;
         guest_entry(sh, t, i, &e);
         gn_shadow__mark_absent(sh, table * GN_SHADOW__ENTRIES + i, absent_marker(sh, t, i, &e));
     }
@@ -289,6 +294,9 @@ static int sync_page(struct gn_shadow *sh, const struct written *w)
     /* Outside all slots lies, perhaps, the embedder's copy of a root. */
     if (!gn_shadow__frame_tables(sh, w->page, 0) && gn_shadow__slot_find(sh, w->page))
         return 0;
+    /* Nothing leads to the tables of a page that is only becoming one; they stay empty. */
+    if (gn_shadow__shutting(sh, w->page, 0))
+        return 0;
     while ((table = gn_shadow__table_of_page(sh, w->page, done)) != GN_SHADOW__NIL) {
         uint32_t freed = sh->freed;
 
@@ -299,8 +307,25 @@ static int sync_page(struct gn_shadow *sh, const struct written *w)
     return 0;
 }
 
-/* A range that does not wrap, page by page: others get their turn in between. */
-static void sync_range(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length, int part)
+/*
+ * A page by a call of its own: others get their turn between two. Steps go to what is freed, of
+ * which some may stay for a reclaim. @return as sync_page
+ */
+static int sync_call(struct gn_shadow *sh, const struct written *w, uint64_t *steps)
+{
+    int rc;
+
+    if (sh->alone && sh->steps > *steps)
+        sh->steps = (uint32_t)*steps;
+    rc = sync_page(sh, w);
+    if (sh->alone)
+        *steps = sh->steps;
+    return rc;
+}
+
+/* A range that does not wrap. */
+static void sync_range(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length, int part,
+                       uint64_t *steps)
 {
     uint64_t at = gpa.v;
     int first = 1;
@@ -316,11 +341,11 @@ static void sync_range(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length, int 
         w.last = w.first + (uint32_t)here - 1;
         gn_shadow__enter_shared(sh);
         gn_shadow__count(sh, syncs, first);
-        rc = sync_page(sh, &w);
+        rc = sync_call(sh, &w, steps);
         gn_shadow__leave(sh);
         if (rc == GN_SHADOW__LATER) {
             gn_shadow__enter(sh);
-            (void)sync_page(sh, &w);
+            (void)sync_call(sh, &w, steps);
             gn_shadow__leave(sh);
         }
         at += here;
@@ -351,11 +376,13 @@ void gn_shadow__sync_alone(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t bytes)
 
 int gn_shadow_sync(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
 {
+    uint64_t steps = sh && sh->params.step_limit ? sh->params.step_limit : UINT32_MAX;
+
     if (!sh)
         return -GN_ERR_INVAL;
     if (length && gpa.v + (length - 1) < gpa.v)
         return -GN_ERR_RANGE;
-    sync_range(sh, gpa, length, 0);
+    sync_range(sh, gpa, length, 0, &steps);
     return 0;
 }
 
@@ -363,6 +390,7 @@ int gn_shadow_sync(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
 int gn_shadow_sync_part(struct gn_shadow *sh, gn_gpa_t *gpa, uint64_t *length)
 {
     uint64_t left = sh ? sh->params.step_limit : 0;
+    uint64_t steps = left;
 
     if (!sh || !gpa || !length)
         return -GN_ERR_INVAL;
@@ -389,7 +417,7 @@ int gn_shadow_sync_part(struct gn_shadow *sh, gn_gpa_t *gpa, uint64_t *length)
         here = here < *length ? here : *length;
         words = ((gpa->v + here - 1) >> 3) - (gpa->v >> 3) + 1;
         left -= tables ? words : 1;
-        sync_range(sh, *gpa, here, here < whole);
+        sync_range(sh, *gpa, here, here < whole, &steps);
         gpa->v += here;
         *length -= here;
     }
@@ -401,7 +429,7 @@ int gn_shadow_sync_part(struct gn_shadow *sh, gn_gpa_t *gpa, uint64_t *length)
  * through this root, too, and would be found again. Depth is bounded by the levels. A table goes
  * as soon as it is empty, so that a flush in parts does not come by it again.
  */
-static int table_flush(struct gn_shadow *sh, struct gn_shadow__call *call, uint32_t table)
+static int table_flush(struct gn_shadow *sh, uint32_t table)
 {
     struct gn_shadow__table *t = &sh->tables[table];
 
@@ -413,9 +441,9 @@ static int table_flush(struct gn_shadow *sh, struct gn_shadow__call *call, uint3
         if (!entry)
             continue;
         if (gn_shadow__kind(sh, t->role.level, entry) == GN_PAGING_ENTRY_TABLE &&
-            table_flush(sh, call, gn_shadow__link_table(sh, entry)))
+            table_flush(sh, gn_shadow__link_table(sh, entry)))
             return -GN_ERR_AGAIN;
-        if (!gn_shadow__step(call))
+        if (!gn_shadow__step(sh))
             return -GN_ERR_AGAIN;
         gn_shadow__entry_clear(sh, table * GN_SHADOW__ENTRIES + i);
     }
@@ -423,9 +451,8 @@ static int table_flush(struct gn_shadow *sh, struct gn_shadow__call *call, uint3
     return 0;
 }
 
-int gn_shadow__flush(struct gn_shadow *sh, uint32_t root, uint32_t bounded)
+int gn_shadow__flush(struct gn_shadow *sh, uint32_t root)
 {
-    struct gn_shadow__call call = gn_shadow__call(bounded ? sh->params.step_limit : 0);
     int rc = 0;
 
     sh->clock++;
@@ -434,10 +461,12 @@ int gn_shadow__flush(struct gn_shadow *sh, uint32_t root, uint32_t bounded)
 
         if (!r->key.size || (root != GN_SHADOW_ROOT_ANY && i != root))
             continue;
-        rc = table_flush(sh, &call, r->table);
+        rc = table_flush(sh, r->table);
         if (!rc && !r->held)
             gn_shadow__root_evict(sh, i);
     }
+    if (!rc && root == GN_SHADOW_ROOT_ANY)
+        rc = gn_shadow__loose_free(sh);
     /* Tables that were freed keep their frames until here: the MMU may still walk them. */
     gn_shadow__count(sh, invalidated_all, 1);
     sh->ops.invalidate_all(sh->params.ops_ctx);
@@ -452,15 +481,13 @@ int gn_shadow_flush(struct gn_shadow *sh, uint32_t root)
         return rc;
     gn_shadow__enter(sh);
     if (gn_shadow__root_given(sh, root))
-        rc = gn_shadow__flush(sh, root, 1);
+        rc = gn_shadow__flush(sh, root);
     gn_shadow__leave(sh);
     return rc;
 }
 
 static int revoke(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
 {
-    struct gn_shadow__call call = gn_shadow__call(sh->params.step_limit);
-
     for (uint64_t at = gpa.v; at - gpa.v < length; at += GN_PAGE_SIZE) {
         for (uint32_t level = 0; level < GN_SHADOW__LEAF_LEVELS; level++) {
             uint32_t frame = gn_shadow__frame(sh, gn_gpa(at), level);
@@ -470,7 +497,7 @@ static int revoke(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length)
                 break;
             head = gn_shadow__frame_head(sh, frame);
             while (*head != GN_SHADOW__NIL) {
-                if (!gn_shadow__step(&call))
+                if (!gn_shadow__step(sh))
                     return -GN_ERR_AGAIN;
                 gn_shadow__entry_drop(sh, *head);
             }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "shadow_internal.h"
 
+/* Parents of a table that are asked where it stands. */
+#define PARENTS_FEW 64u
+
 /* ---- Entries ---------------------------------------------------------------------------- */
 
 static uint64_t *entry_at(struct gn_shadow *sh, uint32_t id)
@@ -51,7 +54,8 @@ void gn_shadow__link_set(struct gn_shadow *sh, uint32_t id, uint32_t child)
     gn_shadow__check(sh, rc == 0 && !(*entry_at(sh, id) & 1), "shadow: cannot link a table");
     gn_shadow__chain_add(sh, id, GN_SHADOW__HEAD_TABLE | child);
     t->present++;
-    gn_shadow__policy_linked(sh, child);
+    gn_shadow__loose_end(sh, child);
+    gn_shadow__policy_linked(sh, id, child);
     entry_write(entry_at(sh, id), value);
 }
 
@@ -99,14 +103,17 @@ struct reach {
 /*
  * All parents of a table must link it at one index for its entries to have one address, and a
  * table of several parents is followed no further than to roots: tables in common below a common
- * table are rare enough to pay the full invalidation.
+ * table are rare enough to pay the full invalidation. So are tables of very many parents.
  */
 static int parents_agree(struct gn_shadow *sh, uint32_t first)
 {
+    uint32_t count = 0;
+
     for (uint32_t id = first; id != GN_SHADOW__NIL; id = sh->links[id].next) {
         const struct gn_shadow__table *p = &sh->tables[id / GN_SHADOW__ENTRIES];
 
-        if (id % GN_SHADOW__ENTRIES != first % GN_SHADOW__ENTRIES || p->parents != GN_SHADOW__NIL)
+        if (id % GN_SHADOW__ENTRIES != first % GN_SHADOW__ENTRIES || !p->roots ||
+            p->parents != GN_SHADOW__NIL || ++count > PARENTS_FEW)
             return 0;
     }
     return 1;
@@ -201,32 +208,29 @@ static void bucket_remove(uint32_t *bucket, struct gn_shadow__table *tables, uin
 }
 
 /*
- * A page begins to hold a table, or to be watched: from here on its writes must be known. Writable
- * leaves that map it are write-protected or marked; larger leaves over it cannot be either, and go.
+ * A leaf of a page that begins to hold a table, or to be watched: from here on its writes must be
+ * known. Writable leaves are write-protected or marked.
  */
+void gn_shadow__leaf_guard(struct gn_shadow *sh, gn_gpa_t page, uint32_t id)
+{
+    struct gn_paging_entry e;
+    uint64_t value;
+
+    if (gn_paging_entry_decode(&sh->context, 0, *entry_at(sh, id), &e) ||
+        !(e.permissions & GN_PAGING_W))
+        return;
+    if (gn_shadow__page_mode(sh, page) == GN_SHADOW_POLICY_TRAP)
+        e.permissions &= ~(GN_PAGING_W | GN_PAGING_D);
+    else
+        e.permissions |= GN_SHADOW_TRACED;
+    if (gn_paging_entry_encode(sh->params.format, 0, &e, &value) == 0)
+        gn_shadow__leaf_update(sh, id, value);
+}
+
 void gn_shadow__page_track(struct gn_shadow *sh, gn_gpa_t page)
 {
-    for (uint32_t level = GN_SHADOW__LEAF_LEVELS; level-- > 1;) {
-        uint32_t *head = gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, level));
-
-        while (*head != GN_SHADOW__NIL)
-            gn_shadow__entry_drop(sh, *head);
-    }
-    for (uint32_t id = *gn_shadow__frame_head(sh, gn_shadow__frame(sh, page, 0));
-         id != GN_SHADOW__NIL; id = sh->links[id].next) {
-        struct gn_paging_entry e;
-        uint64_t value;
-
-        if (gn_paging_entry_decode(&sh->context, 0, *entry_at(sh, id), &e) ||
-            !(e.permissions & GN_PAGING_W))
-            continue;
-        if (gn_shadow__page_mode(sh, page) == GN_SHADOW_POLICY_TRAP)
-            e.permissions &= ~(GN_PAGING_W | GN_PAGING_D);
-        else
-            e.permissions |= GN_SHADOW_TRACED;
-        if (gn_paging_entry_encode(sh->params.format, 0, &e, &value) == 0)
-            gn_shadow__leaf_update(sh, id, value);
-    }
+    gn_shadow__shut_begin(sh, page);
+    (void)gn_shadow__shut_run(sh, page);
 }
 
 void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *t)
@@ -249,10 +253,12 @@ void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *t)
  * A page holds no table any more, nor is it watched: its writes need not be recorded. Leaves that
  * were write-protected stay so; the first write through one faults and fills it anew.
  */
-void gn_shadow__page_untrack(struct gn_shadow *sh, uint32_t frame)
+void gn_shadow__page_untrack(struct gn_shadow *sh, gn_gpa_t page, uint32_t frame)
 {
-    for (uint32_t id = *gn_shadow__frame_head(sh, frame); id != GN_SHADOW__NIL;
-         id = sh->links[id].next) {
+    gn_shadow__shut_end(sh, page);
+    /* A mark that stays, for want of steps, costs a record of each write, and nothing else. */
+    for (uint32_t id = *gn_shadow__frame_head(sh, frame);
+         id != GN_SHADOW__NIL && gn_shadow__step(sh); id = sh->links[id].next) {
         struct gn_paging_entry e;
         uint64_t value;
 
@@ -276,7 +282,7 @@ void gn_shadow__table_untrack(struct gn_shadow *sh, struct gn_shadow__table *t)
     if (frame == GN_SHADOW__NO_FRAME || gn_shadow__frame_count(sh, page, -1) & GN_SHADOW__TABLES_OF)
         return;
     if (!gn_shadow__frame_tables(sh, page, 0))
-        gn_shadow__page_untrack(sh, frame);
+        gn_shadow__page_untrack(sh, page, frame);
     if (sh->ops.table_page)
         sh->ops.table_page(sh->params.ops_ctx, page, 0);
 }
@@ -303,6 +309,7 @@ uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role
     t->traps = 0;
     t->idle = 0;
     t->mode = GN_SHADOW_POLICY_TRAP;
+    t->state = GN_SHADOW__RAW;
     memset(t->below, 0, sizeof t->below);
     t->live = 1;
     t->referenced = 1;
@@ -320,9 +327,9 @@ uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role
     sh->pdpts += (uint32_t)gn_shadow__is_pdpt(role);
     if (sh->live > sh->live_peak)
         gn_shadow__poke(&sh->live_peak, sh->live);
+    gn_shadow__loose_begin(sh, table);
     gn_shadow__table_track(sh, t);
     gn_shadow__policy_join(sh, table);
-    gn_shadow__table_explain(sh, table);
     return table;
 }
 
@@ -367,11 +374,17 @@ void gn_shadow__entry_clear(struct gn_shadow *sh, uint32_t id)
     entry_detach(sh, id, value, kind);
 }
 
-void gn_shadow__table_clear(struct gn_shadow *sh, uint32_t table)
+/* The MMU is not told: nothing leads it here. @return is the table empty? */
+static int table_empty(struct gn_shadow *sh, uint32_t table)
 {
-    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++)
-        if (sh->tables[table].entries[i])
-            gn_shadow__entry_clear(sh, table * GN_SHADOW__ENTRIES + i);
+    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES && sh->tables[table].present; i++) {
+        if (!(sh->tables[table].entries[i] & 1))
+            continue;
+        if (!gn_shadow__step(sh))
+            return 0;
+        gn_shadow__entry_clear(sh, table * GN_SHADOW__ENTRIES + i);
+    }
+    return 1;
 }
 
 void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table)
@@ -380,8 +393,12 @@ void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table)
 
     if (t->parents != GN_SHADOW__NIL || t->roots)
         return;
+    gn_shadow__loose_begin(sh, table);
+    gn_shadow__poke(&t->referenced, 0);
     /* Depth is bounded: each step down is a level lower. */
-    gn_shadow__table_clear(sh, table);
+    if (!table_empty(sh, table))
+        return;
+    gn_shadow__loose_end(sh, table);
     gn_shadow__table_untrack(sh, t);
     bucket_remove(gn_shadow__bucket(sh, sh->by_gpa, t->role.gpa), sh->tables, table, 0);
     bucket_remove(gn_shadow__bucket(sh, sh->by_hpa, t->hpa.v), sh->tables, table, 1);
@@ -398,14 +415,16 @@ void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table)
 void gn_shadow__table_drop(struct gn_shadow *sh, uint32_t table)
 {
     struct gn_shadow__table *t = &sh->tables[table];
-    uint32_t freed = sh->freed;
 
     if (t->roots && gn_shadow__roots_evict_at(sh, table))
         return;
     /* The eviction frees it already if nothing else leads here; so does dropping the last link. */
-    while (sh->freed == freed && t->parents != GN_SHADOW__NIL)
+    while (t->live && t->parents != GN_SHADOW__NIL) {
+        if (!gn_shadow__step(sh))
+            return;
         gn_shadow__entry_drop(sh, t->parents);
-    if (sh->freed == freed)
+    }
+    if (t->live)
         gn_shadow__table_release(sh, table);
 }
 
@@ -454,35 +473,14 @@ static int spare_add(struct gn_shadow *sh)
     return 0;
 }
 
-/* Second chance: two rounds at most, since the first clears every reference. */
-static int reclaim_one(struct gn_shadow *sh)
-{
-    for (uint32_t i = 0; i < 2 * sh->params.tables; i++) {
-        uint32_t table = sh->clock_hand;
-        struct gn_shadow__table *t = &sh->tables[table];
-        uint32_t freed = sh->freed;
-
-        sh->clock_hand = table + 1 < sh->params.tables ? table + 1 : 0;
-        if (!t->live)
-            continue;
-        if (t->referenced) {
-            t->referenced = 0;
-            continue;
-        }
-        gn_shadow__table_drop(sh, table);
-        if (sh->freed != freed) {
-            gn_shadow__count(sh, tables_reclaimed, sh->freed - freed);
-            return 0;
-        }
-    }
-    return -GN_ERR_NOMEM;
-}
-
 int gn_shadow__reserve(struct gn_shadow *sh, uint32_t count)
 {
-    while (sh->spare < count)
-        if (spare_add(sh) && reclaim_one(sh))
-            return -GN_ERR_NOMEM;
+    while (sh->spare < count) {
+        int rc = spare_add(sh) ? gn_shadow__reclaim(sh) : 0;
+
+        if (rc)
+            return rc;
+    }
     if (sh->spare > count + GN_SHADOW__SPARE)
         gn_shadow__spare_trim(sh, count + GN_SHADOW__SPARE);
     return 0;

@@ -13,18 +13,19 @@ static int watch(struct gn_shadow *sh, gn_gpa_t page, uint32_t on)
 
     if (!s || s->slot.kind == GN_SHADOW_SLOT_MMIO)
         return -GN_ERR_NOENT;
+    if (on && gn_shadow__page_close(sh, page))
+        return -GN_ERR_AGAIN;
     count = gn_shadow__frame_tables(sh, page, 0);
     if (!(count & GN_SHADOW__WATCHED) == !on)
-        return 0;
+        return on ? gn_shadow__shut_run(sh, page) : 0;
     if (on) {
         (void)gn_shadow__frame_count(sh, page, GN_SHADOW__WATCHED);
-        if (count && gn_shadow__page_mode(sh, page) == GN_SHADOW_POLICY_UNSYNC)
-            gn_shadow__page_close(sh, page);
-        else if (!count)
-            gn_shadow__page_track(sh, page);
-    } else if (!gn_shadow__frame_count(sh, page, -(int)GN_SHADOW__WATCHED)) {
-        gn_shadow__page_untrack(sh, gn_shadow__frame(sh, page, 0));
+        if (!count)
+            gn_shadow__shut_begin(sh, page);
+        return gn_shadow__shut_run(sh, page);
     }
+    if (!gn_shadow__frame_count(sh, page, -(int)GN_SHADOW__WATCHED))
+        gn_shadow__page_untrack(sh, page, gn_shadow__frame(sh, page, 0));
     return 0;
 }
 

@@ -79,6 +79,7 @@ struct machine {
     uint32_t guest;  /* format of the guest's tables */
     uint32_t policy;
     uint32_t controls; /* of the key and of each access */
+    uint32_t steps;    /* of a call, at most; 0: any number */
     struct gn_paging_geometry shadow;
     struct gn_paging_geometry geometry; /* of the guest's tables */
     struct gn_shadow *sh;
@@ -557,7 +558,7 @@ static inline uint32_t slot_add(struct machine *m, uint32_t kind, uint64_t gpa, 
     void *mem = bytes ? malloc(bytes) : NULL;
     uint32_t id = UINT32_MAX;
 
-    assert_int_equal(gn_shadow_slot_add(m->sh, &slot, mem, bytes, &id), 0);
+    UNTIL_DONE(gn_shadow_slot_add(m->sh, &slot, mem, bytes, &id));
     assert_true(id < SLOTS_MAX && !m->slot[id].size);
     m->slot[id] = slot;
     m->slot_mem[id] = mem;
@@ -608,6 +609,7 @@ static inline struct machine *machine_new_params(struct gn_shadow_params params)
 
     m->format = params.format;
     m->policy = params.policy;
+    m->steps = params.step_limit;
     m->controls = ALL_CONTROLS;
     m->frames_limit = FRAMES_MAX;
     m->ram = calloc(1, RAM_BYTES);
@@ -663,8 +665,11 @@ static inline struct gn_shadow_root_key root_key(const struct machine *m, uint64
 static inline int root_try(struct machine *m, struct gn_shadow_root_key key, uint32_t *ret_id)
 {
     struct gn_shadow_root root;
-    int rc = gn_shadow_root_get(m->sh, &key, &root);
+    uint32_t calls = 0;
+    int rc;
 
+    while ((rc = gn_shadow_root_get(m->sh, &key, &root)) == -GN_ERR_AGAIN)
+        assert_true(calls++ < 1000000);
     *ret_id = UINT32_MAX;
     if (rc)
         return rc;

@@ -307,8 +307,11 @@ static void op_switch(struct cpu *c, int first)
         .controls = CONTROLS,    .phys_bits = 52,     .tag = cpu_dice(c, 3)};
     struct gn_shadow_root was = c->root;
     struct gn_shadow_root root;
-    int rc = gn_shadow_root_get(w->sh, &key, &root);
+    int rc;
 
+    do
+        rc = gn_shadow_root_get(w->sh, &key, &root);
+    while (rc == -GN_ERR_AGAIN);
     if (rc == -GN_ERR_NOSPC && !first)
         return;
     MUST(w, rc);

@@ -127,6 +127,8 @@ __attribute__((noreturn, format(printf, 2, 3))) static inline void wrong(const s
     do {                                                         \
         int rc_ = (call);                                        \
                                                                  \
+        while (rc_ == -GN_ERR_AGAIN)                             \
+            rc_ = (call);                                        \
         if (rc_)                                                 \
             wrong(w, "%s: %s", #call, gn_base_status_name(rc_)); \
     } while (0)
