@@ -100,15 +100,15 @@ static void invalidate_range(void *ctx, uint32_t root, gn_gva_t gva, uint64_t le
 {
     struct ways *w = ctx;
 
-    gn_softmmu_invalidate_range(w->mmu, root == GN_SHADOW_ROOT_ANY ? GN_MMU_ASID_ANY : root, gva,
-                                length);
+    w->ops->invalidate_range(w->mmu, root == GN_SHADOW_ROOT_ANY ? GN_MMU_ASID_ANY : root, gva,
+                             length);
 }
 
 static void invalidate_all(void *ctx)
 {
     struct ways *w = ctx;
 
-    gn_softmmu_invalidate_all(w->mmu);
+    w->ops->invalidate_all(w->mmu);
 }
 
 static void root_gone(void *ctx, uint32_t root, uint64_t cookie)
@@ -116,7 +116,7 @@ static void root_gone(void *ctx, uint32_t root, uint64_t cookie)
     struct ways *w = ctx;
 
     (void)cookie;
-    gn_softmmu_invalidate_asid(w->mmu, root);
+    w->ops->invalidate_asid(w->mmu, root);
 }
 
 /* The table test writes tables behind the MMU and reports it; no guest write is to be recorded. */
@@ -149,8 +149,27 @@ static void mmu_open(struct ways *w)
                                              .ops_ctx = w};
 
     w->mmu_memory = aligned(gn_softmmu_align(), gn_softmmu_size(&params));
-    if (gn_softmmu_init(w->mmu_memory, gn_softmmu_size(&params), &params, &w->mmu))
+    if (gn_softmmu_init(w->mmu_memory, gn_softmmu_size(&params), &params, &w->softmmu))
         die("the MMU refused its parameters");
+    w->ops = gn_softmmu_mmu_ops();
+    w->mmu = w->softmmu;
+}
+
+static void adversary_open(struct ways *w)
+{
+    const struct adversary_params params = {.format = w->host,
+                                            .vcpus = 1,
+                                            .memory = w->memory,
+                                            .memory_size = RAM_BYTES + FRAMES * GN_PAGE_SIZE,
+                                            .around = 8,
+                                            .traced_write = traced_write,
+                                            .ctx = w};
+
+    w->adversary = adversary_new(&params);
+    if (!w->adversary)
+        die("the adversary is not to be had");
+    w->ops = adversary_mmu_ops();
+    w->mmu = w->adversary;
 }
 
 /* @return what gn_shadow_init() says */
@@ -190,12 +209,14 @@ static void slot_open(struct ways *w)
 static void shadow_close(struct ways *w)
 {
     gn_shadow_fini(w->shadow);
-    gn_softmmu_fini(w->mmu);
+    gn_softmmu_fini(w->softmmu);
+    adversary_free(w->adversary);
     free(w->shadow_memory);
     free(w->slot_memory);
     free(w->mmu_memory);
     w->shadow = NULL;
-    w->mmu = NULL;
+    w->mmu = w->softmmu = NULL;
+    w->adversary = NULL;
     w->shadow_memory = w->slot_memory = w->mmu_memory = NULL;
     w->held = 0;
 }
@@ -205,7 +226,7 @@ static void shadow_close(struct ways *w)
     (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G | GN_PAGING_RISCV_ADUE | \
      GN_PAGING_AARCH64_HA)
 
-static void host_open(struct ways *w, uint32_t host, uint32_t policy)
+static void host_open(struct ways *w, uint32_t host, uint32_t policy, int adversary)
 {
     int rc;
 
@@ -220,7 +241,10 @@ static void host_open(struct ways *w, uint32_t host, uint32_t policy)
     }
     if (rc)
         die("the shadow is not to be had");
-    mmu_open(w);
+    if (adversary)
+        adversary_open(w);
+    else
+        mmu_open(w);
     slot_open(w);
     if (!ways_root(w, USUAL)) {
         shadow_close(w);
@@ -230,7 +254,7 @@ static void host_open(struct ways *w, uint32_t host, uint32_t policy)
 }
 
 void ways_open(struct ways *w, const struct oracle_any *known, uint32_t format, uint32_t host,
-               uint64_t root, uint32_t policy)
+               uint64_t root, uint32_t policy, int adversary)
 {
     memset(w, 0, sizeof *w);
     w->format = format;
@@ -242,7 +266,7 @@ void ways_open(struct ways *w, const struct oracle_any *known, uint32_t format, 
     memset(w->memory, 0, RAM_BYTES);
     for (uint32_t i = FRAMES; i-- > 0;)
         w->frames[w->frame_count++] = gn_hpa(RAM_BYTES + i * GN_PAGE_SIZE);
-    host_open(w, host, policy);
+    host_open(w, host, policy, adversary);
 }
 
 void ways_close(struct ways *w)
@@ -303,7 +327,7 @@ static void context_set(struct ways *w, uint32_t controls, uint32_t access)
     /* An implicit access is held against SMAP whatever AC is: the view without AC. */
     if (access & GN_PAGING_IMPLICIT)
         c.controls &= ~GN_PAGING_X86_AC;
-    if (gn_softmmu_mmu_ops()->context_set(w->mmu, 0, &c))
+    if (w->ops->context_set(w->mmu, 0, &c))
         die("the MMU refused a context");
 }
 
@@ -322,7 +346,7 @@ struct outcome ways_shadow(struct ways *w, uint64_t gva, uint32_t controls, uint
         struct gn_mmu_answer mmu;
         struct gn_shadow_answer answer;
 
-        if (gn_softmmu_mmu_ops()->access(w->mmu, 0, gn_gva(gva), kind, &data, 8, &mmu))
+        if (w->ops->access(w->mmu, 0, gn_gva(gva), kind, &data, 8, &mmu))
             die("the MMU refused an access");
         if (mmu.outcome == GN_MMU_DONE) {
             /* The data page says where it is, and so does what a write left there. */

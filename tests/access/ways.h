@@ -3,14 +3,17 @@
 #define GN_TEST_WAYS_H
 
 /*
- * The ways to an answer: gn_paging_walk over the guest's tables; and a software MMU over shadow
- * tables, which gn_shadow_fault fills until the access is done or the fault is the guest's.
+ * The ways to an answer: gn_paging_walk over the guest's tables; and an MMU over shadow
+ * tables, which gn_shadow_fault fills until the access is done or the fault is the guest's. It is
+ * the software MMU, or the adversary, whose TLB forgets nothing that the shadow does not
+ * invalidate.
  */
 
 #include <gnomon/paging.h>
 #include <gnomon/shadow.h>
 #include <gnomon/softmmu.h>
 
+#include "adversary.h"
 #include "oracle_any.h"
 
 #define RAM_BYTES ((uint64_t)4 << 20)
@@ -27,7 +30,10 @@ struct ways {
     gn_hpa_t frames[FRAMES];
     uint32_t frame_count;
     struct gn_shadow *shadow;
-    struct gn_softmmu *mmu;
+    const struct gn_mmu_ops *ops;
+    struct gn_softmmu *softmmu; /**< one of the two, */
+    struct adversary *adversary;
+    void *mmu; /**< and that one */
     void *shadow_memory, *slot_memory, *mmu_memory;
     uint64_t root; /**< of the guest's tables */
     uint32_t phys_bits;
@@ -51,7 +57,7 @@ struct outcome {
  * to offer for the two (-GN_ERR_NOTSUP), only the walk is left, and w->refused says why.
  */
 void ways_open(struct ways *w, const struct oracle_any *known, uint32_t format, uint32_t host,
-               uint64_t root, uint32_t policy);
+               uint64_t root, uint32_t policy, int adversary);
 void ways_close(struct ways *w);
 
 /** A word of guest RAM. */
