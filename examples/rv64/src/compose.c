@@ -28,6 +28,9 @@
 #define RAM_BASE   UINT64_C(0x80000000)
 #define TABLES_MIN 256u
 
+/* A guest's random accesses would miss the host's TLB otherwise. */
+#define HOST_LARGE_PAGE (UINT64_C(2) << 20)
+
 /* Address spaces and views whose translations the MMU keeps; memory is taken as they are used. */
 #define CONTEXTS 128u
 
@@ -397,16 +400,30 @@ static uint32_t table_budget(uint64_t ram_size)
     return tables < TABLES_MIN ? TABLES_MIN : tables > (1u << 20) ? 1u << 20 : (uint32_t)tables;
 }
 
+/* Memory of the host's, in large pages if it has any to give. @return NULL: not to be had */
+static uint8_t *memory_map(uint64_t size)
+{
+    uint8_t *memory = mmap(NULL, size + HOST_LARGE_PAGE, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint64_t before;
+
+    if (memory == MAP_FAILED)
+        return NULL;
+    before = -(uintptr_t)memory & (HOST_LARGE_PAGE - 1);
+    if (before)
+        munmap(memory, before);
+    if (before < HOST_LARGE_PAGE)
+        munmap(memory + before + size, HOST_LARGE_PAGE - before);
+    (void)!madvise(memory + before, size, MADV_HUGEPAGE);
+    return memory + before;
+}
+
 static int memory_create(struct rv64_compose *c, uint64_t ram_size, uint32_t tables)
 {
-    void *memory;
-
     c->memory_size = ram_size + (uint64_t)tables * GN_PAGE_SIZE;
-    memory = mmap(NULL, c->memory_size, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
+    c->memory = memory_map(c->memory_size);
+    if (!c->memory)
         return -1;
-    c->memory = memory;
     c->frames = calloc(tables, sizeof *c->frames);
     if (!c->frames)
         return -1;
