@@ -103,9 +103,16 @@ static int emit(struct rv64_translator *tr, const struct rv64_tr_source *source,
     return 0;
 }
 
+/* Does an instruction of four bytes begin two bytes before the page's end? */
+static bool straddles(const uint8_t *page)
+{
+    return (page[GN_PAGE_SIZE - 2] & 3) == 3;
+}
+
 /*
- * Has the view know the page behind that of va, for an instruction that straddles both.
- * @return the page's ID, or 0: it is not mapped
+ * Has the view know the page behind that of va, for an instruction that straddles both; if nothing
+ * was fetched from there yet, it does not: the guest's A bit is to say what was executed.
+ * @return the page's ID, or 0: it is not known
  */
 static uint32_t map_next(struct rv64_translator *tr, uint64_t va, const uint8_t **ret_page)
 {
@@ -114,10 +121,17 @@ static uint32_t map_next(struct rv64_translator *tr, uint64_t va, const uint8_t 
     struct rv64_trap trap;
     uint64_t gpa;
 
-    if (rv64_mmu_fetch_page(cpu->mmu, next, ret_page, &gpa, &trap) ||
+    if (!rv64_mmu_probe(cpu->mmu, next, 1, GN_ACCESS_EXEC) ||
+        rv64_mmu_fetch_page(cpu->mmu, next, ret_page, &gpa, &trap) ||
         gn_tcache_view_map(tr->tcache, 0, gn_gva(next), gn_gpa(gpa)))
         return 0;
     return cpu->jit.view->pages[rv64_view_page_index(next)];
+}
+
+/* Where a page is noted whose last instruction was not read to its end. */
+static uint64_t *unread_of(struct rv64_translator *tr, uint64_t gpa)
+{
+    return &tr->unread[(gpa >> GN_PAGE_SHIFT) % RV64_TR_UNREAD];
 }
 
 /* Makes the block at cpu->pc, whose page is known to the view. @return 0, or -1: interpret */
@@ -132,9 +146,11 @@ static int translate(struct rv64_translator *tr, struct gn_tcache_block *ret_blo
     if (rv64_mmu_fetch_page(cpu->mmu, cpu->pc, &source.page, &source.gpa, &cpu->trap))
         return -1;
     source.gpa |= cpu->pc & GN_PAGE_MASK;
-    /* Does an instruction of four bytes begin two bytes before the end? */
-    if ((source.page[GN_PAGE_SIZE - 2] & 3) == 3)
+    if (straddles(source.page)) {
         source.next_id = map_next(tr, cpu->pc, &source.next_page);
+        if (!source.next_id)
+            *unread_of(tr, source.gpa) = source.gpa >> GN_PAGE_SHIFT;
+    }
     key.gpa = gn_gpa(source.gpa);
     if (gn_tcache_block_begin(tr->tcache, 0, &key, &room))
         return -1;
@@ -216,6 +232,31 @@ static void step(struct rv64_translator *tr)
     count_left(cpu);
 }
 
+/*
+ * An instruction that nobody emits, or one that straddles two pages of which the second was not
+ * the one that its block knows. If it knew none, there may be a better block now.
+ */
+static void interpret_one(struct rv64_translator *tr)
+{
+    struct rv64_cpu *cpu = tr->cpu;
+    uint64_t pc = cpu->pc;
+    struct rv64_trap trap;
+    const uint8_t *page;
+    uint64_t gpa;
+
+    if ((pc & GN_PAGE_MASK) == GN_PAGE_SIZE - 2 &&
+        !rv64_mmu_fetch_page(cpu->mmu, pc, &page, &gpa, &trap) &&
+        *unread_of(tr, gpa) == gpa >> GN_PAGE_SHIFT) {
+        *unread_of(tr, gpa) = 0;
+        (void)!gn_tcache_written(tr->tcache, gn_gpa(gpa + (pc & GN_PAGE_MASK)), 2);
+        step(tr);
+        return;
+    }
+    step(tr);
+    if ((pc & GN_PAGE_MASK) == GN_PAGE_SIZE - 2 && cpu->pc == pc + 4)
+        (void)map_next(tr, pc, &page);
+}
+
 /* Where the last block led, if it is known; 0: to whatever cpu->pc is. */
 static gn_tcache_handle_t left_through(struct rv64_translator *tr, uint32_t left)
 {
@@ -257,7 +298,6 @@ static void run_blocks(struct rv64_translator *tr)
 {
     struct rv64_cpu *cpu = tr->cpu;
     uint32_t left = RV64_LEFT_ATTENTION;
-    const uint8_t *page;
 
     do {
         (void)!gn_tcache_quiesce(tr->tcache, 0);
@@ -268,10 +308,7 @@ static void run_blocks(struct rv64_translator *tr)
             if (cpu->jit.left > 0)
                 step(tr);
             return;
-        case RV64_LEFT_INTERPRET:
-            (void)map_next(tr, cpu->pc, &page);
-            step(tr);
-            return;
+        case RV64_LEFT_INTERPRET: interpret_one(tr); return;
         case RV64_LEFT_TRAP: trap(cpu); return;
         default: break;
         }

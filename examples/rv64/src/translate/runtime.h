@@ -39,6 +39,9 @@ struct rv64_tr_stats {
     uint64_t pages_changed; /**< of those, not as their blocks were made */
 };
 
+/** Notes of pages whose last instruction straddles into a page that was not known. */
+#define RV64_TR_UNREAD 64u
+
 struct rv64_translator {
     struct gn_tcache *tcache;
     struct rv64_cpu *cpu;
@@ -46,6 +49,7 @@ struct rv64_translator {
     struct rv64_tr_stats stats;
     uint64_t epoch; /**< counts FENCE.I */
     uint32_t heat_limit;
+    uint64_t unread[RV64_TR_UNREAD]; /**< guest frame numbers; 0: none */
     bool unchained;
     uint8_t heat[RV64_TR_HEAT_SLOTS];
     struct rv64_tr_copy *copies; /**< RV64_TR_PAGES, with as many pages of bytes */
