@@ -15,6 +15,7 @@
 #include <gnomon/shadow.h>
 
 #include <pthread.h>
+#include <stddef.h>
 
 #include "gn_bench.h"
 
@@ -26,7 +27,8 @@
 #define GVA       ((uint64_t)1 << 30)
 #define DATA      ((uint64_t)16 << 20)
 #define RAM_PAGES (3 + CPUS * OWN)
-#define ROUNDS    15u
+#define ROUNDS    11u
+#define FORKS     400u
 #define LEAF      (GN_PAGING_R | GN_PAGING_A | GN_PAGING_D)
 
 /* A virtual CPU: its parent's and its child's tables, root first. */
@@ -35,7 +37,7 @@ struct cpu {
     uint64_t parent[3], child[3];
     uint32_t number, forks;
     struct gn_shadow_root root;
-    uint64_t operations;
+    uint64_t operations, taken, alone, waited;
 };
 
 static uint64_t ram[RAM_PAGES * 512];
@@ -123,13 +125,32 @@ static void root_gone(void *ctx, uint32_t which, uint64_t cookie)
     (void)cookie;
 }
 
+/* Of this thread: locks that it took, that it took alone, and that it had to wait for. */
+static __thread struct {
+    uint64_t taken, alone, waited;
+} counts;
+
+static void lock_mutex(pthread_mutex_t *mutex)
+{
+    if (!pthread_mutex_trylock(mutex))
+        return;
+    counts.waited++;
+    pthread_mutex_lock(mutex);
+}
+
 static void lock(void *ctx, uint32_t n)
 {
     (void)ctx;
-    if (n)
-        pthread_mutex_lock(&stripes[n].mutex);
-    else
-        pthread_rwlock_wrlock(&structure);
+    counts.taken++;
+    if (n) {
+        lock_mutex(&stripes[n].mutex);
+        return;
+    }
+    counts.alone++;
+    if (!pthread_rwlock_trywrlock(&structure))
+        return;
+    counts.waited++;
+    pthread_rwlock_wrlock(&structure);
 }
 
 static void unlock(void *ctx, uint32_t n)
@@ -145,6 +166,10 @@ static void lock_shared(void *ctx, uint32_t n)
 {
     (void)ctx;
     (void)n;
+    counts.taken++;
+    if (!pthread_rwlock_tryrdlock(&structure))
+        return;
+    counts.waited++;
     pthread_rwlock_rdlock(&structure);
 }
 
@@ -152,7 +177,9 @@ static void lock_big(void *ctx, uint32_t n)
 {
     (void)ctx;
     (void)n;
-    pthread_mutex_lock(&big);
+    counts.taken++;
+    counts.alone++;
+    lock_mutex(&big);
 }
 
 static void unlock_big(void *ctx, uint32_t n)
@@ -274,9 +301,13 @@ static void *cpu_main(void *arg)
     load_root(c, c->parent[0]);
     fork_run_exit(c);
     c->operations = 0;
+    memset(&counts, 0, sizeof counts);
     pthread_barrier_wait(&start);
     for (uint32_t i = 0; i < c->forks; i++)
         fork_run_exit(c);
+    c->taken = counts.taken;
+    c->alone = counts.alone;
+    c->waited = counts.waited;
     return NULL;
 }
 
@@ -343,10 +374,14 @@ static double cpu_now(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-/* @return forks a second, of all CPUs together */
-static double storm(const struct gn_shadow_ops *ops, uint32_t n, uint32_t forks,
-                    uint64_t *ret_operations, double *ret_cpu)
+/* What a storm came to: forks a second of all CPUs, microseconds of CPU time and calls a fork. */
+struct storm {
+    double rate, cpu, calls, taken, alone, waited;
+};
+
+static struct storm storm(const struct gn_shadow_ops *ops, uint32_t n, uint32_t forks)
 {
+    struct storm s = {0};
     double begin;
     double cpu;
 
@@ -360,16 +395,18 @@ static double storm(const struct gn_shadow_ops *ops, uint32_t n, uint32_t forks,
     pthread_barrier_wait(&start);
     cpu = cpu_now();
     begin = gn_bench_now();
-    *ret_operations = 0;
     for (uint32_t i = 0; i < n; i++) {
         pthread_join(cpus[i].thread, NULL);
-        *ret_operations += cpus[i].operations;
+        s.calls += (double)cpus[i].operations / forks;
+        s.taken += (double)cpus[i].taken / forks;
+        s.alone += (double)cpus[i].alone / forks;
+        s.waited += (double)cpus[i].waited / forks;
     }
-    begin = gn_bench_now() - begin;
-    *ret_cpu = (cpu_now() - cpu) / (forks / n * n) / 1e3;
+    s.rate = forks / ((gn_bench_now() - begin) / 1e9);
+    s.cpu = (cpu_now() - cpu) / forks / 1e3;
     pthread_barrier_destroy(&start);
     gn_shadow_fini(shadow);
-    return forks / n * n / (begin / 1e9);
+    return s;
 }
 
 /* ---- What is measured ---------------------------------------------------------------------------
@@ -380,25 +417,37 @@ static const struct {
     const struct gn_shadow_ops *ops;
     uint32_t cpus;
 } cases[] = {
-    {"forks, 1 vCPU, no locks", &no_lock, 1},
-    {"forks, 1 vCPU", &locks, 1},
-    {"forks, 2 vCPUs", &locks, 2},
-    {"forks, 4 vCPUs", &locks, 4},
-    {"forks, 1 vCPU, one lock", &one_lock, 1},
-    {"forks, 2 vCPUs, one lock", &one_lock, 2},
-    {"forks, 4 vCPUs, one lock", &one_lock, 4},
+    {"no locks, 1 vCPU", &no_lock, 1},   {"locks, 1 vCPU", &locks, 1},
+    {"locks, 2 vCPUs", &locks, 2},       {"locks, 4 vCPUs", &locks, 4},
+    {"one lock, 1 vCPU", &one_lock, 1},  {"one lock, 2 vCPUs", &one_lock, 2},
+    {"one lock, 4 vCPUs", &one_lock, 4},
 };
 
 #define CASES (sizeof cases / sizeof cases[0])
 
+static struct storm storms[CASES][ROUNDS];
+
+/* One member of a case's samples, as a line. */
+static struct gn_bench_result line(uint32_t i, const char *what, const char *unit, size_t member,
+                                   uint32_t rounds)
+{
+    double sample[ROUNDS];
+    struct gn_bench_result r;
+    char name[64];
+
+    for (uint32_t round = 0; round < rounds; round++)
+        memcpy(&sample[round], (const uint8_t *)&storms[i][round] + member, sizeof *sample);
+    r = gn_bench_summary(sample, rounds);
+    snprintf(name, sizeof name, "%s: %s", cases[i].name, what);
+    gn_bench_print(name, unit, 1, r, rounds);
+    return r;
+}
+
 int main(int argc, char **argv)
 {
     uint32_t rounds = gn_bench_quick(argc, argv) ? 1 : ROUNDS;
-    uint32_t forks = gn_bench_quick(argc, argv) ? 4 : 200;
-    static double sample[CASES][ROUNDS];
-    static double cpu[CASES][ROUNDS];
+    uint32_t forks = gn_bench_quick(argc, argv) ? 4 : FORKS;
     struct gn_bench_result r[CASES];
-    uint64_t operations = 0;
 
     pthread_rwlock_init(&structure, NULL);
     for (uint32_t i = 0; i < sizeof stripes / sizeof stripes[0]; i++)
@@ -407,20 +456,16 @@ int main(int argc, char **argv)
     /* In turn: whatever else the machine does meets all alike. */
     for (uint32_t round = 0; round < rounds; round++)
         for (uint32_t i = 0; i < CASES; i++)
-            sample[i][round] =
-                storm(cases[i].ops, cases[i].cpus, forks, &operations, &cpu[i][round]);
+            storms[i][round] = storm(cases[i].ops, cases[i].cpus, forks);
     for (uint32_t i = 0; i < CASES; i++) {
-        r[i] = gn_bench_summary(sample[i], rounds);
-        gn_bench_print(cases[i].name, "1/s", 0, r[i], (uint64_t)rounds * forks);
+        r[i] = line(i, "forks", "1/s", offsetof(struct storm, rate), rounds);
+        (void)line(i, "CPU time of a fork", "us", offsetof(struct storm, cpu), rounds);
+        (void)line(i, "locks waited for in a fork", "locks", offsetof(struct storm, waited),
+                   rounds);
     }
-    for (uint32_t i = 0; i < CASES; i++) {
-        char name[64];
-
-        snprintf(name, sizeof name, "%s: CPU time of one", cases[i].name);
-        gn_bench_print(name, "us", 0, gn_bench_summary(cpu[i], rounds), (uint64_t)rounds * forks);
-    }
-    gn_bench_value("faults, syncs and root calls a fork", "calls", 0,
-                   (double)operations / (forks / CPUS * CPUS), 1);
+    (void)line(3, "calls a fork", "calls", offsetof(struct storm, calls), rounds);
+    (void)line(3, "locks taken in a fork", "locks", offsetof(struct storm, taken), rounds);
+    (void)line(3, "lock 0 taken alone in a fork", "locks", offsetof(struct storm, alone), rounds);
     gn_bench_ratio("2 vCPUs / 1", r[2], r[1]);
     gn_bench_ratio("4 vCPUs / 1", r[3], r[1]);
     gn_bench_ratio("2 vCPUs / 1, one lock", r[5], r[4]);
