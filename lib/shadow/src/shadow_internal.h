@@ -45,6 +45,9 @@
 /* Tables kept ready with a frame, beyond what a fault needs. */
 #define GN_SHADOW__SPARE 8u
 
+/* Bytes that a CPU takes from another's cache at a time, and so keeps from it. */
+#define GN_SHADOW__LINE 64
+
 /* Counters are kept so many times, each by some of the threads. */
 #define GN_SHADOW__LANES 16u
 
@@ -119,7 +122,7 @@ struct gn_shadow__table {
     uint8_t referenced; /**< second chance */
     uint8_t mode;       /**< GN_SHADOW_POLICY_TRAP, _TRACED or _UNSYNC; policy.c */
     uint8_t state;      /**< GN_SHADOW__LOOSE, _RAW: part.c */
-};
+} __attribute__((aligned(GN_SHADOW__LINE)));
 
 /** A cached root. */
 struct gn_shadow__root {
@@ -133,7 +136,7 @@ struct gn_shadow__root {
 /** Counters, apart from those of other threads. */
 struct gn_shadow__lane {
     struct gn_shadow_stats stats;
-} __attribute__((aligned(64)));
+} __attribute__((aligned(GN_SHADOW__LINE)));
 
 /** A memory slot with its bookkeeping. */
 struct gn_shadow__slot {
@@ -188,12 +191,14 @@ struct gn_shadow {
     uint32_t tracked; /**< counts pages that became table pages */
 
     struct gn_shadow__root *roots;
-    uint64_t clock;  /**< stamps of roots and flushes */
     uint64_t cookie; /**< last given */
 
     struct gn_shadow__slot *slots;
     uint32_t slot_hint;
     uint32_t logged; /**< slots with a dirty log */
+
+    /* Apart from what all read: calls that share write it. */
+    uint64_t clock __attribute__((aligned(GN_SHADOW__LINE))); /**< stamps of roots and flushes */
 };
 
 /* shadow.c */

@@ -38,14 +38,16 @@ size_t gn_shadow_slot_size(uint64_t length)
 
 struct gn_shadow__slot *gn_shadow__slot_find(struct gn_shadow *sh, gn_gpa_t gpa)
 {
-    struct gn_shadow__slot *s = &sh->slots[gn_shadow__peek(&sh->slot_hint)];
+    struct gn_shadow__slot *s = &sh->slots[sh->slot_hint];
 
     if (s->slot.size && gpa.v - s->slot.gpa.v < s->slot.length)
         return s;
     for (uint32_t i = 0; i < sh->params.slots; i++) {
         s = &sh->slots[i];
         if (s->slot.size && gpa.v - s->slot.gpa.v < s->slot.length) {
-            gn_shadow__poke(&sh->slot_hint, i);
+            /* A hint that two CPUs change in turn is worse than none. */
+            if (sh->alone)
+                sh->slot_hint = i;
             return s;
         }
     }

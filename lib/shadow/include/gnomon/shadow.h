@@ -72,11 +72,14 @@
  * dirty run, lock 0 while any op does. So:
  *  - No op calls into the same shadow, and none waits for a thread that does, unless that thread
  *    answers while it waits for a lock. This is about invalidate_...: a CPU that is to forget a
- *    translation may be inside gn_shadow_fault(), waiting for a lock that the caller holds. Let it
- *    forget by a message that is seen to before it runs guest code again, or while it waits.
+ *    translation may be inside gn_shadow_fault(), waiting for a lock that the caller holds. A CPU
+ *    that runs no guest code and walks no shadow table meanwhile may be told by a message, which it
+ *    sees to before it does so again.
  *  - guest, absent_encode, invalidate_..., dirty and panic may be called by several threads at
  *    once. All other ops are called by one at a time.
  *  - A function whose context is "any" may still wait for lock 0.
+ *  - A flush is over when all writes that it must see are synced, those too that another thread has
+ *    taken out of a log and not reported yet: let one thread drain at a time, and others wait.
  *  - A lock may spin. Lock 0 should let a writer in sooner or later: readers come all the time.
  *
  * It is not a TLB, does not emulate instructions, and knows neither nested paging nor devices.
