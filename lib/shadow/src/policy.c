@@ -312,12 +312,17 @@ static int unsync_age(struct gn_shadow *sh, uint32_t table, uint32_t changed)
 }
 
 /* An unsync table at a flush. @return as unsync_age */
-static int unsync_flush(struct gn_shadow *sh, uint32_t table)
+static int unsync_flush(struct gn_shadow *sh, struct tour *tour, uint32_t table)
 {
-    int rc;
+    uint32_t present;
+    int rc = GN_SHADOW__LATER;
 
     gn_shadow__table_lock(sh, table);
-    rc = unsync_age(sh, table, table_reread(sh, table));
+    present = sh->tables[table].present;
+    if (sh->alone || present <= tour->steps) {
+        tour->steps -= present < tour->steps ? present : tour->steps;
+        rc = unsync_age(sh, table, table_reread(sh, table));
+    }
     gn_shadow__table_unlock(sh, table);
     return rc;
 }
@@ -340,10 +345,7 @@ static int table_coherence(struct gn_shadow *sh, struct tour *tour, uint32_t tab
     if (t->role.level == 0) {
         if (t->mode != GN_SHADOW_POLICY_UNSYNC)
             return 0;
-        if (!sh->alone && gn_shadow__peek(&t->present) > tour->steps)
-            return GN_SHADOW__LATER;
-        tour->steps -= gn_shadow__peek(&t->present) < tour->steps ? t->present : tour->steps;
-        return unsync_flush(sh, table);
+        return unsync_flush(sh, tour, table);
     }
     for (uint32_t w = 0; w < GN_SHADOW__BELOW_WORDS; w++) {
         for (uint64_t rest = gn_shadow__peek(&t->below[w]); rest; rest &= rest - 1) {
