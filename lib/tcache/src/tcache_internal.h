@@ -123,7 +123,7 @@ struct gn_tcache__head {
     uint32_t mode;
     uint32_t state;
     uint32_t chain;
-    uint32_t pad;
+    uint32_t fresh; /* made, and nothing was inherited since */
 };
 
 /** A vCPU. All but `seen` is its thread's, or under the lock. */
@@ -280,5 +280,9 @@ static inline int gn_tcache__is_current(const struct gn_tcache *tc,
     return head->seen == __atomic_load_n(&tc->drops, __ATOMIC_ACQUIRE) &&
            head->wrap == __atomic_load_n(&tc->wraps, __ATOMIC_ACQUIRE);
 }
+
+/** The view of a space and mode, or NONE. */
+uint32_t gn_tcache__view_find(const struct gn_tcache *tc, const struct gn_tcache__vcpu *v,
+                              uint64_t space, uint32_t mode);
 
 #endif /* GN_TCACHE_INTERNAL_H */

@@ -140,7 +140,8 @@ static uint32_t view_make(struct gn_tcache *tc, struct gn_tcache__vcpu *v, uint6
 
     if (v->heads[view].state == VIEW_USED)
         unchain(tc, v, view);
-    v->heads[view] = (struct gn_tcache__head){.space = space, .mode = mode, .state = VIEW_USED};
+    v->heads[view] =
+        (struct gn_tcache__head){.space = space, .mode = mode, .state = VIEW_USED, .fresh = 1};
     v->heads[view].chain = *bucket;
     *bucket = view;
     view_clear(tc, v, view);
@@ -148,8 +149,8 @@ static uint32_t view_make(struct gn_tcache *tc, struct gn_tcache__vcpu *v, uint6
     return view;
 }
 
-static uint32_t view_find(const struct gn_tcache *tc, const struct gn_tcache__vcpu *v,
-                          uint64_t space, uint32_t mode)
+uint32_t gn_tcache__view_find(const struct gn_tcache *tc, const struct gn_tcache__vcpu *v,
+                              uint64_t space, uint32_t mode)
 {
     uint32_t i = *bucket_of(tc, v, space);
 
@@ -166,7 +167,7 @@ int gn_tcache_view_load(struct gn_tcache *tcache, uint32_t vcpu, uint64_t space,
 
     if (!v || !ret_view || space == GN_TCACHE_SPACE_ANY)
         return -GN_ERR_INVAL;
-    view = view_find(tcache, v, space, mode);
+    view = gn_tcache__view_find(tcache, v, space, mode);
     if (view == NONE)
         view = view_make(tcache, v, space, mode);
     if (v->heads[view].forget != v->forget)

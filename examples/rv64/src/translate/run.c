@@ -336,13 +336,29 @@ static int run(struct rv64_cpu *cpu, uint64_t budget)
 
 /* ---- What the hart and the composition tell ----------------------------------------------- */
 
+/* Is the kernel's page the same in the address space that was just entered? */
+static int is_same_page(void *ctx, gn_gva_t page, gn_gpa_t gpa)
+{
+    struct rv64_cpu *cpu = ctx;
+    struct rv64_trap none;
+    const uint8_t *memory;
+    uint64_t to;
+
+    return !rv64_mmu_fetch_page(cpu->mmu, page.v, &memory, &to, &none) && to == gpa.v;
+}
+
 static void context(struct rv64_cpu *cpu)
 {
+    struct rv64_translator *tr = cpu->translator;
     const struct gn_tcache_view *view;
 
-    if (gn_tcache_view_load(cpu->translator->tcache, 0, cpu->mmu->space, cpu->priv, &view))
+    if (gn_tcache_view_load(tr->tcache, 0, cpu->mmu->space, cpu->priv, &view))
         return;
     cpu->jit.view = (struct rv64_view *)(uintptr_t)view;
+    if (cpu->priv != RV64_PRIV_S)
+        return;
+    (void)!gn_tcache_view_inherit(tr->tcache, 0, tr->kernel_space, is_same_page, cpu, NULL);
+    tr->kernel_space = cpu->mmu->space;
 }
 
 /* Code that blocks were made from may be another now: views know nothing, and ask. */

@@ -47,7 +47,8 @@ struct rv64_translator {
     struct rv64_cpu *cpu;
     struct rv64_tr_thunks thunks;
     struct rv64_tr_stats stats;
-    uint64_t epoch; /**< counts FENCE.I */
+    uint64_t epoch;        /**< counts FENCE.I */
+    uint64_t kernel_space; /**< in which the supervisor ran last */
     uint32_t heat_limit;
     uint64_t unread[RV64_TR_UNREAD]; /**< guest frame numbers; 0: none */
     bool unchained;

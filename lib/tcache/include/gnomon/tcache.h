@@ -385,6 +385,31 @@ GN_API GN_NODISCARD int gn_tcache_view_load(struct gn_tcache *tcache, uint32_t v
                                             uint32_t mode, const struct gn_tcache_view **ret_view);
 
 /**
+ * Gives the loaded view, if it was just made, what another view of the vCPU and of the same mode
+ * knows, page by page where the embedder says that the page is mapped alike: an operating system's
+ * own code, in the address space of a new process. Does nothing for a view that is not new.
+ *
+ * @param tcache     the cache
+ * @param vcpu       the vCPU, with a view loaded
+ * @param space      the other's address space; nothing is inherited if it has no view
+ * @param same       is this page mapped to gpa in the loaded view's address space, too, and may be
+ *                   fetched from? May call gn_tcache_invalidate(), and no other function
+ * @param ctx        passed to it
+ * @param ret_pages  pages inherited; may be NULL
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: a NULL argument, no such vCPU or it is offline
+ *  - -GN_ERR_PERM: no view is loaded
+ *
+ * Context: where `same` may be called; O(1) for a view that is not new, else O(view).
+ * Thread-safety: the vCPU's thread.
+ */
+GN_API GN_NODISCARD int gn_tcache_view_inherit(struct gn_tcache *tcache, uint32_t vcpu,
+                                               uint64_t space,
+                                               int (*same)(void *ctx, gn_gva_t page, gn_gpa_t gpa),
+                                               void *ctx, uint32_t *ret_pages);
+
+/**
  * The loaded view learns what a page is: where it holds until gn_tcache_invalidate().
  *
  * @param tcache  the cache
