@@ -11,6 +11,7 @@
 #include "run.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "../decode.h"
 #include "runtime.h"
@@ -35,12 +36,12 @@ static void count_left(struct rv64_cpu *cpu)
 
 static bool is_hot(struct rv64_translator *tr, uint64_t pc)
 {
-    uint8_t *heat = &tr->heat[(pc >> 1 ^ pc >> 15) % RV64_TR_HEAT_SLOTS];
+    struct rv64_tr_heat *heat = &tr->heat[(pc >> 1 ^ pc >> 17) % RV64_TR_HEAT_SLOTS];
+    uint32_t tag = (uint32_t)(pc >> 1 ^ pc >> 33);
 
-    if (*heat >= tr->heat_limit)
-        return true;
-    ++*heat;
-    return false;
+    if (heat->tag != tag)
+        *heat = (struct rv64_tr_heat){.tag = tag};
+    return ++heat->visits > tr->heat_limit;
 }
 
 static void exits_take(const struct rv64_tr_block *from, struct gn_tcache_exit *to)
@@ -74,6 +75,14 @@ static void count_made(struct rv64_translator *tr, const struct rv64_tr_block *m
     tr->stats.host_bytes += made->size;
 }
 
+static uint64_t nanoseconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 static int emit(struct rv64_translator *tr, const struct rv64_tr_source *source,
                 const struct gn_tcache_room *room, struct gn_tcache_block *ret_block)
 {
@@ -85,9 +94,11 @@ static int emit(struct rv64_translator *tr, const struct rv64_tr_source *source,
     struct gn_tcache_exit exits[RV64_TR_EXITS];
     struct gn_tcache_code code = {GN_TCACHE_CODE_INIT};
     struct rv64_tr_block made;
+    uint64_t begin = nanoseconds();
 
     if (rv64_tr_emit_block(&tr->thunks, source, &where, &made))
         return -1;
+    tr->stats.nanoseconds += nanoseconds() - begin;
     exits_take(&made, exits);
     code.code_size = made.size;
     code.entry = made.entry;

@@ -14,8 +14,16 @@
 /** Guest pages that hold code, at most: each has a copy of its bytes. */
 #define RV64_TR_PAGES 4096u
 
-/** Visits of a place before it is translated, counted by a hash of it. */
-#define RV64_TR_HEAT_SLOTS 16384u
+/**
+ * Places whose visits are counted, before they are translated. One that comes takes the count of
+ * another: so what is visited once is not translated, be it ever so much.
+ */
+#define RV64_TR_HEAT_SLOTS 65536u
+
+struct rv64_tr_heat {
+    uint32_t tag; /**< of the place */
+    uint32_t visits;
+};
 
 /** What a page's blocks were made from. */
 struct rv64_tr_copy {
@@ -52,7 +60,7 @@ struct rv64_translator {
     uint32_t heat_limit;
     uint64_t unread[RV64_TR_UNREAD]; /**< guest frame numbers; 0: none */
     bool unchained;
-    uint8_t heat[RV64_TR_HEAT_SLOTS];
+    struct rv64_tr_heat heat[RV64_TR_HEAT_SLOTS];
     struct rv64_tr_copy *copies; /**< RV64_TR_PAGES, with as many pages of bytes */
     uint8_t *copy_bytes;
     uint32_t copy_free;

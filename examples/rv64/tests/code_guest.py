@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""code_guest.py RV64 SOURCE [OPTION...]: a guest that is hard on translated code finds all right.
+
+The guest is compiled with riscv64-linux-gnu-gcc; without one the test is skipped. The options go to
+the machine. Its code cache must have been evicted from, and must not have grown.
+"""
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+COMPILER = "riscv64-linux-gnu-gcc"
+FLAGS = ["-std=gnu11", "-O2", "-nostdlib", "-static", "-ffreestanding", "-fno-pie", "-no-pie",
+         "-march=rv64gc", "-mabi=lp64d", "-mcmodel=medany", "-fno-builtin", "-Wall", "-Wextra",
+         "-Werror", "-Wl,-Ttext=0x80200000", "-Wl,--build-id=none", "-Wl,-e,_start"]
+FOUND = ["rewrite: right", "targets: right", "addresses: right", "memory: right"]
+
+
+def main(program, source, *options):
+    if not shutil.which(COMPILER):
+        print(f"skipped: needs {COMPILER}")
+        return 77
+    with tempfile.TemporaryDirectory() as folder:
+        guest = pathlib.Path(folder) / "guest"
+        subprocess.run([COMPILER, *FLAGS, "-o", guest, source], check=True)
+        command = [program, "--kernel", str(guest), "--timeout", "250", "--stats=json", *options]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    print(done.stdout)
+    if done.returncode or [line for line in done.stdout.split("\n") if line] != FOUND:
+        print(done.stderr)
+        return 1
+    stats = json.loads(done.stderr[done.stderr.index("{"):])
+    if "tcache" not in stats:
+        return 0
+    tcache = stats["tcache"]
+    print({name: tcache[name] for name in ("blocks_made", "blocks_written", "blocks_evicted",
+                                           "regions_evicted", "code_used")})
+    bounded = tcache["regions_evicted"] > 0 and tcache["code_used"] <= 4 << 20
+    return 0 if bounded and tcache["blocks_written"] > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
