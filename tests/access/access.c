@@ -36,8 +36,9 @@ struct table {
     uint64_t at[5];
     struct list controls;
     struct list accesses;
-    uint32_t walk_every, shadow_every; /**< one case in so many; 0: none */
-    uint64_t number;                   /**< of the case */
+    uint32_t leaf_every;               /**< one leaf in so many, and of its cases */
+    uint32_t walk_every, shadow_every; /**< one in so many; 0: none */
+    uint64_t leaf_number, number;      /**< of the leaf, of the case */
     uint64_t walks, shadows, emulated, differences;
 };
 
@@ -189,6 +190,8 @@ static void leaf_level_run(struct table *t, uint32_t controls, int shadowed)
             if (where <= top)
                 t->entry[where] = uppers.value[u] ^ vary_address(&t->known, vary_table(where - 1));
             for (uint32_t l = 0; l < leaves.count; l++) {
+                if (mix(++t->leaf_number) % t->leaf_every)
+                    continue;
                 t->entry[t->leaf_level] = leaves.value[l] ^ leaf_address(t);
                 accesses_run(t, controls, shadowed);
             }
@@ -280,7 +283,8 @@ static int pair_run(uint32_t format, uint32_t host, uint32_t policy, int adversa
         return 1;
     }
     t.walk_every = !own ? 0 : all ? 1 : 8;
-    t.shadow_every = (all ? 1 : own ? 16 : 64) * (adversary ? 16 : 1);
+    t.leaf_every = (own || all ? 1 : 16) * (adversary ? 16 : 1);
+    t.shadow_every = all ? 1 : own ? 32 : 16;
     ways_open(&t.w, &t.known, format, host, vary_table(t.known.o.levels - 1), policy, adversary);
     *ways_word(&t.w, DATA_PAGE) = DATA_PAGE;
     t.gva = DATA_PAGE | UINT64_C(3) << oracle_any_shift(&t.known, t.w.levels - 1);
