@@ -21,7 +21,9 @@
  * dropped in a shared call, so no table that it has reached can go away.
  *
  * No lock: the dirty bits and held counts (read-modify-write), the counters (lanes), and what
- * nothing depends on (gn_shadow__peek, gn_shadow__poke): ages, hints, floods, traps.
+ * nothing depends on (gn_shadow__peek, gn_shadow__poke): ages, floods, traps. Steps are counted by
+ * calls that are alone. The cursor of a page that is being shut (part.c) moves under the lock of
+ * the page's chain: of the leaves that it may stand at, none is removed without.
  *
  * Why a fault that shares may fill. It walks the guest's tables, then writes a leaf that follows
  * from the entry which the walk saw, while another CPU writes that entry and reports it (traps and
