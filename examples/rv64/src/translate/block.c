@@ -12,8 +12,11 @@
 #include "emit.h"
 
 /* An emitted instruction takes less, its slow path included. */
-#define INSN_ROOM 320u
+#define INSN_ROOM 240u
 #define EXIT_ROOM 64u
+
+/* What a load or store of an XMM register takes. */
+#define MOVE_ROOM 9u
 
 static uint32_t emit_one(struct rv64_emit *e)
 {
@@ -40,6 +43,9 @@ static void emit_straddle(struct rv64_emit *e)
     const struct emit_insn *insn = &e->insns[e->at];
     uint32_t index = rv64_view_page_index(insn->pc + 2);
 
+    /* It may leave the block. */
+    rv64_emit_fp_save(e, rv64_emit_fp_dirty(e));
+    rv64_emit_fp_have(e, rv64_emit_fp_homes(e), 0);
     x86_op(&e->a, X86_MOV | X86_W, X86_RCX, CPU_MEM(jit.view));
     x86_op(&e->a, 0x81, X86_I_CMP,
            x86_mem(X86_RCX, (int32_t)(offsetof(struct rv64_view, pages) + 4 * index)));
@@ -101,22 +107,38 @@ static void emit_interpret(struct rv64_emit *e)
     emit_jmp_thunk(e, THUNK_LEAVE_INTERPRET);
 }
 
-static void emit_budget(struct rv64_emit *e, uint8_t *from)
+static void emit_budget(struct rv64_emit *e, uint8_t *from, uint32_t dirty)
 {
     x86_patch(from, e->a.at);
+    rv64_emit_fp_save(e, dirty);
     x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)e->count);
     x86_mov_imm(&e->a, X86_RCX, e->source->pc);
     emit_jmp_thunk(e, THUNK_LEAVE_BUDGET);
 }
 
+/* Does the block end with a jump to its begin? */
+static bool is_loop(const struct rv64_emit *e)
+{
+    const struct emit_insn *last = &e->insns[e->count - 1];
+    uint32_t op = last->d.op;
+
+    return ((op >= RV64_OP_BEQ_FAR && op <= RV64_OP_BGEU_FAR) || op == RV64_OP_J_FAR) &&
+           last->pc + (uint64_t)(int64_t)last->d.imm == e->source->pc;
+}
+
 static bool emit_block(struct rv64_emit *e)
 {
     uint8_t *budget;
+    uint32_t dirty;
 
     if (!e->count) {
         emit_interpret(e);
         return true;
     }
+    if (is_loop(e))
+        rv64_emit_fp_loop(e);
+    dirty = rv64_emit_fp_dirty(e);
+    e->loop = e->a.at;
     x86_arith_imm(&e->a, X86_I_SUB, X86_W, x86_reg(REG_LEFT), (int32_t)e->count);
     budget = x86_jcc_later(&e->a, X86_S);
     if (!emit_instructions(e))
@@ -125,9 +147,17 @@ static bool emit_block(struct rv64_emit *e)
     emit_straddle_otherwise(e);
     rv64_emit_slow_paths(e);
     rv64_emit_fp_slow_paths(e);
-    emit_budget(e, budget);
+    emit_budget(e, budget, dirty);
     rv64_emit_exits(e);
     return true;
+}
+
+/* Slow paths save f registers and load them again; some instructions have three. */
+static uint32_t room_needed(const struct rv64_emit *e)
+{
+    uint32_t homes = rv64_emit_fp_home_count(e) * MOVE_ROOM;
+
+    return e->count * (INSN_ROOM + 5 * homes) + (RV64_TR_EXITS + 2) * (EXIT_ROOM + homes);
 }
 
 int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr_source *source,
@@ -152,7 +182,9 @@ int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr
     memset(ret_block, 0, offsetof(struct rv64_tr_block, exits));
     rv64_emit_form(&e);
     rv64_emit_fp_begin(&e);
-    if (code->room < e.count * INSN_ROOM + RV64_TR_EXITS * EXIT_ROOM)
+    while (room_needed(&e) > RV64_TR_BLOCK_ROOM)
+        e.count /= 2;
+    if (code->room < room_needed(&e))
         return -1;
     if (!emit_block(&e))
         return -1;

@@ -51,6 +51,7 @@ struct emit_slow {
     uint32_t count; /**< how many: one, or a group whose accesses are then made one by one */
     uint32_t homes; /**< of f registers, valid where it goes back to */
     uint32_t words; /**< struct rv64_emit's, at the first instruction */
+    uint32_t dirty; /**< f registers that memory does not have, where it begins */
 };
 
 /** An exit, until its code behind the block is made. */
@@ -58,6 +59,8 @@ struct emit_exit {
     uint8_t *from; /**< jump to it */
     uint64_t target;
     uint32_t refund; /**< instructions charged and not executed */
+    uint32_t dirty;  /**< f registers to be saved */
+    bool again;      /**< to the block's own loop, whose state fits */
 };
 
 struct rv64_emit {
@@ -81,6 +84,7 @@ struct rv64_emit {
     uint32_t slow_count;
     struct emit_exit exits[RV64_TR_EXITS];
     uint32_t exit_count;
+    uint8_t *loop; /**< where the block's own loop comes back to */
     struct emit_fp fp;
 };
 

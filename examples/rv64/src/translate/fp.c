@@ -36,29 +36,46 @@ static struct fp_insn take_apart(const struct emit_insn *insn)
     };
 }
 
-/* Which of the fields are f registers; too many do no harm. */
-static void count_uses(const struct emit_insn *insn, uint32_t uses[32])
+/* Which of the fields are f registers; too many do no harm. @return whether rd is one of them */
+static bool count_uses(const struct emit_insn *insn, uint32_t uses[32])
 {
     struct fp_insn i = take_apart(insn);
+    uint32_t funct5 = i.raw >> 27;
 
-    switch (insn->d.op) {
-    case RV64_OP_FLW:
-    case RV64_OP_FLD: uses[insn->d.rd & 31]++; return;
-    case RV64_OP_FSW:
-    case RV64_OP_FSD: uses[insn->d.rs2]++; return;
-    case RV64_OP_FP: break;
-    default: return;
-    }
     if ((i.raw & 0x7f) != 0x53) {
         uses[i.rs3]++;
-    } else if (i.raw >> 31 && i.raw >> 27 != 0x14) {
-        /* Conversions and moves: one side is an integer register. */
-        uses[i.raw >> 28 & 1 ? i.rd : i.rs1]++;
-        return;
+    } else if (funct5 >= 0x10) {
+        /* Conversions and moves: one side is an integer register. Of comparisons, rd is. */
+        uses[funct5 & 2 ? i.rd : i.rs1]++;
+        uses[i.rs2] += funct5 == 0x14;
+        return funct5 & 2;
     }
     uses[i.rd]++;
     uses[i.rs1]++;
     uses[i.rs2]++;
+    return true;
+}
+
+static void count_all(struct rv64_emit *e, uint32_t uses[32])
+{
+    for (uint32_t i = 0; i < e->count; i++) {
+        const struct rv64_insn *d = &e->insns[i].d;
+
+        switch (d->op) {
+        case RV64_OP_FLW:
+        case RV64_OP_FLD:
+            uses[d->rd & 31]++;
+            e->fp.written |= 1u << (d->rd & 31);
+            break;
+        case RV64_OP_FSW:
+        case RV64_OP_FSD: uses[d->rs2]++; break;
+        case RV64_OP_FP:
+            if (count_uses(&e->insns[i], uses))
+                e->fp.written |= 1u << ((uint32_t)d->imm >> 7 & 31);
+            break;
+        default: break;
+        }
+    }
 }
 
 void rv64_emit_fp_begin(struct rv64_emit *e)
@@ -69,8 +86,8 @@ void rv64_emit_fp_begin(struct rv64_emit *e)
     memset(fp, 0, offsetof(struct emit_fp, slow));
     fp->slow_count = 0;
     fp->status.saved = gn_regstate_first(32);
-    for (uint32_t i = 0; i < e->count; i++)
-        count_uses(&e->insns[i], uses);
+    fp->turn = fp->status;
+    count_all(e, uses);
     for (uint32_t xmm = FP_HOME_FIRST; xmm < 16; xmm++) {
         uint32_t most = 0;
 
@@ -78,17 +95,17 @@ void rv64_emit_fp_begin(struct rv64_emit *e)
             if (uses[f] > uses[most])
                 most = f;
         if (!uses[most])
-            return;
+            break;
         fp->home[most] = (uint8_t)xmm;
+        fp->used |= 1u << most;
         uses[most] = 0;
     }
+    fp->written &= fp->used;
 }
 
-void rv64_emit_fp_forget(struct rv64_emit *e)
+uint32_t rv64_emit_fp_home_count(const struct rv64_emit *e)
 {
-    e->fp.status.valid = gn_regstate_first(0);
-    e->fp.boxed = 0;
-    e->fp.known = 0;
+    return (uint32_t)__builtin_popcount(e->fp.used);
 }
 
 uint32_t rv64_emit_fp_homes(const struct rv64_emit *e)
@@ -96,10 +113,33 @@ uint32_t rv64_emit_fp_homes(const struct rv64_emit *e)
     return (uint32_t)e->fp.status.valid.word[0];
 }
 
-void rv64_emit_fp_have(struct rv64_emit *e, uint32_t homes)
+uint32_t rv64_emit_fp_dirty(const struct rv64_emit *e)
 {
-    e->fp.status.valid = gn_regstate_first(0);
+    const struct gn_regstate_set all = gn_regstate_first(32);
+    struct gn_regstate_set save = {{0, 0}};
+
+    (void)!gn_regstate_point(&e->fp.status, NULL, &all, &save);
+    return (uint32_t)save.word[0];
+}
+
+void rv64_emit_fp_have(struct rv64_emit *e, uint32_t homes, uint32_t dirty)
+{
     e->fp.status.valid.word[0] = homes;
+    e->fp.status.saved.word[0] = UINT32_MAX & ~dirty;
+}
+
+void rv64_emit_fp_forget(struct rv64_emit *e)
+{
+    rv64_emit_fp_have(e, 0, 0);
+    e->fp.boxed = 0;
+    e->fp.known = 0;
+}
+
+void rv64_emit_fp_save(struct rv64_emit *e, uint32_t homes)
+{
+    for (uint32_t f = 0; f < 32; f++)
+        if (homes >> f & 1)
+            x86_op(&e->a, SSE_STORE_D, e->fp.home[f], F_MEM(f));
 }
 
 void rv64_emit_fp_reload(struct rv64_emit *e, uint32_t homes)
@@ -107,6 +147,23 @@ void rv64_emit_fp_reload(struct rv64_emit *e, uint32_t homes)
     for (uint32_t f = 0; f < 32; f++)
         if (homes >> f & 1)
             x86_op(&e->a, SSE_LOAD_D, e->fp.home[f], F_MEM(f));
+}
+
+void rv64_emit_fp_loop(struct rv64_emit *e)
+{
+    struct emit_fp *fp = &e->fp;
+    struct gn_regstate_plan plan = {.restore = {{0, 0}}};
+
+    fp->turn.valid.word[0] = fp->used;
+    fp->turn.saved.word[0] = UINT32_MAX & ~fp->written;
+    (void)!gn_regstate_plan(&fp->status, &fp->turn, &plan);
+    rv64_emit_fp_reload(e, (uint32_t)plan.restore.word[0]);
+    fp->status = fp->turn;
+}
+
+bool rv64_emit_fp_again(const struct rv64_emit *e)
+{
+    return gn_regstate_fits(&e->fp.status, &e->fp.turn);
 }
 
 static struct fp_slow *slow_add(struct rv64_emit *e, uint32_t kind, uint8_t *from)
@@ -117,7 +174,8 @@ static struct fp_slow *slow_add(struct rv64_emit *e, uint32_t kind, uint8_t *fro
                              .from_count = 1,
                              .kind = (uint8_t)kind,
                              .insn = e->at,
-                             .homes = rv64_emit_fp_homes(e)};
+                             .homes = rv64_emit_fp_homes(e),
+                             .dirty = rv64_emit_fp_dirty(e)};
     return slow;
 }
 
@@ -204,7 +262,13 @@ void rv64_fp_unbox(struct rv64_emit *e, uint32_t f, bool d)
 {
     if (d || e->fp.boxed >> f & 1)
         return;
-    x86_arith_imm(&e->a, X86_I_CMP, 0, CPU_AT(F_AT(f) + 4), -1);
+    if (rv64_emit_fp_dirty(e) >> f & 1) {
+        x86_rr(&e->a, SSE_TO_GPR | X86_W, e->fp.home[f], X86_RAX);
+        x86_shift_imm(&e->a, X86_SHR, X86_W, x86_reg(X86_RAX), 32);
+        x86_arith_imm(&e->a, X86_I_CMP, 0, x86_reg(X86_RAX), -1);
+    } else {
+        x86_arith_imm(&e->a, X86_I_CMP, 0, CPU_AT(F_AT(f) + 4), -1);
+    }
     rv64_fp_slow(e, FP_SLOW_INTERPRET, x86_jcc_later(&e->a, X86_NE));
     e->fp.boxed |= 1u << f;
 }
@@ -222,14 +286,14 @@ void rv64_fp_move(struct rv64_emit *e, uint32_t to, uint32_t from)
 
 void rv64_fp_result(struct rv64_emit *e, uint32_t rd, uint32_t xmm, bool d)
 {
-    const struct gn_regstate_set set = gn_regstate_one(rd);
     uint32_t home = e->fp.home[rd];
 
-    if (home)
+    if (home) {
         rv64_fp_move(e, home, xmm);
-    x86_op(&e->a, SSE_STORE_D, xmm, F_MEM(rd));
-    if (home)
-        note(&e->fp, (struct gn_regstate_effect){.writes = set, .saves = set});
+        note(&e->fp, (struct gn_regstate_effect){.writes = gn_regstate_one(rd)});
+    } else {
+        x86_op(&e->a, SSE_STORE_D, xmm, F_MEM(rd));
+    }
     e->fp.boxed = d ? e->fp.boxed & ~(1u << rd) : e->fp.boxed | 1u << rd;
 }
 
@@ -304,6 +368,7 @@ uint32_t rv64_emit_fp(struct rv64_emit *e)
 
 static void interpret(struct rv64_emit *e, uint32_t insn)
 {
+    rv64_emit_fp_save(e, rv64_emit_fp_dirty(e));
     x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)emit_refund(e, insn));
     x86_mov_imm(&e->a, X86_RCX, e->insns[insn].pc);
     emit_jmp_thunk(e, THUNK_LEAVE_INTERPRET);
@@ -337,6 +402,7 @@ void rv64_emit_fp_slow_paths(struct rv64_emit *e)
 
         for (uint32_t i = 0; i < slow->from_count; i++)
             x86_patch(slow->from[i], e->a.at);
+        rv64_emit_fp_have(e, slow->homes | slow->dirty, slow->dirty);
         slow_path(e, slow);
         if (slow->kind != FP_SLOW_INTERPRET)
             x86_patch(x86_jmp_later(&e->a), slow->back);

@@ -3,10 +3,11 @@
 #define RV64_TRANSLATE_FP_H
 
 /*
- * Floating point in a block. The f registers that the block uses most have homes in xmm3 to xmm15,
- * for the block alone; gn_regstate says which homes are valid. A result goes to its home and to
- * memory, so that between instructions memory is good, whoever looks; only C called from the middle
- * of a block costs the homes, and what calls it in a slow path loads them again behind the call.
+ * Floating point in a block. The f registers that the block uses most have homes in xmm3 to xmm15;
+ * gn_regstate says which homes are valid, and which registers memory has. Between blocks memory has
+ * all. In a block a result stays in its home; it is saved where the block is left, and where C is
+ * called, which may leave it. A block that loops keeps its registers in their homes from one turn
+ * to the next: what it writes is dirty where a turn begins, and valid, which the way in sees to.
  */
 
 #include <stdbool.h>
@@ -29,11 +30,15 @@ struct fp_slow {
     bool d;         /**< of FP_SLOW_NAN; of FP_SLOW_REVIVE: MXCSR, too */
     uint32_t insn;  /**< index */
     uint32_t homes; /**< valid where it goes on: f registers */
+    uint32_t dirty; /**< f registers that memory does not have, where it begins */
 };
 
 struct emit_fp {
     uint8_t home[32];                 /**< XMM register of an f register; 0: none */
     struct gn_regstate_status status; /**< of f0 to f31 */
+    struct gn_regstate_status turn;   /**< what it is where a turn of the block's loop begins */
+    uint32_t used;                    /**< f registers with homes, */
+    uint32_t written;                 /**< and those of them that the block writes */
     uint32_t boxed;                   /**< registers known to hold a NaN-boxed single */
     uint32_t known;                   /**< bits of cpu->jit.fp known to be set */
     struct fp_slow slow[FP_SLOW_MAX];
@@ -46,13 +51,24 @@ void rv64_emit_fp_begin(struct rv64_emit *e);
 /** A call of C was emitted: behind it, nothing is known any more. */
 void rv64_emit_fp_forget(struct rv64_emit *e);
 
-/** For slow paths that call C and come back: which homes are valid now; */
+/** Before the first instruction of a block that loops: loads what it keeps in homes. */
+void rv64_emit_fp_loop(struct rv64_emit *e);
+
+/** May the next turn of the loop begin as things are now? */
+bool rv64_emit_fp_again(const struct rv64_emit *e);
+
+/** How many homes are in use. */
+uint32_t rv64_emit_fp_home_count(const struct rv64_emit *e);
+
+/** Homes that are valid; and f registers that memory does not have. A bit each. */
 uint32_t rv64_emit_fp_homes(const struct rv64_emit *e);
+uint32_t rv64_emit_fp_dirty(const struct rv64_emit *e);
 
-/** that they are valid where more of the slow path is emitted; */
-void rv64_emit_fp_have(struct rv64_emit *e, uint32_t homes);
+/** Says that so it is where more is emitted. */
+void rv64_emit_fp_have(struct rv64_emit *e, uint32_t homes, uint32_t dirty);
 
-/** and their loads, for behind the call. */
+/** Stores homes to memory, which leaves the flags alone; and loads them. */
+void rv64_emit_fp_save(struct rv64_emit *e, uint32_t homes);
 void rv64_emit_fp_reload(struct rv64_emit *e, uint32_t homes);
 
 /** Emits what is behind the block. */

@@ -65,7 +65,7 @@ void rv64_fp_unbox(struct rv64_emit *e, uint32_t f, bool d);
 /** Where to compute a result for rd that may not be one of the operands: home, or temporary. */
 uint32_t rv64_fp_target(struct rv64_emit *e, uint32_t rd, uint32_t temporary);
 
-/** rd is in this XMM register now; it goes to its home and to memory. */
+/** rd is in this XMM register now; it goes to its home, or to memory if it has none. */
 void rv64_fp_result(struct rv64_emit *e, uint32_t rd, uint32_t xmm, bool d);
 
 /** xmm = constant. RAX is written. */

@@ -150,7 +150,6 @@ void rv64_emit_group_apart(struct rv64_emit *e, const struct emit_slow *slow)
 
     e->at = slow->insn;
     e->words = slow->words;
-    rv64_emit_fp_have(e, slow->homes);
     emit_members(e, slow->insn + slow->count, (struct x86_rm){0}, true);
     e->at = at;
 }

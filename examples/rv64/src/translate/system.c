@@ -165,7 +165,7 @@ static void csr(struct rv64_emit *e)
     if (!allowed || (!csr_plain(e, &use) && !csr_sstatus(e, &use)))
         call_with_raw(e, THUNK_CSR);
     /* Its slow path may have come back with another FS. */
-    rv64_emit_fp_forget(e);
+    e->fp.known = 0;
 }
 
 uint32_t rv64_emit_system(struct rv64_emit *e)

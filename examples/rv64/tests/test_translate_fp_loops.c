@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Random loops of floating point, translated and interpreted. In translated code f registers stay
+ * in host registers from one turn of a loop to the next; what memory and registers hold must be
+ * right whenever somebody looks: C in the middle of a turn, a trap, the end of a slice, a branch
+ * out of the loop.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "csr.h"
+#include "fake_mmu.h"
+#include "fpu.h"
+#include "translate_loop.h"
+
+#define BASE UINT64_C(0x100000)
+#define SIZE UINT64_C(0x3000)
+#define DATA (BASE + 0x1f80)    /* x10: the end of a page is within reach */
+#define VOID UINT64_C(0x900000) /* x11: nothing is there */
+
+#define INSN_ECALL 0x00000073u
+#define TRIED      500u
+
+struct state {
+    struct fake_mmu mmu;
+    struct rv64_cpu cpu;
+    struct rv64_cpu fresh;
+};
+
+static struct state expected, got;
+static struct loop loop;
+static uint64_t random_state;
+
+static uint32_t below(uint32_t limit)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (uint32_t)(random_state >> 24) % limit;
+}
+
+static void sbi_call(void *machine, struct rv64_cpu *cpu)
+{
+    (void)machine;
+    cpu->stop = true;
+}
+
+static const struct rv64_cpu_ops ops = {.sbi_call = sbi_call};
+
+/* Few f registers, so that they meet; or all, so that some have no homes. */
+static uint32_t f_of(uint32_t many)
+{
+    return below(many ? 32 : 6);
+}
+
+#define OP_FP(funct5) (0x53u | (uint32_t)(funct5) << 27)
+#define RM(rm)        ((uint32_t)(rm) << 12)
+
+static uint32_t access(uint32_t many)
+{
+    const uint32_t base = below(60) ? 10 : 11;
+    const uint32_t funct3 = RM(2 + below(2));
+    const uint32_t offset = below(45) * 4;
+
+    if (below(2))
+        return 0x07u | funct3 | f_of(many) << 7 | base << 15 | offset << 20;
+    return 0x27u | funct3 | f_of(many) << 20 | base << 15 | (offset >> 5) << 25 |
+           (offset & 31) << 7;
+}
+
+/* What has to do with x5 to x7, and with C. */
+static uint32_t mixed(uint32_t many)
+{
+    const uint32_t x = 5 + below(3), f = f_of(many), d = below(4) ? 1u << 25 : 0;
+
+    switch (below(8)) {
+    case 0: return OP_FP(0x1c) | d | f << 15 | x << 7; /* FMV */
+    case 1: return OP_FP(0x1e) | d | x << 15 | f << 7;
+    case 2: return OP_FP(0x18) | d | f << 15 | x << 7 | RM(RV64_RTZ) | below(4) << 20; /* FCVT */
+    case 3: return OP_FP(0x1a) | d | x << 15 | f << 7 | RM(RV64_DYN) | below(4) << 20;
+    case 4: return OP_FP(0x14) | d | f << 15 | f_of(many) << 20 | x << 7 | RM(below(3));
+    case 5: return OP_FP(0x1c) | d | f << 15 | x << 7 | RM(1);             /* FCLASS, in C */
+    case 6: return below(3) ? 0x00100013u | x << 7 : 0x00302073u | x << 7; /* FRCSR */
+    default: return OP_FP(0x08) | (d ? d : 1u << 20) | f << 15 | f_of(many) << 7 | RM(RV64_DYN);
+    }
+}
+
+static uint32_t arithmetic(uint32_t many)
+{
+    const uint32_t operands = f_of(many) << 15 | f_of(many) << 20 | f_of(many) << 7;
+    const uint32_t d = below(4) ? 1u << 25 : 0;
+    const uint32_t op = below(8);
+
+    if (op < 4)
+        return OP_FP(op) | d | operands | RM(below(9) ? RV64_DYN : below(5));
+    if (op < 6)
+        return OP_FP(op) | d | operands | RM(below(2));
+    return 0x43u | below(4) << 2 | d | operands | f_of(many) << 27 | RM(RV64_DYN);
+}
+
+static uint32_t branch(uint32_t funct3, uint32_t rs1, uint32_t rs2, int32_t offset)
+{
+    const uint32_t imm = (uint32_t)offset;
+
+    return 0x63u | RM(funct3) | rs1 << 15 | rs2 << 20 | (imm >> 12 & 1) << 31 |
+           (imm >> 5 & 63) << 25 | (imm >> 1 & 15) << 8 | (imm >> 11 & 1) << 7;
+}
+
+/* Some instructions, again and again until x20 is 0; now and then there is a branch out. */
+static void program_make(uint32_t *code)
+{
+    const uint32_t many = below(3) == 0, length = 2 + below(20), out = below(length * 2);
+    uint32_t at = 0;
+
+    for (; at < length; at++)
+        switch (below(5)) {
+        case 0: code[at] = access(many); break;
+        case 1: code[at] = mixed(many); break;
+        default: code[at] = arithmetic(many); break;
+        }
+    if (out < length) /* when x20 is 3 */
+        code[out] = branch(0, 20, 21, (int32_t)(length + 2 - out) * 4);
+    code[at++] = 0xfff00013u | 20 << 15 | 20 << 7; /* ADDI x20, x20, -1 */
+    code[at] = branch(1, 20, 0, -(int32_t)at * 4);
+    code[at + 1] = INSN_ECALL;
+}
+
+static uint64_t value(void)
+{
+    static const uint64_t some[] = {0,
+                                    UINT64_C(0x3ff0000000000000),
+                                    UINT64_C(0xffffffff3f800000),
+                                    UINT64_C(0xffffffff40490fdb),
+                                    UINT64_C(0x7ff0000000000001),
+                                    UINT64_C(0xfff8000000000001),
+                                    UINT64_C(0x7ff0000000000000),
+                                    UINT64_C(0x0000000000000001)};
+
+    (void)below(2);
+    return below(3) ? (below(2) ? UINT64_C(0xffffffff00000000) | random_state >> 32
+                                : UINT64_C(0x3fe0000000000000) + (random_state >> 10))
+                    : some[below(8)];
+}
+
+static void begin(struct state *s, const uint32_t *code, const uint64_t *values, uint64_t fcsr)
+{
+    memset(s->mmu.memory, 0, SIZE);
+    memcpy(s->mmu.memory, code, 64 * sizeof *code);
+    memcpy(s->mmu.memory + (DATA - BASE), values, 32 * sizeof *values);
+    s->cpu = s->fresh;
+    rv64_cpu_code_changed(&s->cpu, BASE, SIZE);
+    rv64_cpu_start_supervisor(&s->cpu, BASE, 0);
+    memcpy(s->cpu.f, values, sizeof s->cpu.f);
+    s->cpu.mstatus |= UINT64_C(1) << 13;
+    s->cpu.fcsr = fcsr;
+    s->cpu.x[10] = DATA;
+    s->cpu.x[11] = VOID;
+    s->cpu.x[20] = 1 + values[0] % 9;
+    s->cpu.x[21] = 3;
+    s->cpu.stvec = BASE + 63 * 4;
+}
+
+static void run(struct state *s, uint64_t slice)
+{
+    while (rv64_cpu_run(&s->cpu, slice) != RV64_RUN_STOP)
+        assert_true(s->cpu.stats.instructions < 100000);
+}
+
+static void same(uint64_t seed)
+{
+    if (memcmp(got.cpu.f, expected.cpu.f, sizeof got.cpu.f) ||
+        memcmp(got.cpu.x, expected.cpu.x, 32 * 8) || got.cpu.fcsr != expected.cpu.fcsr ||
+        memcmp(got.mmu.memory, expected.mmu.memory, SIZE))
+        print_error("seed %llu\n", (unsigned long long)seed);
+    for (uint32_t f = 0; f < 32; f++)
+        if (got.cpu.f[f] != expected.cpu.f[f])
+            print_error("f%u: %llx, not %llx\n", f, (unsigned long long)got.cpu.f[f],
+                        (unsigned long long)expected.cpu.f[f]);
+    assert_memory_equal(got.cpu.f, expected.cpu.f, sizeof got.cpu.f);
+    assert_memory_equal(got.cpu.x, expected.cpu.x, 32 * sizeof *got.cpu.x);
+    assert_memory_equal(got.mmu.memory, expected.mmu.memory, SIZE);
+    assert_int_equal(got.cpu.fcsr, expected.cpu.fcsr);
+    assert_int_equal(got.cpu.mstatus, expected.cpu.mstatus);
+    assert_int_equal(got.cpu.scause, expected.cpu.scause);
+    assert_int_equal(got.cpu.sepc, expected.cpu.sepc);
+    assert_int_equal(got.cpu.stats.instructions, expected.cpu.stats.instructions);
+}
+
+static void one_loop(uint64_t seed, uint64_t slice)
+{
+    uint32_t code[64] = {[63] = INSN_ECALL};
+    uint64_t values[32], fcsr;
+
+    random_state = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    program_make(code);
+    for (uint32_t i = 0; i < 32; i++)
+        values[i] = value();
+    fcsr = below(6) ? 0 : below(5) << 5;
+    begin(&expected, code, values, fcsr);
+    begin(&got, code, values, fcsr);
+    assert_true(loop_init(&loop, &got.cpu, true));
+    run(&expected, 100000);
+    run(&got, slice);
+    same(seed);
+    loop_fini(&loop);
+}
+
+static void make(struct state *s, bool probe_hits)
+{
+    assert_true(fake_mmu_init(&s->mmu, BASE, SIZE, probe_hits));
+    assert_int_equal(rv64_cpu_init(&s->fresh, &s->mmu.mmu, &ops, NULL), 0);
+}
+
+static void destroy(struct state *s)
+{
+    rv64_cpu_fini(&s->fresh);
+    fake_mmu_fini(&s->mmu);
+}
+
+static void loops(bool probe_hits, uint64_t slice)
+{
+    const char *given = getenv("GN_TEST_SEED");
+    const uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * TRIED;
+
+    print_message("GN_TEST_SEED=%llu and on\n", (unsigned long long)seed);
+    make(&expected, true);
+    make(&got, probe_hits);
+    for (uint32_t i = 0; i < (given ? 1 : TRIED); i++)
+        one_loop(seed + i, slice);
+    destroy(&got);
+    destroy(&expected);
+}
+
+static void loops_end_as_interpreted(void **state)
+{
+    (void)state;
+    loops(true, 100000);
+}
+
+static void loops_end_as_interpreted_when_every_probe_misses(void **state)
+{
+    (void)state;
+    loops(false, 100000);
+}
+
+static void loops_end_as_interpreted_in_short_slices(void **state)
+{
+    (void)state;
+    loops(true, 29);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(loops_end_as_interpreted),
+        cmocka_unit_test(loops_end_as_interpreted_when_every_probe_misses),
+        cmocka_unit_test(loops_end_as_interpreted_in_short_slices),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
