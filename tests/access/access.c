@@ -211,7 +211,10 @@ static void controls_run(struct table *t, uint32_t controls)
             leaf_level_run(t, controls, shadowed);
 }
 
-/* Protection keys (SDM vol. 3A §4.6.2); the walk alone, unless a shadow takes them some day. */
+/*
+ * Protection keys (SDM vol. 3A §4.6.2): the walk, and shadows whose MMU has none. The software MMU
+ * has no PKRU, which in an x86 shadow it would have to judge by: see test_shadow_keys.c.
+ */
 static void keys_run(struct table *t)
 {
     if (t->known.o.family != 'x' || t->w.levels < 4) /* keys belong to 4-level paging and up */
@@ -220,13 +223,19 @@ static void keys_run(struct table *t)
         uint32_t controls = GN_PAGING_X86_PKE | (i & 1 ? GN_PAGING_X86_WP : 0) |
                             (i & 2 ? GN_PAGING_X86_SMAP : 0) | (i & 4 ? GN_PAGING_X86_NXE : 0);
 
+        int shadowed;
+
         t->w.pkru = (i >> 3 & 3) << 2 | (i & 32 ? 0xfffffff3 : 0);
+        shadowed = t->w.host >= GN_PAGING_SV39 && ways_root(&t->w, controls);
         entries_permissive(t);
         t->leaf_level = 0;
         for (uint64_t bits = 0; bits < 4; bits++) {
             t->entry[0] = DATA_PAGE | 1 | UINT64_C(1) << 59 | bits << 1; /* P, key 1 */
-            for (uint32_t a = 0; a < t->accesses.count; a++)
+            for (uint32_t a = 0; a < t->accesses.count; a++) {
                 case_walk(t, controls, (uint32_t)t->accesses.value[a]);
+                if (shadowed)
+                    case_shadow(t, controls, (uint32_t)t->accesses.value[a]);
+            }
         }
     }
     t->w.pkru = 0;

@@ -280,9 +280,9 @@ void ways_close(struct ways *w)
 
 int ways_root(struct ways *w, uint32_t controls)
 {
-    const struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT, .format = w->format,
-                                           .table = gn_gpa(w->root), .controls = controls,
-                                           .phys_bits = w->phys_bits};
+    const struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT,   .format = w->format,
+                                           .table = gn_gpa(w->root),  .controls = controls,
+                                           .phys_bits = w->phys_bits, .pkru = w->pkru};
     struct gn_shadow_root root;
 
     if (!w->host)
@@ -336,7 +336,8 @@ struct outcome ways_shadow(struct ways *w, uint64_t gva, uint32_t controls, uint
     static const enum oracle_kind kinds[] = {ORACLE_OK, ORACLE_PAGE_FAULT, ORACLE_ACCESS_FAULT,
                                              ORACLE_NONCANONICAL};
     const struct gn_shadow_access a = {GN_SHADOW_ACCESS_INIT, .root = w->loaded.id,
-                                       .gva = gn_gva(gva), .access = access, .controls = controls};
+                                       .gva = gn_gva(gva),    .access = access,
+                                       .controls = controls,  .pkru = w->pkru};
     uint32_t kind = access & GN_PAGING_ACCESS_KIND;
     struct outcome o = {0};
 

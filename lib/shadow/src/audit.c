@@ -43,15 +43,22 @@ static int guest_view(struct audit *a, uint64_t gva, struct gn_paging_walk *ret_
 }
 
 /* Is what a leaf allows within one of the views that the guest's page has? */
-static int audit_view(const struct audit *a, const struct gn_paging_walk *w, uint32_t is, int write)
+static int audit_view(const struct audit *a, const struct gn_paging_walk *w,
+                      const struct gn_paging_entry *e, int write)
 {
     const struct gn_shadow_root_key *key = &a->sh->roots[a->root].key;
+    const struct gn_shadow__rules rules = {key->format, key->controls, key->pkru};
+    uint32_t permissions = w->permissions | gn_shadow__key(key->format, w->attributes);
+    uint32_t is = e->permissions;
 
+    if (gn_shadow__is_x86(a->sh->params.format) &&
+        e->attributes != GN_PAGING_X86_KEY(permissions >> GN_SHADOW__KEY_SHIFT))
+        return 0;
     for (uint32_t view = 0; view < GN_SHADOW__VIEWS; view++) {
-        uint32_t seen = gn_shadow__view(a->sh, key->format, key->controls, w->permissions, view);
+        uint32_t seen = gn_shadow__view(a->sh, &rules, permissions, view);
 
         seen &= write ? UINT32_MAX : ~GN_PAGING_W;
-        if (seen && !(is & GN_PAGING_RWXU & ~seen) && !((is ^ seen) & GN_PAGING_U))
+        if (seen && !(is & GN_SHADOW__OF_VIEW & ~seen) && !((is ^ seen) & GN_PAGING_U))
             return 1;
     }
     return 0;
@@ -85,7 +92,7 @@ static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t e
     if (entry_slot && entry_slot->slot.kind == GN_SHADOW_SLOT_ROM)
         w.permissions |= GN_PAGING_A | GN_PAGING_D;
     write = w.permissions & GN_PAGING_D && slot->slot.kind != GN_SHADOW_SLOT_ROM;
-    if (!(w.permissions & GN_PAGING_A) || !audit_view(a, &w, e.permissions, write))
+    if (!(w.permissions & GN_PAGING_A) || !audit_view(a, &w, &e, write))
         differ(a, GN_SHADOW_AUDIT_PERMISSION, level, gva, entry, w.gpa.v);
     if (e.permissions & GN_PAGING_W && slot->dirty && !slot->left &&
         (level || !gn_shadow__dirty_test(slot, w.gpa)))

@@ -13,7 +13,8 @@ struct fault {
     struct gn_paging_walk walk;
     struct gn_shadow__slot *slot; /**< that walk.gpa lies in */
     uint32_t leaf_level;          /**< level of the guest's leaf; BARE: above every table */
-    uint32_t leaf_permissions;    /**< those of the walk, as the MMU is to see them */
+    uint32_t permissions;         /**< those of the walk, with the leaf's key */
+    uint32_t leaf_permissions;    /**< the same, as the MMU is to see them */
     uint32_t entry_permissions[GN_PAGING_LEVELS_MAX]; /**< of the guest's table entries passed */
     uint32_t path[GN_PAGING_LEVELS_MAX];              /**< shadow entries passed, by level */
     uint32_t tracked;                                 /**< sh->tracked when the walk began */
@@ -34,7 +35,9 @@ uint64_t gn_shadow__leaf(struct gn_shadow *sh, const struct gn_shadow__slot *slo
     e.address = gn_shadow__hpa(slot, first).v;
     if (e.address & (span - 1))
         return 0;
-    e.permissions = permissions & (GN_PAGING_RWXU | GN_PAGING_G);
+    e.permissions = permissions & GN_SHADOW__OF_VIEW;
+    if (gn_shadow__is_x86(sh->params.format))
+        e.attributes = GN_PAGING_X86_KEY(permissions >> GN_SHADOW__KEY_SHIFT);
     /* A clean page is mapped read-only, so that the first write comes here and sets D. */
     if (!(permissions & GN_PAGING_D) || slot->slot.kind == GN_SHADOW_SLOT_ROM)
         e.permissions &= ~GN_PAGING_W;
@@ -95,7 +98,7 @@ static struct gn_shadow__role path_role(const struct fault *f, const struct gn_s
     if (parent->direct == GN_SHADOW__GLUE)
         return gn_shadow__root_role(f->sh, &f->root->key, level - 1, gva);
     if (level <= f->leaf_level)
-        return gn_shadow__direct_role(parent, level, f->walk.gpa, f->walk.permissions);
+        return gn_shadow__direct_role(parent, level, f->walk.gpa, f->permissions);
     e.address = f->walk.step[level - 1].gpa.v & ~GN_PAGE_MASK;
     return gn_shadow__child_role(f->sh, parent, gn_shadow__index(gva, level), &e);
 }
@@ -355,8 +358,9 @@ static int fill_locked(struct fault *f, uint32_t id, uint32_t level)
         gn_shadow__entry_drop(sh, id);
         gn_shadow__leaf_set(sh, id, leaf, gn_shadow__frame(sh, f->walk.gpa, level));
     } else {
-        /* The MMU faulted nevertheless: it holds what was there before an upgrade. */
-        gn_shadow__invalidate(sh, id);
+        /* The MMU faulted nevertheless: it holds what was there before an upgrade, or what is
+         * global and of another root's. */
+        gn_shadow__invalidate(sh, id, 0);
     }
     if (sh->params.fault_around && f->leaf_level == 0)
         gn_shadow__around(sh, id);
@@ -406,6 +410,7 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
     if (f->walk.outcome != GN_PAGING_TRANSLATED)
         return fault_guest(f, answer);
     f->leaf_level = bare ? sh->geometry.levels : f->walk.level;
+    f->permissions = f->walk.permissions | gn_shadow__key(f->root->key.format, f->walk.attributes);
     f->slot = gn_shadow__slot_find(sh, f->walk.gpa);
     answer->gpa = f->walk.gpa;
     answer->permissions = f->walk.permissions & (GN_PAGING_RWXU | GN_PAGING_D);
@@ -429,7 +434,7 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
         answer->outcome = GN_SHADOW_TRAPPED;
         return 0;
     }
-    f->leaf_permissions = gn_shadow__view_for(sh, &f->root->key, f->walk.permissions, f->access);
+    f->leaf_permissions = gn_shadow__view_for(sh, &f->root->key, f->permissions, f->access);
     if (!f->leaf_permissions) {
         answer->outcome = GN_SHADOW_EMULATE;
         return 0;
@@ -461,6 +466,7 @@ static int fault_enter(struct gn_shadow *sh, const struct gn_shadow_access *a,
         f.path[i] = GN_SHADOW__NIL;
     context = gn_shadow__guest_context(f.root->key.format, f.root->key.table, a->controls,
                                        f.root->key.phys_bits);
+    context.pkru = a->pkru;
     f.tracked = sh->tracked;
     rc = gn_shadow__walk(sh, &context, a->gva, a->access & ~GN_PAGING_NO_UPDATE, &f.walk);
     if (!rc) {

@@ -64,6 +64,7 @@ struct gn_shadow__role gn_shadow__root_role(const struct gn_shadow *sh,
         .gpa = bare ? 0 : key->table.v,
         .format = key->format,
         .controls = key->controls,
+        .pkru = key->pkru,
         .permissions = GN_PAGING_RWXU,
         .phys_bits = (uint8_t)key->phys_bits,
         .level = (uint8_t)level,
@@ -93,7 +94,8 @@ struct gn_shadow__role gn_shadow__direct_role(const struct gn_shadow__role *pare
     struct gn_shadow__role role = *parent;
 
     role.gpa = gpa.v & ~(gn_shadow__span(level) - 1);
-    role.permissions = (uint16_t)(permissions & (GN_PAGING_RWXU | GN_PAGING_G | GN_PAGING_D));
+    role.permissions = (uint16_t)(permissions & (GN_PAGING_RWXU | GN_PAGING_UX | GN_PAGING_G |
+                                                 GN_PAGING_D | GN_SHADOW__KEY));
     role.level = (uint8_t)(level - 1);
     role.direct = GN_SHADOW__DIRECT;
     role.quadrant = 0;
@@ -118,11 +120,12 @@ struct gn_shadow__role gn_shadow__child_role(const struct gn_shadow *sh,
 }
 
 uint32_t gn_shadow__permissions(const struct gn_shadow *sh, const struct gn_shadow__role *role,
-                                uint32_t permissions)
+                                const struct gn_paging_entry *entry)
 {
     uint32_t inherited = gn_shadow__guest(sh, role->format)->inherited;
 
-    return permissions & (role->permissions | ~inherited | ~GN_PAGING_RWXU);
+    return (entry->permissions & (role->permissions | ~inherited)) |
+           gn_shadow__key(role->format, entry->attributes);
 }
 
 int gn_shadow__place(const struct gn_shadow *sh, const struct gn_shadow__role *role, uint32_t index,

@@ -6,11 +6,14 @@
 #define ROLE_X86_32 (GN_PAGING_X86_WP | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP | GN_PAGING_X86_PSE)
 #define ROLE_X86_PAE \
     (GN_PAGING_X86_WP | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP | GN_PAGING_X86_NXE)
-#define ROLE_X86_64 (ROLE_X86_PAE | GN_PAGING_X86_1G)
+#define ROLE_X86_64 (ROLE_X86_PAE | GN_PAGING_X86_1G | GN_PAGING_X86_PKE)
 #define ROLE_RISCV  GN_PAGING_RISCV_ADUE
 
 /* An x86 MMU knows nothing like MXR: what is readable then depends on it. */
 #define ROLE_RISCV_IN_X86 (GN_PAGING_RISCV_ADUE | GN_PAGING_RISCV_MXR)
+
+/* Of the first version of the structure, without pkru. */
+#define KEY_SIZE_FIRST offsetof(struct gn_shadow_root_key, pkru)
 
 /* See "Limits of this version" in the header. */
 static int key_check(const struct gn_shadow *sh, const struct gn_shadow_root_key *key)
@@ -24,8 +27,6 @@ static int key_check(const struct gn_shadow *sh, const struct gn_shadow_root_key
     if (key->format == GN_PAGING_BARE)
         return 0;
     if (key->format > GN_PAGING_SV57 || g.va_bits > sh->geometry.va_bits)
-        return -GN_ERR_NOTSUP;
-    if (gn_shadow__is_x86(key->format) && key->controls & GN_PAGING_X86_PKE)
         return -GN_ERR_NOTSUP;
     return 0;
 }
@@ -48,6 +49,9 @@ static void key_normalize(const struct gn_shadow *sh, struct gn_shadow_root_key 
 {
     key->size = sizeof *key;
     key->controls &= role_controls(sh, key->format);
+    /* An x86 MMU judges by its own PKRU. */
+    if (!(key->controls & GN_PAGING_X86_PKE) || gn_shadow__is_x86(sh->params.format))
+        key->pkru = 0;
     if (!gn_shadow__is_x86(key->format))
         key->phys_bits = 0;
     else if (key->phys_bits < 32 || key->phys_bits > 52)
@@ -57,7 +61,7 @@ static void key_normalize(const struct gn_shadow *sh, struct gn_shadow_root_key 
 static int key_equal(const struct gn_shadow_root_key *a, const struct gn_shadow_root_key *b)
 {
     return a->table.v == b->table.v && a->tag == b->tag && a->format == b->format &&
-           a->controls == b->controls && a->phys_bits == b->phys_bits;
+           a->controls == b->controls && a->phys_bits == b->phys_bits && a->pkru == b->pkru;
 }
 
 uint32_t gn_shadow__root_of(const struct gn_shadow *sh, uint32_t table)
@@ -83,9 +87,10 @@ void gn_shadow__root_evict(struct gn_shadow *sh, uint32_t root)
     r->key.size = 0;
     sh->tables[table].roots--;
     /* The MMU forgets the root before its tables can be used for anything else. */
-    if (sh->ops.root_gone) {
+    if (sh->ops.root_gone)
         sh->ops.root_gone(sh->params.ops_ctx, root, r->cookie);
-    } else {
+    /* What was global below it may be used through the others; nobody keeps it true any more. */
+    if (!sh->ops.root_gone || sh->global) {
         gn_shadow__count(sh, invalidated_all, 1);
         sh->ops.invalidate_all(sh->params.ops_ctx);
     }
@@ -207,7 +212,7 @@ int gn_shadow_root_get(struct gn_shadow *sh, const struct gn_shadow_root_key *ke
 
     if (!sh || !ret_root)
         return -GN_ERR_INVAL;
-    rc = gn_base_params_copy(&k, sizeof k, key, sizeof k);
+    rc = gn_base_params_copy(&k, sizeof k, key, KEY_SIZE_FIRST);
     if (!rc)
         rc = key_check(sh, &k);
     if (rc)

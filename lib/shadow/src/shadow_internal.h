@@ -74,18 +74,26 @@
 #define GN_SHADOW__DIRECT 1u /* no guest table: part of a larger guest page, or BARE */
 #define GN_SHADOW__GLUE   2u /* no guest table: leads to the guest's root, which has fewer levels */
 
+/*
+ * The protection key of a guest's leaf (x86, 4 and 5 levels), in a word of its permissions. It
+ * stands above all that gn_paging defines there.
+ */
+#define GN_SHADOW__KEY       0xf000u
+#define GN_SHADOW__KEY_SHIFT 12
+
 /** What a shadow table stands for. Two tables never have the same role. */
 struct gn_shadow__role {
     uint64_t gpa;         /**< the guest table; glue: the root; direct: the first byte mapped */
     uint32_t format;      /**< of the guest's tables */
     uint32_t controls;    /**< those that change what entries mean */
+    uint32_t pkru;        /**< where keys are not the MMU's business; else 0 */
     uint16_t permissions; /**< inherited from above; direct: of the guest's leaf */
     uint8_t phys_bits;
     uint8_t level;
     uint8_t direct;   /**< GN_SHADOW__GUEST, _DIRECT or _GLUE */
     uint8_t quadrant; /**< which part of a guest table that maps more than a shadow table does */
     uint8_t half;     /**< below glue: 1 the lower, 2 the upper half of the addresses; else 0 */
-    uint8_t unused[1];
+    uint8_t unused[5];
 };
 
 /** The guest entry that a shadow entry stands for, or a part of. */
@@ -184,8 +192,9 @@ struct gn_shadow {
     uint32_t shuts;      /**< how many of the following are in use */
     uint32_t shut_next;
     struct gn_shadow__shut shut[GN_SHADOW__SHUTS];
-    uint32_t live;  /**< tables in use */
-    uint32_t pdpts; /**< of those: root tables of PAE */
+    uint32_t live;   /**< tables in use */
+    uint32_t pdpts;  /**< of those: root tables of PAE */
+    uint32_t global; /**< there is, or has been, a global leaf */
     uint32_t live_peak;
     uint32_t freed;   /**< counts frees, so that loops over buckets see them */
     uint32_t tracked; /**< counts pages that became table pages */
@@ -236,6 +245,12 @@ static inline int gn_shadow__steps(struct gn_shadow *sh, uint32_t count)
 static inline int gn_shadow__is_x86(uint32_t format)
 {
     return format > GN_PAGING_BARE && format <= GN_PAGING_X86_5LEVEL;
+}
+
+/** Do its leaves have protection keys? */
+static inline int gn_shadow__has_keys(uint32_t format)
+{
+    return format == GN_PAGING_X86_4LEVEL || format == GN_PAGING_X86_5LEVEL;
 }
 
 /** Geometry of a guest's format. */
@@ -456,8 +471,8 @@ void gn_shadow__leaf_guard(struct gn_shadow *sh, gn_gpa_t page, uint32_t id);
 /** Gives frames of spare tables back, but for `keep` of them. */
 void gn_shadow__spare_trim(struct gn_shadow *sh, uint32_t keep);
 
-/** The MMU must forget what this entry translated. */
-void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id);
+/** The MMU must forget what this entry, which has or had this value (0: any), translated. */
+void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id, uint64_t value);
 
 /* sync.c */
 
@@ -565,9 +580,9 @@ struct gn_shadow__role gn_shadow__child_role(const struct gn_shadow *sh,
                                              const struct gn_shadow__role *parent, uint32_t index,
                                              const struct gn_paging_entry *entry);
 
-/** What a guest leaf permits below all that stands above its table. */
+/** What a guest leaf permits below all that stands above its table, with its key. */
 uint32_t gn_shadow__permissions(const struct gn_shadow *sh, const struct gn_shadow__role *role,
-                                uint32_t permissions);
+                                const struct gn_paging_entry *entry);
 
 /** The guest entry that entry `index` of a guest table's shadow stands for. @return 0: none */
 int gn_shadow__place(const struct gn_shadow *sh, const struct gn_shadow__role *role, uint32_t index,
@@ -582,12 +597,31 @@ int gn_shadow__places(const struct gn_shadow *sh, const struct gn_shadow__role *
 /* Views that a page may have. */
 #define GN_SHADOW__VIEWS 3u
 
+/** A leaf's attributes as a part of a word of permissions: its key, where it has one. */
+static inline uint32_t gn_shadow__key(uint32_t format, uint32_t attributes)
+{
+    return gn_shadow__has_keys(format) ? (attributes & GN_PAGING_X86_KEY_MASK)
+                                             << (GN_SHADOW__KEY_SHIFT - GN_PAGING_X86_KEY_SHIFT)
+                                       : 0;
+}
+
+/** What decides about the views of a page: members of a role, or of a root's key. */
+struct gn_shadow__rules {
+    uint32_t format;
+    uint32_t controls;
+    uint32_t pkru;
+};
+
 /**
- * What a leaf allows in one of the views of a guest page with these permissions, under a role's
- * controls. @return GN_PAGING_R|W|X|U of the shadow's format; 0: there is no such view
+ * What a leaf allows in one of the views of a guest page with these permissions. @return
+ * GN_PAGING_R|W|X|U of the shadow's format, and G if the MMU may use it through any root; 0: there
+ * is no such view
  */
-uint32_t gn_shadow__view(const struct gn_shadow *sh, uint32_t format, uint32_t controls,
+uint32_t gn_shadow__view(const struct gn_shadow *sh, const struct gn_shadow__rules *rules,
                          uint32_t permissions, uint32_t view);
+
+/** What of a guest's permissions a leaf takes from its view. */
+#define GN_SHADOW__OF_VIEW (GN_PAGING_RWXU | GN_PAGING_G)
 
 /** The first view in which the MMU allows an access, and what else the permissions say; or 0. */
 uint32_t gn_shadow__view_for(const struct gn_shadow *sh, const struct gn_shadow_root_key *key,

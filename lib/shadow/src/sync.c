@@ -75,7 +75,8 @@ void gn_shadow__table_explain(struct gn_shadow *sh, uint32_t table)
 static uint64_t wanted_leaf(struct gn_shadow *sh, const struct gn_shadow__table *t, uint64_t value,
                             const struct gn_paging_entry *e)
 {
-    uint32_t permissions = gn_shadow__permissions(sh, &t->role, e->permissions);
+    const struct gn_shadow__rules rules = {t->role.format, t->role.controls, t->role.pkru};
+    uint32_t permissions = gn_shadow__permissions(sh, &t->role, e);
     gn_gpa_t gpa = gn_gpa(e->address);
     struct gn_shadow__slot *slot;
     uint64_t first = 0;
@@ -85,13 +86,13 @@ static uint64_t wanted_leaf(struct gn_shadow *sh, const struct gn_shadow__table 
         return 0;
     slot = gn_shadow__slot_find(sh, gpa);
     for (uint32_t view = 0; view < GN_SHADOW__VIEWS; view++) {
-        uint32_t seen = gn_shadow__view(sh, t->role.format, t->role.controls, permissions, view);
+        uint32_t seen = gn_shadow__view(sh, &rules, permissions, view);
         uint64_t leaf;
 
         if (!seen)
             continue;
-        leaf =
-            gn_shadow__leaf(sh, slot, gpa, t->role.level, seen | (permissions & ~GN_PAGING_RWXU));
+        leaf = gn_shadow__leaf(sh, slot, gpa, t->role.level,
+                               seen | (permissions & ~GN_SHADOW__OF_VIEW));
         if (leaf && leaf == value)
             return leaf;
         first = first ? first : leaf;
@@ -111,7 +112,7 @@ static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, ui
             return 0;
         wanted = gn_shadow__child_role(sh, &t->role, index, e);
     } else if (e->kind == GN_PAGING_ENTRY_LEAF && e->permissions & GN_PAGING_A) {
-        uint32_t permissions = gn_shadow__permissions(sh, &t->role, e->permissions);
+        uint32_t permissions = gn_shadow__permissions(sh, &t->role, e);
 
         wanted = gn_shadow__direct_role(&t->role, t->role.level, gn_gpa(e->address), permissions);
     } else {

@@ -59,6 +59,19 @@ void gn_shadow__link_set(struct gn_shadow *sh, uint32_t id, uint32_t child)
     entry_write(entry_at(sh, id), value);
 }
 
+/* Who evicts a root must know that what was below it may be used through others that stay. */
+static void leaf_write(struct gn_shadow *sh, uint32_t id, uint64_t entry)
+{
+    struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
+    struct gn_paging_entry e;
+
+    if (sh->params.flags & GN_SHADOW_MMU_GLOBAL &&
+        gn_paging_entry_decode(&sh->context, t->role.level, entry, &e) == 0 &&
+        e.permissions & GN_PAGING_G)
+        gn_shadow__poke(&sh->global, 1u);
+    entry_write(entry_at(sh, id), entry);
+}
+
 void gn_shadow__leaf_set(struct gn_shadow *sh, uint32_t id, uint64_t entry, uint32_t frame)
 {
     struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
@@ -70,24 +83,26 @@ void gn_shadow__leaf_set(struct gn_shadow *sh, uint32_t id, uint64_t entry, uint
     gn_shadow__chain_unlock(sh, lock);
     t->present++;
     gn_shadow__count(sh, large_leaves, t->role.level > 0);
-    entry_write(entry_at(sh, id), entry);
+    leaf_write(sh, id, entry);
 }
 
 void gn_shadow__leaf_update(struct gn_shadow *sh, uint32_t id, uint64_t entry)
 {
     uint32_t level = sh->tables[id / GN_SHADOW__ENTRIES].role.level;
     uint64_t *at = entry_at(sh, id);
+    uint64_t before = *at;
     struct gn_paging_entry was;
     struct gn_paging_entry is;
 
-    if (gn_paging_entry_decode(&sh->context, level, *at, &was) ||
+    if (gn_paging_entry_decode(&sh->context, level, before, &was) ||
         gn_paging_entry_decode(&sh->context, level, entry, &is))
         return;
-    entry_write(at, entry);
+    leaf_write(sh, id, entry);
     /* Less allowed, or a mark that the MMU must heed; a mere upgrade it may learn later. */
     if (was.permissions & ~is.permissions || is.permissions & ~was.permissions & GN_SHADOW_TRACED ||
-        (was.permissions ^ is.permissions) & GN_PAGING_U || was.address != is.address)
-        gn_shadow__invalidate(sh, id);
+        (was.permissions ^ is.permissions) & GN_PAGING_U || was.address != is.address ||
+        was.attributes != is.attributes)
+        gn_shadow__invalidate(sh, id, before);
 }
 
 /* ---- Forgetting translations ------------------------------------------------------------ */
@@ -151,10 +166,24 @@ static struct reach entry_reach(struct gn_shadow *sh, uint32_t id)
     return r;
 }
 
-void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id)
+/* Could the MMU have used it through other roots than those that lead to it? */
+static int reached_by_any(const struct gn_shadow *sh, uint32_t level, uint64_t value)
+{
+    struct gn_paging_entry e = {0};
+
+    if (!(sh->params.flags & GN_SHADOW_MMU_GLOBAL))
+        return 0;
+    /* A link: perhaps by what is below. */
+    return gn_paging_entry_decode(&sh->context, level, value, &e) ||
+           e.kind != GN_PAGING_ENTRY_LEAF || e.permissions & GN_PAGING_G;
+}
+
+void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id, uint64_t value)
 {
     struct reach r = entry_reach(sh, id);
 
+    if (reached_by_any(sh, sh->tables[id / GN_SHADOW__ENTRIES].role.level, value))
+        r.root = GN_SHADOW_ROOT_ANY;
     if (r.everywhere) {
         gn_shadow__count(sh, invalidated_all, 1);
         sh->ops.invalidate_all(sh->params.ops_ctx);
@@ -171,7 +200,7 @@ int gn_shadow__role_equal(const struct gn_shadow__role *a, const struct gn_shado
 {
     return a->gpa == b->gpa && a->level == b->level && a->direct == b->direct &&
            a->permissions == b->permissions && a->format == b->format &&
-           a->controls == b->controls && a->phys_bits == b->phys_bits &&
+           a->controls == b->controls && a->phys_bits == b->phys_bits && a->pkru == b->pkru &&
            a->quadrant == b->quadrant && a->half == b->half;
 }
 
@@ -361,7 +390,7 @@ void gn_shadow__entry_drop(struct gn_shadow *sh, uint32_t id)
      */
     entry_write(entry_at(sh, id), 0);
     if (kind != GN_PAGING_ENTRY_ABSENT)
-        gn_shadow__invalidate(sh, id);
+        gn_shadow__invalidate(sh, id, value);
     entry_detach(sh, id, value, kind);
 }
 

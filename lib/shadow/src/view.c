@@ -22,8 +22,10 @@ uint32_t gn_shadow_mmu_controls(const struct gn_shadow *sh, uint32_t format, uin
     if (!sh)
         return controls;
     if (gn_shadow__is_x86(sh->params.format)) {
+        /* Entries of shorter formats have no keys: ours, of key 0, are open to all. */
         if (x86_guest || format == GN_PAGING_BARE)
-            return controls | x86_always;
+            return (controls & (gn_shadow__has_keys(format) ? UINT32_MAX : ~GN_PAGING_X86_PKE)) |
+                   x86_always;
         /* RISC-V's rules of supervisors and user pages: SMEP, and SMAP with AC in SUM's place. */
         return x86_always | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP |
                (controls & GN_PAGING_RISCV_SUM ? GN_PAGING_X86_AC : 0);
@@ -35,17 +37,39 @@ uint32_t gn_shadow_mmu_controls(const struct gn_shadow *sh, uint32_t format, uin
     return open ? GN_PAGING_RISCV_SUM : 0;
 }
 
-/* SDM vol. 3A §4.6.1. View 0 is the page as it is, 1 and 2 turn a user's into a supervisor's. */
-static uint32_t view_x86(int x86_shadow, uint32_t controls, uint32_t p, uint32_t view)
+/* What PKRU says of a key: bit 0 forbids data accesses, bit 1 writes (SDM vol. 3A §4.6.2). */
+static uint32_t key_rights(uint32_t pkru, uint32_t permissions)
 {
-    int write = p & GN_PAGING_W || !(controls & GN_PAGING_X86_WP);
-    int exec = p & GN_PAGING_X && !(controls & GN_PAGING_X86_SMEP);
-    uint32_t supervisor = GN_PAGING_R | (write ? GN_PAGING_W : 0) | (exec ? GN_PAGING_X : 0);
+    return pkru >> (permissions >> GN_SHADOW__KEY_SHIFT & 15) * 2 & 3;
+}
 
+/* SDM vol. 3A §4.6.1. View 0 is the page as it is, 1 and 2 turn a user's into a supervisor's. */
+static uint32_t view_x86(int x86_shadow, const struct gn_shadow__rules *rules, uint32_t permissions,
+                         uint32_t view)
+{
+    uint32_t controls = rules->controls;
+    uint32_t p = permissions & GN_PAGING_RWXU;
+    uint32_t supervisor;
+
+    if (p & GN_PAGING_U && controls & GN_PAGING_X86_PKE) {
+        uint32_t rights = x86_shadow ? 0 : key_rights(rules->pkru, permissions);
+
+        /* Keys are for user pages: one that is a supervisor's were open whatever PKRU becomes. */
+        if (x86_shadow && view)
+            return 0;
+        p &= rights & 1 ? ~(GN_PAGING_R | GN_PAGING_W) : rights & 2 ? ~GN_PAGING_W : p;
+    }
+    supervisor = p & (GN_PAGING_R | GN_PAGING_W);
+    if (p & GN_PAGING_R && !(controls & GN_PAGING_X86_WP))
+        supervisor |= GN_PAGING_W;
+    if (p & GN_PAGING_X && !(controls & GN_PAGING_X86_SMEP))
+        supervisor |= GN_PAGING_X;
     if (view == 0)
-        return p & GN_PAGING_U ? p : p | (supervisor & GN_PAGING_W);
+        return !(p & GN_PAGING_U)                ? p | (supervisor & GN_PAGING_W)
+               : p & (GN_PAGING_R | GN_PAGING_X) ? p
+                                                 : 0;
     /* An x86 MMU needs those views for a write past a read-only entry only. */
-    if (!(p & GN_PAGING_U) || (x86_shadow && (p & GN_PAGING_W || !write)))
+    if (!(p & GN_PAGING_U) || (x86_shadow && (p & GN_PAGING_W || !(supervisor & GN_PAGING_W))))
         return 0;
     /* As a supervisor's page it is open whatever AC says: not with SMAP. */
     if (view == 1)
@@ -64,26 +88,57 @@ static uint32_t view_riscv(int x86_shadow, uint32_t controls, uint32_t p, uint32
     return controls & GN_PAGING_RISCV_MXR ? p | GN_PAGING_R : 0;
 }
 
-uint32_t gn_shadow__view(const struct gn_shadow *sh, uint32_t format, uint32_t controls,
+/*
+ * An MMU that heeds G goes on using the leaf through roots of other controls and with other rights
+ * of keys. So it must say just what the guest's entry says, which depends on neither; and where it
+ * is not the MMU that judges keys, none may forbid the page.
+ */
+static int view_global(const struct gn_shadow *sh, const struct gn_shadow__rules *rules,
+                       uint32_t permissions, uint32_t seen)
+{
+    return sh->params.flags & GN_SHADOW_MMU_GLOBAL && permissions & GN_PAGING_G &&
+           seen == (permissions & GN_PAGING_RWXU) &&
+           !(gn_shadow__has_keys(rules->format) && permissions & GN_PAGING_U &&
+             !gn_shadow__is_x86(sh->params.format));
+}
+
+uint32_t gn_shadow__view(const struct gn_shadow *sh, const struct gn_shadow__rules *rules,
                          uint32_t permissions, uint32_t view)
 {
     uint32_t p = permissions & GN_PAGING_RWXU;
     int x86_shadow = gn_shadow__is_x86(sh->params.format);
+    uint32_t seen;
 
     /*
      * A guest that does not translate does not know whose page it is, but our MMU does: supervisor
      * code never runs from a RISC-V user page, nor do SUM, SMEP and SMAP let it everywhere.
      */
-    if (format == GN_PAGING_BARE)
+    if (rules->format == GN_PAGING_BARE)
         return view == 0 ? p : view == 1 ? p & ~GN_PAGING_U : 0;
-    if (gn_shadow__is_x86(format))
-        return view_x86(x86_shadow, controls, p, view);
-    return view_riscv(x86_shadow, controls, p, view);
+    if (gn_shadow__is_x86(rules->format))
+        seen = view_x86(x86_shadow, rules, permissions, view);
+    else
+        seen = view_riscv(x86_shadow, rules->controls, p, view);
+    return seen | (view_global(sh, rules, permissions, seen) ? GN_PAGING_G : 0);
+}
+
+/*
+ * Does a key stop the MMU where it does not stop the guest? With WP = 0 a supervisor may write in
+ * spite of it, and our MMU's WP is set.
+ */
+static int key_stops(const struct gn_shadow *sh, const struct gn_shadow_root_key *key,
+                     uint32_t permissions, const struct gn_shadow_access *a)
+{
+    return gn_shadow__is_x86(sh->params.format) && key->controls & GN_PAGING_X86_PKE &&
+           !(key->controls & GN_PAGING_X86_WP) && permissions & GN_PAGING_U &&
+           (a->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE &&
+           key_rights(a->pkru, permissions) & 2;
 }
 
 uint32_t gn_shadow__view_for(const struct gn_shadow *sh, const struct gn_shadow_root_key *key,
                              uint32_t permissions, const struct gn_shadow_access *a)
 {
+    const struct gn_shadow__rules rules = {key->format, key->controls, key->pkru};
     uint32_t of_access = GN_PAGING_X86_AC | GN_PAGING_RISCV_SUM | GN_PAGING_RISCV_MXR;
     uint32_t controls =
         key->format == GN_PAGING_BARE ? a->controls : key->controls | (a->controls & of_access);
@@ -91,16 +146,18 @@ uint32_t gn_shadow__view_for(const struct gn_shadow *sh, const struct gn_shadow_
     struct gn_paging_context c = gn_shadow__guest_context(
         sh->params.format, gn_gpa(0), gn_shadow_mmu_controls(sh, key->format, controls, access), 0);
 
+    if (key_stops(sh, key, permissions, a))
+        return 0;
     /* A supervisor's access in spite of the CPL; RISC-V knows no such thing, nor do its rules. */
     if (gn_shadow__is_x86(key->format) && access & GN_PAGING_IMPLICIT)
         access &= ~GN_PAGING_AS_USER;
     else if (key->format != GN_PAGING_BARE)
         access &= ~GN_PAGING_IMPLICIT;
     for (uint32_t view = 0; view < GN_SHADOW__VIEWS; view++) {
-        uint32_t seen = gn_shadow__view(sh, key->format, key->controls, permissions, view);
+        uint32_t seen = gn_shadow__view(sh, &rules, permissions, view);
 
-        if (seen && gn_paging_allows(&c, seen, access))
-            return seen | (permissions & ~GN_PAGING_RWXU);
+        if (seen && gn_paging_allows(&c, seen & GN_PAGING_RWXU, access))
+            return seen | (permissions & ~GN_SHADOW__OF_VIEW);
     }
     return 0;
 }

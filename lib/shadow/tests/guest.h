@@ -14,6 +14,7 @@ struct view {
     uint32_t level;
     uint32_t permissions; /* of all levels; A and D of the leaf */
     int tables_accessed;  /* x86: every table entry passed has A */
+    uint32_t key;         /* of the leaf: x86, 4 and 5 levels */
     uint64_t entry;       /* where the entry lies */
     uint64_t gpa;
 };
@@ -21,7 +22,9 @@ struct view {
 struct viewer {
     struct machine *m;
     const struct gn_shadow_root_key *key;
-    struct gn_paging_context context;
+    struct gn_paging_context context; /* how the tables are read */
+    struct gn_paging_context
+        judge; /* how the access is judged: of another root, for a leaf with G */
     uint64_t gva;
     int (*match)(const struct viewer *v, const struct view *view);
     const void *wanted;
@@ -94,9 +97,41 @@ static inline struct gn_paging_context guest_context(const struct machine *m, ui
     const struct gn_shadow_root_key *key = &m->root_key[root];
 
     return (struct gn_paging_context){
-        GN_PAGING_CONTEXT_INIT, .format = key->format, .root = key->table,
+        GN_PAGING_CONTEXT_INIT,
+        .format = key->format,
+        .root = key->table,
         .controls = (key->controls & ~judged(m)) | (m->controls & judged(m)),
-        .phys_bits = key->phys_bits};
+        .phys_bits = key->phys_bits,
+        .pkru = is_x86(m->format) ? m->pkru : key->pkru};
+}
+
+static inline int has_keys(uint32_t format)
+{
+    return format == GN_PAGING_X86_4LEVEL || format == GN_PAGING_X86_5LEVEL;
+}
+
+/* SDM vol. 3A §4.6.2, on its own: does the key of a page forbid an access? */
+static inline int key_denies(const struct gn_paging_context *c, uint32_t key, uint32_t permissions,
+                             uint32_t access)
+{
+    int user = (access & (GN_PAGING_AS_USER | GN_PAGING_IMPLICIT)) == GN_PAGING_AS_USER;
+    uint32_t kind = access & GN_PAGING_ACCESS_KIND;
+    int no_access = c->pkru >> 2 * key & 1;
+    int no_write = c->pkru >> (2 * key + 1) & 1;
+
+    if (!(c->controls & GN_PAGING_X86_PKE) || !(permissions & GN_PAGING_U) ||
+        kind == GN_ACCESS_EXEC)
+        return 0;
+    return no_access ||
+           (no_write && kind == GN_ACCESS_WRITE && (user || c->controls & GN_PAGING_X86_WP));
+}
+
+/* What the guest's tables and controls say of an access. */
+static inline int guest_allows(const struct gn_paging_context *c, const struct view *view,
+                               uint32_t access)
+{
+    return gn_paging_allows(c, view->permissions & (GN_PAGING_RWXU | GN_PAGING_UX), access) &&
+           !(has_keys(c->format) && key_denies(c, view->key, view->permissions, access));
 }
 
 static inline int view_from(const struct viewer *v, uint64_t table, uint32_t level,
@@ -118,7 +153,8 @@ static inline int view_value(const struct viewer *v, struct view view, uint64_t 
                          accessed);
     }
     view.kind = e.kind;
-    view.permissions = e.permissions & (inherited | ~GN_PAGING_RWXU);
+    view.permissions = e.permissions & (inherited | ~hands_down);
+    view.key = has_keys(v->context.format) ? e.attributes >> GN_PAGING_X86_KEY_SHIFT & 15 : 0;
     view.gpa = e.address | (v->gva & (guest_span(v->m, view.level) - 1));
     return v->match(v, &view);
 }
@@ -142,15 +178,19 @@ static inline int view_from(const struct viewer *v, uint64_t table, uint32_t lev
     return 0;
 }
 
-/* Is there a state of the tables since the last coherence point in which a walk matches? */
-static inline int view_any(struct machine *m, uint32_t root, uint64_t gva,
-                           int (*match)(const struct viewer *, const struct view *),
-                           const void *wanted)
+/*
+ * Is there a state of the tables since the last coherence point in which a walk matches? Through
+ * one root, under the controls of another.
+ */
+static inline int view_through(struct machine *m, uint32_t root, uint32_t judge, uint64_t gva,
+                               int (*match)(const struct viewer *, const struct view *),
+                               const void *wanted)
 {
     const struct gn_shadow_root_key *key = &m->root_key[root];
     struct viewer v = {.m = m,
                        .key = key,
                        .context = guest_context(m, root),
+                       .judge = guest_context(m, judge),
                        .gva = gva,
                        .match = match,
                        .wanted = wanted};
@@ -166,6 +206,13 @@ static inline int view_any(struct machine *m, uint32_t root, uint64_t gva,
         return match(&v, &view);
     }
     return view_from(&v, key->table.v, m->geometry.levels - 1, GN_PAGING_RWXU, 1);
+}
+
+static inline int view_any(struct machine *m, uint32_t root, uint64_t gva,
+                           int (*match)(const struct viewer *, const struct view *),
+                           const void *wanted)
+{
+    return view_through(m, root, root, gva, match, wanted);
 }
 
 static inline const struct gn_shadow_slot *slot_of(const struct machine *m, uint64_t gpa)

@@ -64,6 +64,7 @@ struct cached {
     uint32_t root;
     uint32_t level;
     uint32_t permissions;
+    uint32_t attributes;
     uint32_t valid;
 };
 
@@ -80,6 +81,8 @@ struct machine {
     uint32_t policy;
     uint32_t controls; /* of the key and of each access */
     uint32_t steps;    /* of a call, at most; 0: any number */
+    uint32_t pkru;     /* the same */
+    int global;        /* the MMU heeds G: params.flags says so */
     struct gn_paging_geometry shadow;
     struct gn_paging_geometry geometry; /* of the guest's tables */
     struct gn_shadow *sh;
@@ -479,7 +482,10 @@ static inline void machine_root_gone(void *ctx, uint32_t root, uint64_t cookie)
     m->roots_gone++;
     m->last_cookie_gone = cookie;
     m->root_hpa[root] = 0;
-    forget(m->tlb, TLB_SIZE, root, 0, UINT64_MAX);
+    /* By its tag, which what is global does not have. */
+    for (uint32_t i = 0; i < TLB_SIZE; i++)
+        if (m->tlb[i].root == root && !(m->global && m->tlb[i].permissions & GN_PAGING_G))
+            m->tlb[i].valid = 0;
     forget(m->way, WAYS_SIZE, root, 0, UINT64_MAX);
 }
 
@@ -610,6 +616,7 @@ static inline struct machine *machine_new_params(struct gn_shadow_params params)
     m->format = params.format;
     m->policy = params.policy;
     m->steps = params.step_limit;
+    m->global = (params.flags & GN_SHADOW_MMU_GLOBAL) != 0;
     m->controls = ALL_CONTROLS;
     m->frames_limit = FRAMES_MAX;
     m->ram = calloc(1, RAM_BYTES);
@@ -659,7 +666,8 @@ static inline void machine_free(struct machine *m)
 static inline struct gn_shadow_root_key root_key(const struct machine *m, uint64_t table)
 {
     return (struct gn_shadow_root_key){GN_SHADOW_ROOT_KEY_INIT, .format = m->guest,
-                                       .table = gn_gpa(table), .controls = m->controls};
+                                       .table = gn_gpa(table), .controls = m->controls,
+                                       .pkru = m->pkru};
 }
 
 static inline int root_try(struct machine *m, struct gn_shadow_root_key key, uint32_t *ret_id)

@@ -24,7 +24,7 @@
 #define OLDS_MANY   16u
 #define SWITCHED                                                                      \
     (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP | \
-     GN_PAGING_RISCV_MXR)
+     GN_PAGING_X86_PKE | GN_PAGING_RISCV_MXR)
 
 struct run {
     struct machine *m;
@@ -160,6 +160,7 @@ static uint64_t entry_any(struct run *r, uint64_t place)
     uint32_t level = level_of(r, place & ~GN_PAGE_MASK);
     uint32_t kind = below(r, 32);
     struct gn_paging_entry e = {.kind = GN_PAGING_ENTRY_LEAF, .permissions = permissions_any(r)};
+    static const uint32_t keys[] = {0, 0, 1, 15};
     uint64_t value = 0;
 
     if (kind < 3)
@@ -172,6 +173,8 @@ static uint64_t entry_any(struct run *r, uint64_t place)
         return table_any(r, level);
     /* A superpage here and there with low bits set: reserved, or another size's address. */
     e.address = page_any(r) & ~(guest_span(m, level) - 1);
+    if (has_keys(m->guest))
+        e.attributes = GN_PAGING_X86_KEY(keys[below(r, 4)]);
     if (gn_paging_entry_encode(m->guest, level, &e, &value))
         return table_any(r, level);
     return below(r, 64) ? value : value | (uint64_t)below(r, 4096) << 12;
@@ -256,6 +259,12 @@ static void op_access(struct run *r)
     r->outcomes[result.outcome & 7]++;
 }
 
+/* Rights of three keys, and few values, so that roots are found again. */
+static uint32_t pkru_any(struct run *r)
+{
+    return below(r, 2) ? 0 : (uint32_t)next(r) & (below(r, 2) ? 0xcu : 0xc000000du);
+}
+
 static void op_switch(struct run *r)
 {
     struct machine *m = r->m;
@@ -264,6 +273,7 @@ static void op_switch(struct run *r)
     uint32_t id = 0;
 
     key.tag = below(r, 3);
+    key.pkru = pkru_any(r);
     /* What changes the meaning of entries and is not of an access makes other roots. */
     if (below(r, 3) == 0)
         key.controls ^= (uint32_t)next(r) & SWITCHED;
@@ -342,7 +352,8 @@ static void op_coherence(struct run *r)
     m->olds = 0;
     for (uint32_t i = 0; i < TLB_SIZE; i++) {
         const struct cached *c = &m->tlb[i];
-        struct claim claim = {.hpa = c->hpa, .permissions = c->permissions};
+        struct claim claim = {
+            .hpa = c->hpa, .permissions = c->permissions, .attributes = c->attributes};
 
         if (c->valid && c->root == root)
             assert_true(view_any(m, c->root, c->gva, match_line, &claim));
@@ -366,7 +377,8 @@ static void op_coherence_page(struct run *r)
     m->olds = 0;
     for (uint32_t i = 0; i < TLB_SIZE; i++) {
         const struct cached *c = &m->tlb[i];
-        struct claim claim = {.hpa = c->hpa, .permissions = c->permissions};
+        struct claim claim = {
+            .hpa = c->hpa, .permissions = c->permissions, .attributes = c->attributes};
 
         if (c->valid && c->root == root && c->gva == gva)
             assert_true(view_any(m, c->root, c->gva, match_line, &claim));
@@ -396,7 +408,9 @@ static void op_any(struct run *r)
 {
     uint32_t what = below(r, 128);
 
-    if (what < 2)
+    if (what < 1)
+        r->m->pkru = pkru_any(r);
+    else if (what < 2)
         r->m->controls ^= (uint32_t)next(r) & JUDGED;
     else if (what < 92)
         op_access(r);
@@ -433,6 +447,7 @@ static void run_begin(struct run *r, uint32_t guest, uint32_t shadow, uint32_t p
     params.step_limit = below(r, 2) ? 0 : 1 + below(r, 1u << below(r, 8));
     params.fault_around = below(r, 2) ? 0 : 1u << below(r, 10);
     params.sync_after = 1 + below(r, 4);
+    params.flags |= below(r, 3) ? 0 : GN_SHADOW_MMU_GLOBAL;
     params.lock_stripes = 1u << below(r, 13);
     params.ops = ops[below(r, 3)];
     r->m = machine_new_params(params);
@@ -441,6 +456,7 @@ static void run_begin(struct run *r, uint32_t guest, uint32_t shadow, uint32_t p
     r->dirty = below(r, 2) == 0;
     r->m->controls |= below(r, 2) ? GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP : 0;
     r->m->controls |= below(r, 2) ? GN_PAGING_RISCV_SUM : 0;
+    r->m->controls |= below(r, 2) ? GN_PAGING_X86_PKE : 0;
     r->m->controls ^= below(r, 4) ? 0 : GN_PAGING_RISCV_ADUE;
     r->m->controls ^= below(r, 4) ? 0 : GN_PAGING_X86_NXE;
     r->dynamic = UINT32_MAX;

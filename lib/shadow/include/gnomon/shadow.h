@@ -90,7 +90,8 @@
  * the controls of the MMU that walks the shadow, which gn_shadow_mmu_controls() tells:
  *
  *     guest in shadow     the MMU's controls                       where one entry cannot say it
- *     x86 in x86          the guest's, with WP and NXE set         WP = 0: see below
+ *     x86 in x86          the guest's, with WP and NXE set;        WP = 0: see below
+ *                         PKE clear, but for 4 and 5 levels
  *     RISC-V in RISC-V    the guest's
  *     RISC-V in x86       WP, NXE, SMEP, SMAP set; AC = SUM        execute-only, MXR
  *     x86 in RISC-V       MXR clear; SUM = AC, or set if SMAP is   supervisor fetch of a user page;
@@ -110,8 +111,27 @@
  * four PDPTEs, 32 bytes, read as memory: where the machine would have them in registers, name a
  * copy in no slot, and call gn_shadow_sync() for it at each MOV to CR3.
  *
- * Limits of this version: guests whose addresses are wider than the shadow's, and x86 guests with
- * protection keys get -GN_ERR_NOTSUP.
+ * Protection keys (x86 of 4 and 5 levels with CR4.PKE). In an x86 shadow each leaf has the key of
+ * the guest's, and the MMU judges by the guest's PKRU, which the guest may change without a word. A
+ * RISC-V MMU has no keys: there PKRU is a part of the root's key, so that WRPKRU loads another
+ * root, whose leaves say what PKRU leaves of a page; one whose data are denied can still be
+ * executed. (No such guest runs WRPKRU unseen there, and answering each access to a page that PKRU
+ * restricts with GN_SHADOW_EMULATE would cost a fault each.) With WP = 0, in an x86 shadow, a
+ * supervisor's write to a read-only or write-disabled user page is answered with GN_SHADOW_EMULATE
+ * under PKE.
+ *
+ * Global pages. Without GN_SHADOW_MMU_GLOBAL no leaf has G, and the MMU need not know of it. With
+ * it, G passes where a leaf says just what the guest's entry does, for that may be used through
+ * roots of all controls (not in a flipped view; not of a user page of a guest with keys in a RISC-V
+ * shadow). Whatever is taken away from such a leaf, or from a link, is invalidated for
+ * GN_SHADOW_ROOT_ANY, and a root that leaves the cache takes all translations along
+ * (invalidate_all). So a global translation survives a change of roots and is never stale. What is
+ * left to the embedder: the MMU heeds G only while the guest has it enabled (CR4.PGE), forgets what
+ * is global where the guest's machine does (CR4.PGE toggled), and between guests and roots of
+ * different formats. Where a guest makes an address global in one root and maps it otherwise in
+ * another, an access may fault twice before it completes.
+ *
+ * Limits of this version: guests whose addresses are wider than the shadow's get -GN_ERR_NOTSUP.
  *
  * Sources: US 8,060,722, 8,219,779 and 8,838,914 (traced writes); K. Adams and O. Agesen, "A
  * comparison of software and hardware techniques for x86 virtualization", ASPLOS 2006; Linux,
@@ -150,6 +170,9 @@ struct gn_shadow;
 
 /* gn_shadow_params.flags */
 #define GN_SHADOW_MMU_TRACES 1 /**< ADAPT: the MMU heeds GN_SHADOW_TRACED; prefer it to unsync */
+/** The MMU heeds G: what it translated through one root it may use through others. See "Global
+ *  pages"; without this flag, no leaf is global. */
+#define GN_SHADOW_MMU_GLOBAL 2
 
 /** The bit of a shadow leaf that marks a traced page, as gn_paging decodes it. */
 #define GN_SHADOW_TRACED GN_PAGING_SOFT0
@@ -311,6 +334,8 @@ struct gn_shadow_root_key {
                              distinguish roots, but for MXR in an x86 shadow */
     uint32_t phys_bits; /**< x86 MAXPHYADDR, as in gn_paging_context */
     uint64_t tag;       /**< distinguishes roots over one table: the guest's ASID, say */
+    uint32_t pkru; /**< x86 with PKE, in a RISC-V shadow: PKRU, which is a part of the root there */
+    uint32_t reserved; /**< zero */
 };
 
 /** First initializer of a gn_shadow_root_key. */
@@ -332,7 +357,7 @@ struct gn_shadow_access {
     uint32_t access;   /**< GN_ACCESS_* | GN_PAGING_AS_USER | GN_PAGING_IMPLICIT */
     uint32_t controls; /**< GN_PAGING_... in force, all of them */
     uint32_t vcpu;     /**< the virtual CPU; for statistics and future fairness, any number */
-    uint32_t reserved; /**< zero */
+    uint32_t pkru;     /**< x86: PKRU in force */
 };
 
 /** First initializer of a gn_shadow_access. */
@@ -543,7 +568,7 @@ GN_API GN_NODISCARD int gn_shadow_root_put(struct gn_shadow *shadow, uint32_t ro
 /**
  * Resolves an access that the MMU could not complete. Sets A and D in the guest's tables as the
  * machine would. After GN_SHADOW_FILLED the MMU succeeds with this access unless the guest or
- * another vCPU changes something first.
+ * another vCPU changes something first, but see "Global pages".
  *
  * @param access      see there
  * @param ret_answer  filled on success
