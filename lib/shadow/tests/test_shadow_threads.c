@@ -9,8 +9,7 @@
  * many.
  */
 
-#include "gn_test.h"
-#include "threads.h"
+#include "threads_setup.h"
 
 #define OPS_DEFAULT 4000u
 #define ROUND       250u
@@ -25,6 +24,13 @@ static pthread_mutex_t drains = PTHREAD_MUTEX_INITIALIZER;
 #define SEEN_DENIED 1u
 #define SEEN_HOLE   2u
 #define SEEN_MARKER 3u
+#define SEEN_DEVICE 4u
+
+/* States of the sparse slot, of its count modulo 8; what is odd is on the way to the next. */
+#define GONE       0u
+#define RAM        2u
+#define GONE_AGAIN 4u
+#define DEVICE     6u
 
 /* What an access came to, and the versions that it may be judged by. */
 struct seen {
@@ -91,10 +97,14 @@ static void judge(struct cpu *c, struct seen *s)
         wrong(w, "cpu %u space %u (%u,%u) write %u: outcome %u, page %llx, versions of mid %u..%u",
               c->number, s->space, s->i, s->e, s->write, s->outcome, (unsigned long long)s->gpa,
               s->from.mid, s->to.mid);
-    if (s->outcome == SEEN_HOLE && (!in_sparse || (s->sparse == sparse && sparse % 4 == 2)))
-        wrong(w, "a hole at %llx", (unsigned long long)s->gpa);
-    if (s->outcome == SEEN_PAGE && in_sparse && s->sparse == sparse && sparse % 4 == 0)
-        wrong(w, "the page %llx of a slot that is gone", (unsigned long long)s->gpa);
+    if ((s->outcome == SEEN_HOLE || s->outcome == SEEN_DEVICE) && !in_sparse)
+        wrong(w, "outcome %u at %llx", s->outcome, (unsigned long long)s->gpa);
+    if (in_sparse && s->sparse == sparse && sparse % 2 == 0 &&
+        ((s->outcome == SEEN_PAGE && sparse % 8 != RAM) ||
+         (s->outcome == SEEN_DEVICE && sparse % 8 != DEVICE) ||
+         (s->outcome == SEEN_HOLE && sparse % 8 != GONE && sparse % 8 != GONE_AGAIN)))
+        wrong(w, "outcome %u at %llx while its slot is in state %u", s->outcome,
+              (unsigned long long)s->gpa, sparse % 8);
     c->outcomes[s->outcome]++;
 }
 
@@ -107,16 +117,19 @@ static uint64_t address(uint32_t i, uint32_t e)
 }
 
 /* One try of an access. @return whether the MMU has said what becomes of it */
-static int run_access(struct cpu *c, struct seen *s, uint64_t *ret_traced)
+static int run_access(struct cpu *c, struct seen *s)
 {
     struct world *w = c->w;
     uint64_t marker;
     const struct line *l = cpu_translate(c, address(s->i, s->e), &marker);
 
-    *ret_traced = 0;
     if (!l) {
-        s->outcome = SEEN_MARKER;
-        return (marker & 4) != 0;
+        int device = (marker & MARKER_DEVICE) != 0;
+
+        /* Whether a device may be written, the entry says, which is the library's to read. */
+        s->outcome = device ? SEEN_DEVICE : SEEN_MARKER;
+        s->gpa = device ? marker >> 8 : 0;
+        return marker & MARKER_ABSENT || (device && !s->write);
     }
     if (s->write && !(l->permissions & GN_PAGING_W))
         return 0;
@@ -157,12 +170,11 @@ static void op_access(struct cpu *c)
         bound_done(w, &s.from, s.space, s.i, s.e);
     for (;;) {
         struct gn_shadow_answer answer = {0};
-        uint64_t traced;
         uint32_t outcome;
         int done;
 
         pthread_mutex_lock(&c->run);
-        done = run_access(c, &s, &traced);
+        done = run_access(c, &s);
         pthread_mutex_unlock(&c->run);
         if (done)
             break;
@@ -170,8 +182,10 @@ static void op_access(struct cpu *c)
         if (outcome == GN_SHADOW_FILLED)
             continue;
         s.gpa = answer.gpa.v;
-        s.outcome = outcome == GN_SHADOW_HOLE ? SEEN_HOLE : SEEN_DENIED;
-        if (outcome != GN_SHADOW_HOLE && outcome != GN_SHADOW_GUEST_FAULT)
+        s.outcome = outcome == GN_SHADOW_HOLE   ? SEEN_HOLE
+                    : outcome == GN_SHADOW_MMIO ? SEEN_DEVICE
+                                                : SEEN_DENIED;
+        if (s.outcome == SEEN_DENIED && outcome != GN_SHADOW_GUEST_FAULT)
             wrong(w, "outcome %u", outcome);
         break;
     }
@@ -355,7 +369,7 @@ static void op_forget(struct cpu *c)
     } while (rc);
 }
 
-/* Slot 2 goes and comes: 0 it is gone, 1 it comes, 2 it is there, 3 it goes. */
+/* The sparse slot is RAM, gone, a device, gone, and so on. */
 static void op_slot(struct cpu *c)
 {
     struct world *w = c->w;
@@ -364,11 +378,16 @@ static void op_slot(struct cpu *c)
                                   .length = (DATA_PAGES - FIXED) * GN_PAGE_SIZE,
                                   .hpa = gn_hpa(HOST + DATA + FIXED * GN_PAGE_SIZE)};
     size_t bytes = gn_shadow_slot_size(slot.length);
+    uint32_t next;
 
     if (pthread_mutex_trylock(&w->managers))
         return;
-    __atomic_add_fetch(&w->sparse, 1, __ATOMIC_SEQ_CST);
-    if (w->sparse % 4 == 1) {
+    next = (__atomic_add_fetch(&w->sparse, 1, __ATOMIC_SEQ_CST) + 1) % 8;
+    if (next == DEVICE) {
+        slot.kind = GN_SHADOW_SLOT_MMIO;
+        slot.hpa = gn_hpa(0);
+        MUST(w, gn_shadow_slot_add(w->sh, &slot, NULL, 0, &w->sparse_id));
+    } else if (next == RAM) {
         MUST(w, gn_shadow_slot_add(w->sh, &slot, w->sparse_memory, bytes, &w->sparse_id));
     } else {
         int rc;
@@ -509,85 +528,6 @@ static void *cpu_main(void *arg)
     return NULL;
 }
 
-/* The guest's tables, as the essay of threads.h draws them, and a linear map of all of them. */
-static void tables_make(struct world *w)
-{
-    const uint32_t link = FULL | GN_PAGING_U | GN_PAGING_A;
-    uint64_t next = GN_PAGE_SIZE;
-    uint64_t linear[2];
-
-    for (uint32_t i = 0; i < 2; i++, next += GN_PAGE_SIZE)
-        linear[i] = next;
-    for (uint32_t j = 0; j < TABLES; j++, next += GN_PAGE_SIZE)
-        w->leaf[j] = next;
-    for (uint32_t s = 0; s < SPACES; s++) {
-        uint64_t top = w->root[s] = next;
-
-        next += GN_PAGE_SIZE;
-        for (uint32_t level = w->levels - 1; level > 2; level--, next += GN_PAGE_SIZE) {
-            w->ram[top / 8] = entry_of(w, level, GN_PAGING_ENTRY_TABLE, next, link);
-            top = next;
-        }
-        w->mid[s] = next;
-        next += GN_PAGE_SIZE;
-        w->ram[top / 8 + (AREA >> 30)] = entry_of(w, 2, GN_PAGING_ENTRY_TABLE, w->mid[s], link);
-        w->ram[top / 8 + (LINEAR >> 30)] = entry_of(w, 2, GN_PAGING_ENTRY_TABLE, linear[0], link);
-        for (uint32_t i = 0; i < MIDS; i++)
-            w->ram[w->mid[s] / 8 + i] = mid_value(w, s, i, 0);
-    }
-    w->ram[linear[0] / 8] = entry_of(w, 1, GN_PAGING_ENTRY_TABLE, linear[1], link);
-    for (uint64_t gpa = 0; gpa < RAM_BYTES; gpa += GN_PAGE_SIZE)
-        w->ram[(linear[1] >> 3) + (gpa >> GN_PAGE_SHIFT)] =
-            entry_of(w, 0, GN_PAGING_ENTRY_LEAF, gpa, GN_PAGING_R | GN_PAGING_W | AD);
-    for (uint32_t j = 0; j < TABLES; j++)
-        for (uint32_t e = 0; e < CELLS; e++)
-            w->ram[w->leaf[j] / 8 + e] = leaf_value(w, j, e, 0);
-}
-
-static void slot_make(struct world *w, uint64_t gpa, uint64_t length, void **ret_memory)
-{
-    struct gn_shadow_slot slot = {GN_SHADOW_SLOT_INIT, .kind = GN_SHADOW_SLOT_RAM,
-                                  .gpa = gn_gpa(gpa), .length = length, .hpa = gn_hpa(HOST + gpa)};
-    size_t bytes = gn_shadow_slot_size(length);
-    uint32_t id;
-
-    *ret_memory = gn_test_memory(64, bytes);
-    MUST(w, gn_shadow_slot_add(w->sh, &slot, *ret_memory, bytes, &id));
-}
-
-static void shadow_make(struct world *w, uint32_t variant)
-{
-    struct gn_shadow_params params = {GN_SHADOW_PARAMS_INIT,
-                                      .format = w->format,
-                                      .policy = w->policy,
-                                      .flags = w->traced ? GN_SHADOW_MMU_TRACES : 0,
-                                      .tables = variant % 2 ? 16 : 64,
-                                      .roots = ROOTS,
-                                      .slots = 3,
-                                      .flood_limit = 3,
-                                      .unsync_after = 1,
-                                      .sync_after = 1,
-                                      .fault_around = variant % 2 ? 8 : 0,
-                                      .step_limit = variant % 2 ? 7 : 0,
-                                      .lock_stripes = variant % 2 ? 1 : 64,
-                                      .ops = &world_ops,
-                                      .ops_ctx = w};
-    size_t bytes = gn_shadow_size(&params);
-
-    w->locks = gn_shadow_locks(&params);
-    w->stripes = calloc(w->locks, sizeof *w->stripes);
-    for (uint32_t i = 0; i < w->locks; i++)
-        pthread_mutex_init(&w->stripes[i], NULL);
-    w->memory = gn_test_memory(gn_shadow_align(), bytes);
-    MUST(w, gn_shadow_init(w->memory, bytes, &params, &w->sh));
-    slot_make(w, 0, RAM_BYTES, &w->tables_memory);
-    slot_make(w, DATA, FIXED * GN_PAGE_SIZE, &w->fixed_memory);
-    w->sparse_memory = gn_test_memory(64, gn_shadow_slot_size((DATA_PAGES - FIXED) * GN_PAGE_SIZE));
-    bytes = gn_shadow_dirty_size(FIXED * GN_PAGE_SIZE);
-    w->dirty_memory = gn_test_memory(64, bytes);
-    MUST(w, gn_shadow_dirty_start(w->sh, 1, w->dirty_memory, bytes));
-}
-
 static uint32_t operations(void)
 {
     const char *text = getenv("GN_TEST_OPS");
@@ -619,72 +559,11 @@ static void world_run(struct world *w)
         pthread_join(threads[i], NULL);
 }
 
-static void cells_init(struct cell *cells, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        pthread_mutex_init(&cells[i].writers, NULL);
-}
-
-static void world_end(struct world *w)
-{
-    struct gn_shadow_stats s = {GN_SHADOW_STATS_INIT};
-    uint64_t seen[4] = {0};
-
-    MUST(w, gn_shadow_stats_get(w->sh, &s));
-    for (uint32_t i = 0; i < CPUS; i++)
-        for (uint32_t k = 0; k < 4; k++)
-            seen[k] += w->cpu[i].outcomes[k];
-    print_message(
-        "  pages %llu denied %llu holes %llu markers %llu; fills %llu trapped %llu tables "
-        "%llu reclaimed %llu unsync %llu dirty %llu\n",
-        (unsigned long long)seen[0], (unsigned long long)seen[1], (unsigned long long)seen[2],
-        (unsigned long long)seen[3], (unsigned long long)s.fills,
-        (unsigned long long)s.trapped_writes, (unsigned long long)s.tables_created,
-        (unsigned long long)s.tables_reclaimed, (unsigned long long)s.pages_unsync,
-        (unsigned long long)s.dirty_pages);
-    gn_shadow_fini(w->sh);
-    for (uint32_t i = 0; i < FRAMES; i++)
-        assert_int_equal(w->frame_used[i], 0);
-    free(w->memory);
-    free(w->stripes);
-    free(w->tables_memory);
-    free(w->fixed_memory);
-    free(w->sparse_memory);
-    free(w->dirty_memory);
-    free(w->frames);
-    free(w->ram);
-    free(w);
-}
-
 static void run(uint32_t format, uint32_t policy, uint32_t traced, uint32_t variant, uint64_t seed)
 {
-    struct world *w = calloc(1, sizeof *w);
-    struct gn_paging_geometry g;
+    struct world *w = world_make(format, policy, traced, variant, operations());
 
-    assert_non_null(w);
-    assert_int_equal(gn_paging_geometry(format, &g), 0);
     w->seed = seed;
-    w->epoch = 2;
-    w->format = format;
-    w->policy = policy;
-    w->traced = traced;
-    w->levels = g.levels;
-    /* x86 sees an entry become present without a flush: no marker where writes are only recorded.
-     */
-    w->markers = policy == GN_SHADOW_POLICY_TRAP || format == GN_PAGING_SV39;
-    w->operations = operations();
-    w->shadow =
-        (struct gn_paging_context){GN_PAGING_CONTEXT_INIT, .format = format, .controls = CONTROLS};
-    w->ram = calloc(1, RAM_BYTES);
-    w->frames = gn_test_memory(GN_PAGE_SIZE, FRAMES * GN_PAGE_SIZE);
-    pthread_rwlock_init(&w->structure, NULL);
-    pthread_mutex_init(&w->managers, NULL);
-    for (uint32_t s = 0; s < SPACES; s++)
-        cells_init(w->mid_cell[s], MIDS);
-    for (uint32_t j = 0; j < TABLES; j++)
-        cells_init(w->leaf_cell[j], CELLS);
-    tables_make(w);
-    shadow_make(w, variant);
     world_run(w);
     world_end(w);
 }

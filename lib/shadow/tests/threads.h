@@ -49,6 +49,10 @@
 #define AD         (GN_PAGING_A | GN_PAGING_D)
 #define CONTROLS   (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_RISCV_ADUE)
 
+/* What a marker says, in bits that are clear in its address. */
+#define MARKER_ABSENT 4u
+#define MARKER_DEVICE 2u
+
 /* A translation, or (level 1) a way to a table, of a root. */
 struct line {
     uint64_t gva, hpa;
@@ -79,7 +83,7 @@ struct cpu {
     pthread_mutex_t log_mutex;
     uint64_t log[LOG];
     uint32_t logged;
-    uint64_t outcomes[4];
+    uint64_t outcomes[5];
 };
 
 struct world {
@@ -100,7 +104,7 @@ struct world {
     pthread_mutex_t managers; /* slots, harvests */
     void *fixed_memory, *sparse_memory, *tables_memory;
     uint64_t *dirty_memory;
-    uint32_t sparse, sparse_id; /* odd: there; counts changes */
+    uint32_t sparse, sparse_id; /* state of the slot that comes and goes; counts changes */
     uint32_t epoch;             /* odd: a harvest runs */
     uint32_t written[DATA_PAGES], reported[DATA_PAGES];
     uint32_t rounds, operations;
@@ -256,8 +260,11 @@ static inline void world_root_gone(void *ctx, uint32_t root, uint64_t cookie)
 static inline uint64_t world_absent(void *ctx, const struct gn_shadow_absent *absent)
 {
     const struct world *w = ctx;
+    int device = absent->kind == GN_SHADOW_ABSENT_MMIO;
 
-    return w->markers && absent->kind == GN_SHADOW_ABSENT_GUEST ? absent->entry.v << 8 | 4 : 0;
+    if (!w->markers)
+        return 0;
+    return device ? absent->gpa.v << 8 | MARKER_DEVICE : absent->entry.v << 8 | MARKER_ABSENT;
 }
 
 static inline void world_panic(void *ctx, const char *what)
