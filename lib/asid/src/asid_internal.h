@@ -56,7 +56,7 @@ struct gn_asid__cpu {
     uint32_t used; /* something ran since its last purge of everything */
 };
 
-/** New IDs that the clock takes back first; more than CPUs that switch at a time. */
+/** How many of the last IDs that did not come to stay the clock takes back first. */
 #define GN_ASID__LATE 4u
 
 /** What GN_ASID_POLICY_ADAPTIVE keeps: see duel.c. */
