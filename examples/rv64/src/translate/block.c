@@ -71,14 +71,28 @@ static void emit_straddle_otherwise(struct rv64_emit *e)
     emit_jmp_thunk(e, THUNK_LEAVE_INTERPRET);
 }
 
+/* Other ways lead here: what is known is what they all know. */
+static void emit_join(struct rv64_emit *e)
+{
+    struct emit_insn *insn = &e->insns[e->at];
+
+    insn->code = e->a.at;
+    e->words &= insn->words;
+    e->flags_of = 0;
+}
+
 /* @return false: an instruction that nobody emits */
 static bool emit_instructions(struct rv64_emit *e)
 {
     while (e->at < e->count && !e->ended) {
-        uint32_t flags_of = e->flags_of;
-        uint32_t words = e->words;
+        uint32_t flags_of;
+        uint32_t words;
         uint32_t count;
 
+        if (e->insns[e->at].joined)
+            emit_join(e);
+        flags_of = e->flags_of;
+        words = e->words;
         if (e->insns[e->at].straddles)
             emit_straddle(e);
         count = emit_one(e);
@@ -148,6 +162,7 @@ static bool emit_block(struct rv64_emit *e)
     rv64_emit_slow_paths(e);
     rv64_emit_fp_slow_paths(e);
     emit_budget(e, budget, dirty);
+    rv64_emit_skips(e);
     rv64_emit_exits(e);
     return true;
 }
@@ -179,6 +194,7 @@ int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr
     e.ended = false;
     e.slow_count = 0;
     e.exit_count = 0;
+    e.skip_count = 0;
     memset(ret_block, 0, offsetof(struct rv64_tr_block, exits));
     rv64_emit_form(&e);
     rv64_emit_fp_begin(&e);

@@ -40,6 +40,10 @@ struct emit_insn {
     uint64_t pc;
     uint8_t length;
     bool straddles; /**< its second half is on the next page */
+    uint8_t skips;  /**< a branch: to so many instructions further on in the block; 0: leaves it */
+    bool joined;    /**< such a branch leads here */
+    uint32_t words; /**< what all of them have in struct rv64_emit's */
+    uint8_t *code;  /**< where they go */
 };
 
 /** What memory accesses that the probe misses do instead: a call, and back. */
@@ -63,6 +67,13 @@ struct emit_exit {
     bool again;      /**< to the block's own loop, whose state fits */
 };
 
+/** A branch within the block, until its code behind the block is made. */
+struct emit_skip {
+    uint8_t *from;
+    uint32_t to;     /**< index of an instruction */
+    uint32_t refund; /**< instructions skipped */
+};
+
 struct rv64_emit {
     struct x86 a;
     uint8_t *start;
@@ -82,6 +93,8 @@ struct rv64_emit {
     uint8_t *straddle[2]; /**< jumps if the last instruction is not what it was, if it straddles */
     struct emit_slow slow[2 * BLOCK_MAX]; /**< of groups, and of their accesses */
     uint32_t slow_count;
+    struct emit_skip skips[BLOCK_MAX];
+    uint32_t skip_count;
     struct emit_exit exits[RV64_TR_EXITS];
     uint32_t exit_count;
     uint8_t *loop; /**< where the block's own loop comes back to */
@@ -225,13 +238,13 @@ void rv64_emit_call(struct rv64_emit *e, uint32_t thunk, uint32_t index);
 
 /**
  * The instruction after e->at, if it may be emitted together with it, else NULL. One that straddles
- * two pages has something to ask first.
+ * two pages has something to ask first; and to one that is joined other ways lead.
  */
 static inline const struct emit_insn *emit_next(const struct rv64_emit *e)
 {
     const struct emit_insn *next = &e->insns[e->at + 1];
 
-    return e->at + 1 < e->count && !next->straddles ? next : NULL;
+    return e->at + 1 < e->count && !next->straddles && !next->joined ? next : NULL;
 }
 
 /** Takes note of what an instruction, which has been emitted, does to e->words. */
@@ -294,6 +307,9 @@ void rv64_emit_slow_paths(struct rv64_emit *e);
 
 /** An exit to a guest PC, after `done` instructions of the block. */
 void rv64_emit_exit(struct rv64_emit *e, uint64_t target, uint32_t done);
+
+/** Emits what branches within the block have behind it. */
+void rv64_emit_skips(struct rv64_emit *e);
 
 /** Emits what exits have behind the block. */
 void rv64_emit_exits(struct rv64_emit *e);

@@ -3,7 +3,8 @@
 /*
  * Which instructions make a block. It begins where the run time says, and goes on through jumps
  * whose target lies further on in the page and past branches that go forward, which leave it
- * sideways; it ends with what goes back, or elsewhere, or changes the mode, or where the page does.
+ * sideways or skip some of it; it ends with what goes back, or elsewhere, or changes the mode, or
+ * where the page does.
  */
 
 #include "emit.h"
@@ -44,6 +45,9 @@ static bool fetch(const struct rv64_emit *e, uint32_t offset, struct emit_insn *
     ret->pc = (e->source->pc & ~GN_PAGE_MASK) | offset;
     ret->length = 2;
     ret->straddles = false;
+    ret->joined = false;
+    ret->skips = 0;
+    ret->words = UINT32_MAX;
     if ((ret->raw & 3) == 3) {
         const uint8_t *second = page + offset + 2;
 
@@ -75,7 +79,37 @@ static void cover(struct rv64_emit *e, uint32_t offset, uint32_t length)
         e->block->high = offset + length;
 }
 
-void rv64_emit_form(struct rv64_emit *e)
+static bool is_fp(uint32_t op)
+{
+    return op == RV64_OP_FP || (op >= RV64_OP_FLW && op <= RV64_OP_C_FSD);
+}
+
+/* Addresses grow in a block, so that the target is found further on, or not at all. */
+static void find_target(struct rv64_emit *e, uint32_t branch)
+{
+    const struct emit_insn *insn = &e->insns[branch];
+    uint64_t target = insn->pc + (uint64_t)(int64_t)insn->d.imm;
+
+    for (uint32_t i = branch + 1; i < e->count; i++)
+        if (e->insns[i].pc == target) {
+            e->insns[i].joined = true;
+            e->insns[branch].skips = (uint8_t)(i - branch);
+            return;
+        }
+}
+
+/* Where f registers are depends on the way: blocks that use some have one way through them. */
+static void find_skips(struct rv64_emit *e)
+{
+    for (uint32_t i = 0; i < e->count; i++)
+        if (is_fp(e->insns[i].d.op))
+            return;
+    for (uint32_t i = 0; i < e->count; i++)
+        if (is_branch(e->insns[i].d.op))
+            find_target(e, i);
+}
+
+static void form(struct rv64_emit *e)
 {
     uint32_t offset = (uint32_t)(e->source->pc & GN_PAGE_MASK);
     uint32_t branches = 0;
@@ -107,4 +141,10 @@ void rv64_emit_form(struct rv64_emit *e)
                 return;
         }
     }
+}
+
+void rv64_emit_form(struct rv64_emit *e)
+{
+    form(e);
+    find_skips(e);
 }

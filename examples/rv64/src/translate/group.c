@@ -77,7 +77,7 @@ static struct group find_group(const struct rv64_emit *e)
     for (uint32_t i = e->at; i < e->count; i++) {
         const struct rv64_insn *d = &e->insns[i].d;
 
-        if (i > e->at && e->insns[i].straddles)
+        if (i > e->at && (e->insns[i].straddles || e->insns[i].joined))
             break;
         if (emit_is_load(d->op) || emit_is_store(d->op)) {
             if (d->rs1 != first->rs1 || !add_access(&g, d))

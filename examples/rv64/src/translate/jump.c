@@ -69,6 +69,17 @@ static void finish_exit(struct rv64_emit *e, const struct emit_exit *exit)
     emit_jmp_thunk(e, THUNK_LEAVE_EDGE);
 }
 
+void rv64_emit_skips(struct rv64_emit *e)
+{
+    for (uint32_t i = 0; i < e->skip_count; i++) {
+        const struct emit_skip *skip = &e->skips[i];
+
+        x86_patch(skip->from, e->a.at);
+        x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)skip->refund);
+        x86_patch(x86_jmp_later(&e->a), e->insns[skip->to].code);
+    }
+}
+
 void rv64_emit_exits(struct rv64_emit *e)
 {
     for (uint32_t i = 0; i < e->exit_count; i++) {
@@ -104,12 +115,25 @@ static uint32_t condition_of(struct rv64_emit *e, const struct rv64_insn *d)
     return cc;
 }
 
+/* Adds a way over the next count - 1 instructions. */
+static void add_skip(struct rv64_emit *e, uint8_t *from, uint32_t count)
+{
+    struct emit_insn *to = &e->insns[e->at + count];
+
+    to->words &= e->words;
+    e->skips[e->skip_count++] =
+        (struct emit_skip){.from = from, .to = e->at + count, .refund = count - 1};
+}
+
 static void branch(struct rv64_emit *e, const struct emit_insn *insn)
 {
     uint32_t cc = condition_of(e, &insn->d);
     uint64_t target = insn->pc + (uint64_t)(int64_t)insn->d.imm;
 
-    add_exit(e, x86_jcc_later(&e->a, cc), target, e->at + 1);
+    if (insn->skips)
+        add_skip(e, x86_jcc_later(&e->a, cc), insn->skips);
+    else
+        add_exit(e, x86_jcc_later(&e->a, cc), target, e->at + 1);
 }
 
 static void jump_register(struct rv64_emit *e, const struct emit_insn *insn)
