@@ -173,10 +173,11 @@ static void programs_end_as_interpreted_in_short_slices(void **state)
     run_for_a_second(&(struct way){.probe_hits = true, .link = true, .slice = 37});
 }
 
-/* ADDI x5, x5, 1 and then 2, two bytes before a page's end, with an ECALL behind. */
+/* FADD.D f1, f1, f2; ADDI x5, x5, 1 and then 2, two bytes before a page's end; ECALL. */
 static void a_straddling_instruction_is_executed_as_it_stands(void **state)
 {
-    const uint64_t pc = DIFF_BASE + 2 * GN_PAGE_SIZE - 2;
+    const uint64_t pc = DIFF_BASE + 2 * GN_PAGE_SIZE - 6;
+    const uint64_t one = UINT64_C(0x3ff0000000000000);
     struct rv64_cpu cpu;
     struct fake_mmu m;
 
@@ -184,8 +185,11 @@ static void a_straddling_instruction_is_executed_as_it_stands(void **state)
     assert_true(fake_mmu_init(&m, DIFF_BASE, IMAGE, true));
     start(&cpu, &m);
     assert_true(loop_init(&loop, &cpu, true));
+    cpu.f[1] = one;
+    cpu.f[2] = one;
     for (uint32_t i = 0; i < 3; i++) {
-        const uint32_t insns[] = {(i < 2 ? 1u : 2u) << 20 | 5 << 15 | 5 << 7 | 0x13, 0x73};
+        const uint32_t insns[] = {0x0220f0d3, (i < 2 ? 1u : 2u) << 20 | 5 << 15 | 5 << 7 | 0x13,
+                                  0x73};
 
         memcpy(fake_mmu_at(&m, pc), insns, sizeof insns);
         cpu.pc = pc;
@@ -195,12 +199,13 @@ static void a_straddling_instruction_is_executed_as_it_stands(void **state)
         assert_int_equal(loop.interpreted, i == 2);
     }
     assert_int_equal(cpu.x[5], 4);
-    loop.views[RV64_PRIV_S].pages[rv64_view_page_index(pc + 2)]++; /* another page there */
+    loop.views[RV64_PRIV_S].pages[rv64_view_page_index(pc + 6)]++; /* another page there */
     cpu.pc = pc;
     cpu.stop = false;
     assert_int_equal(rv64_cpu_run(&cpu, 10), RV64_RUN_STOP);
     assert_int_equal(loop.interpreted, 2);
     assert_int_equal(cpu.x[5], 6);
+    assert_int_equal(cpu.f[1], UINT64_C(0x4014000000000000)); /* 5 */
     loop_fini(&loop);
     rv64_cpu_fini(&cpu);
     fake_mmu_fini(&m);

@@ -43,6 +43,7 @@ static void emit_straddle(struct rv64_emit *e)
     const struct emit_insn *insn = &e->insns[e->at];
     uint32_t index = rv64_view_page_index(insn->pc + 2);
 
+    e->straddle_dirty = rv64_emit_fp_dirty(e);
     /* It may leave the block. */
     rv64_emit_fp_save(e, rv64_emit_fp_dirty(e));
     rv64_emit_fp_have(e, rv64_emit_fp_homes(e), 0);
@@ -66,6 +67,7 @@ static void emit_straddle_otherwise(struct rv64_emit *e)
         return;
     x86_patch(e->straddle[0], e->a.at);
     x86_patch(e->straddle[1], e->a.at);
+    rv64_emit_fp_save(e, e->straddle_dirty);
     x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)emit_refund(e, last));
     x86_mov_imm(&e->a, X86_RCX, e->insns[last].pc);
     emit_jmp_thunk(e, THUNK_LEAVE_INTERPRET);

@@ -91,6 +91,7 @@ struct rv64_emit {
     uint32_t flags_cc;    /**< its condition, still in the flags */
     bool ended;           /**< the last instruction emitted leaves the block in any case */
     uint8_t *straddle[2]; /**< jumps if the last instruction is not what it was, if it straddles */
+    uint32_t straddle_dirty;              /**< f registers to be saved then */
     struct emit_slow slow[2 * BLOCK_MAX]; /**< of groups, and of their accesses */
     uint32_t slow_count;
     struct emit_skip skips[BLOCK_MAX];
