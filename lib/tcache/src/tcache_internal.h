@@ -102,6 +102,7 @@ struct gn_tcache__pair {
 struct gn_tcache__mapping {
     uint64_t gva;
     uint64_t gpa;
+    uint64_t jumps; /* there may be some to the page in the view */
 };
 
 struct gn_tcache__view {

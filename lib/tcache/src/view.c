@@ -208,53 +208,63 @@ int gn_tcache_view_map(struct gn_tcache *tcache, uint32_t vcpu, gn_gva_t pc, gn_
     view = &v->views[v->view];
     old = &view->pages[slot];
     /* Jumps to a page that nothing would withdraw any more go with it. */
-    if (view->shared.ids[slot] && (old->gva != page || old->gpa != to))
+    if (view->shared.ids[slot] && old->jumps && (old->gva != page || old->gpa != to))
         jumps_clear_range(&view->shared, old->gva, old->gva + GN_PAGE_MASK);
     gn_tcache__lock(tcache);
     id = gn_tcache__id(tcache, page, to);
     gn_tcache__catch_up(tcache, v, v->view); /* IDs may have begun anew */
     gn_tcache__unlock(tcache);
-    *old = (struct gn_tcache__mapping){page, to};
+    if (!view->shared.ids[slot] || old->gva != page || old->gpa != to)
+        *old = (struct gn_tcache__mapping){.gva = page, .gpa = to};
     view->shared.ids[slot] = id;
     gn_tcache__count(&v->maps);
     return 0;
 }
 
-/* Pages of [first, last], which are page addresses. @return how many were known */
-static uint32_t pages_forget(struct gn_tcache__view *view, uint64_t first, uint64_t last)
+/* What a view knows less after pages were forgotten. */
+struct forgotten {
+    uint32_t pages;
+    uint32_t jumps; /* there may be some to them */
+};
+
+static void forget(struct gn_tcache__view *view, uint32_t slot, struct forgotten *f)
 {
-    uint32_t known = 0;
+    view->shared.ids[slot] = 0;
+    f->pages++;
+    f->jumps |= view->pages[slot].jumps != 0;
+}
+
+/* Pages of [first, last], which are page addresses. */
+static void pages_forget(struct gn_tcache__view *view, uint64_t first, uint64_t last,
+                         struct forgotten *f)
+{
     uint64_t at;
     uint32_t i;
 
     if ((last - first) >> GN_PAGE_SHIFT >= GN_TCACHE_VIEW_IDS) {
         for (i = 0; i < GN_TCACHE_VIEW_IDS; i++)
-            if (view->shared.ids[i] && view->pages[i].gva - first <= last - first) {
-                view->shared.ids[i] = 0;
-                known++;
-            }
-        return known;
+            if (view->shared.ids[i] && view->pages[i].gva - first <= last - first)
+                forget(view, i, f);
+        return;
     }
     for (at = first; at - first <= last - first; at += GN_PAGE_SIZE) {
         i = gn_tcache_page_index(at);
-        if (knows(view, i, at)) {
-            view->shared.ids[i] = 0;
-            known++;
-        }
+        if (knows(view, i, at))
+            forget(view, i, f);
         if (at == last)
             break; /* the last page there is: the next address would be 0 */
     }
-    return known;
 }
 
 static void view_invalidate(struct gn_tcache__vcpu *v, uint32_t view, uint64_t first, uint64_t last)
 {
-    const uint32_t known = pages_forget(&v->views[view], first, last);
+    struct forgotten f = {0, 0};
 
-    if (!known)
-        return;
-    jumps_clear_range(&v->views[view].shared, first, last + GN_PAGE_MASK);
-    __atomic_store_n(&v->invalidations, v->invalidations + known, __ATOMIC_RELAXED);
+    pages_forget(&v->views[view], first, last, &f);
+    if (f.jumps)
+        jumps_clear_range(&v->views[view].shared, first, last + GN_PAGE_MASK);
+    if (f.pages)
+        __atomic_store_n(&v->invalidations, v->invalidations + f.pages, __ATOMIC_RELAXED);
 }
 
 int gn_tcache_invalidate(struct gn_tcache *tcache, uint32_t vcpu, uint64_t space, gn_gva_t pc,
@@ -341,5 +351,6 @@ int gn_tcache_lookup(struct gn_tcache *tcache, uint32_t vcpu, gn_gva_t pc,
     jump = &view->shared.jumps[gn_tcache_jump_index(pc.v)];
     jump->pc = pc.v;
     jump->entry = ret_block->entry;
+    view->pages[slot].jumps = 1;
     return GN_TCACHE_FOUND;
 }
