@@ -540,18 +540,9 @@ static uint32_t operations(void)
 static void world_run(struct world *w)
 {
     pthread_t threads[CPUS];
-    uint64_t random = w->seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
 
     pthread_barrier_init(&w->barrier, NULL, CPUS);
-    for (uint32_t i = 0; i < CPUS; i++) {
-        struct cpu *c = &w->cpu[i];
-
-        c->w = w;
-        c->number = i;
-        c->random = random ^ (i + 1) * UINT64_C(0xd1342543de82ef95);
-        pthread_mutex_init(&c->run, NULL);
-        pthread_mutex_init(&c->log_mutex, NULL);
-    }
+    cpus_init(w);
     for (uint32_t i = 0; i < CPUS; i++)
         if (pthread_create(&threads[i], NULL, cpu_main, &w->cpu[i]))
             wrong(w, "no thread");

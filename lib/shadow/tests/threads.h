@@ -110,6 +110,7 @@ struct world {
     uint32_t rounds, operations;
     pthread_barrier_t barrier;
     uint64_t pauses;
+    void (*on_locked)(struct world *w, uint32_t n); /* in the thread that took lock n */
 };
 
 /* The run ends here: cmocka cannot fail a test in another thread. */
@@ -284,6 +285,8 @@ static inline void world_lock(void *ctx, uint32_t n)
         (n ? pthread_mutex_lock(&w->stripes[n]) : pthread_rwlock_wrlock(&w->structure)))
         wrong(w, "cannot take lock %u", n);
     pause_sometimes(w);
+    if (w->on_locked)
+        w->on_locked(w, n);
 }
 
 static inline void world_unlock(void *ctx, uint32_t n)

@@ -92,6 +92,22 @@ static inline void cells_init(struct cell *cells, uint32_t n)
         pthread_mutex_init(&cells[i].writers, NULL);
 }
 
+/* A CPU of each number, with dice of its own. */
+static inline void cpus_init(struct world *w)
+{
+    uint64_t random = w->seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
+
+    for (uint32_t i = 0; i < CPUS; i++) {
+        struct cpu *c = &w->cpu[i];
+
+        c->w = w;
+        c->number = i;
+        c->random = random ^ (i + 1) * UINT64_C(0xd1342543de82ef95);
+        pthread_mutex_init(&c->run, NULL);
+        pthread_mutex_init(&c->log_mutex, NULL);
+    }
+}
+
 static inline struct world *world_make(uint32_t format, uint32_t policy, uint32_t traced,
                                        uint32_t variant, uint32_t operations)
 {
