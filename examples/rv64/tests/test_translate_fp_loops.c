@@ -118,13 +118,14 @@ static uint32_t branch(uint32_t funct3, uint32_t rs1, uint32_t rs2, int32_t offs
 /* Some instructions, again and again until x20 is 0; now and then there is a branch out. */
 static void program_make(uint32_t *code)
 {
+    const uint32_t dense = below(3) == 0; /* with accesses, so that they are in groups */
     const uint32_t many = below(3) == 0, length = 2 + below(20), out = below(length * 2);
     uint32_t at = 0;
 
     for (; at < length; at++)
-        switch (below(5)) {
+        switch (below(dense ? 3 : 5)) {
         case 0: code[at] = access(many); break;
-        case 1: code[at] = mixed(many); break;
+        case 1: code[at] = dense ? access(many) : mixed(many); break;
         default: code[at] = arithmetic(many); break;
         }
     if (out < length) /* when x20 is 3 */

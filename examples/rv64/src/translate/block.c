@@ -44,9 +44,6 @@ static void emit_straddle(struct rv64_emit *e)
     uint32_t index = rv64_view_page_index(insn->pc + 2);
 
     e->straddle_dirty = rv64_emit_fp_dirty(e);
-    /* It may leave the block. */
-    rv64_emit_fp_save(e, rv64_emit_fp_dirty(e));
-    rv64_emit_fp_have(e, rv64_emit_fp_homes(e), 0);
     x86_op(&e->a, X86_MOV | X86_W, X86_RCX, CPU_MEM(jit.view));
     x86_op(&e->a, 0x81, X86_I_CMP,
            x86_mem(X86_RCX, (int32_t)(offsetof(struct rv64_view, pages) + 4 * index)));

@@ -55,7 +55,9 @@ struct emit_slow {
     uint32_t count; /**< how many: one, or a group whose accesses are then made one by one */
     uint32_t homes; /**< of f registers, valid where it goes back to */
     uint32_t words; /**< struct rv64_emit's, at the first instruction */
-    uint32_t dirty; /**< f registers that memory does not have, where it begins */
+    uint32_t dirty; /**< f registers that memory does not have, where it begins; */
+    uint32_t begin; /**< those whose homes are valid there; */
+    uint32_t known; /**< and struct emit_fp's */
 };
 
 /** An exit, until its code behind the block is made. */

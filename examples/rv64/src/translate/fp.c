@@ -318,28 +318,60 @@ static void load(struct rv64_emit *e, uint32_t f, bool d, struct x86_rm from)
     rv64_fp_result(e, f, xmm, d);
 }
 
+bool rv64_emit_fp_is_access(uint32_t op)
+{
+    return op >= RV64_OP_FLW && op <= RV64_OP_FSD;
+}
+
+bool rv64_emit_fp_is_store(uint32_t op)
+{
+    return op == RV64_OP_FSW || op == RV64_OP_FSD;
+}
+
+bool rv64_emit_fp_is_on(const struct rv64_emit *e)
+{
+    return e->fp.known & RV64_FP_DIRTY;
+}
+
+/* Sums, differences, products, quotients; and signs. */
+bool rv64_emit_fp_is_neutral(const struct rv64_emit *e, const struct rv64_insn *d)
+{
+    const uint32_t raw = (uint32_t)d->imm;
+    const uint32_t rm = raw >> 12 & 7;
+
+    if (d->op != RV64_OP_FP || (raw & 0x7f) != 0x53 || raw >> 26 & 1 ||
+        !(e->fp.known & RV64_FP_LIVE))
+        return false;
+    return raw >> 27 == 0x04 ? rm < 3 : raw >> 27 < 4 && rm == RV64_DYN;
+}
+
+void rv64_emit_fp_transfer(struct rv64_emit *e, const struct rv64_insn *d, struct x86_rm host)
+{
+    bool wide = d->op == RV64_OP_FLD || d->op == RV64_OP_FSD;
+
+    if (rv64_emit_fp_is_store(d->op))
+        x86_op(&e->a, wide ? SSE_STORE_D : SSE_STORE_S, rv64_fp_in(e, d->rs2, FP_T0), host);
+    else
+        load(e, d->rd, wide, host);
+}
+
 /* A store leaves FS as it is; if nothing is known of that, C does it. */
 static void access(struct rv64_emit *e, const struct rv64_insn *insn)
 {
-    bool d = insn->op == RV64_OP_FLD || insn->op == RV64_OP_FSD;
-    bool store = insn->op == RV64_OP_FSW || insn->op == RV64_OP_FSD;
-    const struct x86_rm host = x86_mem_index(X86_RCX, X86_RAX, 0, 0);
+    bool store = rv64_emit_fp_is_store(insn->op);
     struct emit_slow missed = {.from_count = 0};
 
     if (!store) {
         rv64_fp_need(e, RV64_FP_DIRTY);
-    } else if (!(e->fp.known & RV64_FP_DIRTY)) {
+    } else if (!rv64_emit_fp_is_on(e)) {
         test_fp(e, RV64_FP_DIRTY);
         rv64_fp_slow(e, FP_SLOW_ACCESS, x86_jcc_later(&e->a, X86_E));
     }
     rv64_emit_address(e, insn->rs1, insn->imm);
-    rv64_emit_probe(e, &missed, d ? 8 : 4, store ? GN_ACCESS_WRITE : GN_ACCESS_READ);
+    rv64_emit_probe(e, &missed, rv64_emit_size(insn->op), store ? GN_ACCESS_WRITE : GN_ACCESS_READ);
     for (uint32_t i = 0; i < missed.from_count; i++)
         rv64_fp_slow(e, FP_SLOW_ACCESS, missed.from[i]);
-    if (store)
-        x86_op(&e->a, d ? SSE_STORE_D : SSE_STORE_S, rv64_fp_in(e, insn->rs2, FP_T0), host);
-    else
-        load(e, insn->rd, d, host);
+    rv64_emit_fp_transfer(e, insn, x86_mem_index(X86_RCX, X86_RAX, 0, 0));
 }
 
 void rv64_fp_execute(struct rv64_emit *e)
@@ -353,7 +385,7 @@ uint32_t rv64_emit_fp(struct rv64_emit *e)
     const struct emit_insn *insn = &e->insns[e->at];
     struct fp_insn i = take_apart(insn);
 
-    if (insn->d.op >= RV64_OP_FLW && insn->d.op <= RV64_OP_FSD) {
+    if (rv64_emit_fp_is_access(insn->d.op)) {
         access(e, &insn->d);
         rv64_fp_slow_here(e);
         return 1;
@@ -384,7 +416,7 @@ static void call(struct rv64_emit *e, const struct fp_slow *slow, uint32_t thunk
 static void slow_path(struct rv64_emit *e, const struct fp_slow *slow)
 {
     const struct emit_insn *insn = &e->insns[slow->insn];
-    bool store = insn->d.op == RV64_OP_FSW || insn->d.op == RV64_OP_FSD;
+    bool store = rv64_emit_fp_is_store(insn->d.op);
 
     switch (slow->kind) {
     case FP_SLOW_REVIVE: call(e, slow, slow->d ? THUNK_FP_LIVE : THUNK_FP_ON, insn->raw); return;

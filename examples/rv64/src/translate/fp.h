@@ -16,6 +16,8 @@
 #include <gnomon/regstate.h>
 
 struct rv64_emit;
+struct rv64_insn;
+struct x86_rm;
 
 /** Slow paths an instruction may have. */
 #define FP_SLOW_MAX (3 * 64 + 8)
@@ -70,6 +72,19 @@ void rv64_emit_fp_have(struct rv64_emit *e, uint32_t homes, uint32_t dirty);
 /** Stores homes to memory, which leaves the flags alone; and loads them. */
 void rv64_emit_fp_save(struct rv64_emit *e, uint32_t homes);
 void rv64_emit_fp_reload(struct rv64_emit *e, uint32_t homes);
+
+/** Loads and stores of f registers, RV64_OP_*. */
+bool rv64_emit_fp_is_access(uint32_t op);
+bool rv64_emit_fp_is_store(uint32_t op);
+
+/** Is FS known to be on? */
+bool rv64_emit_fp_is_on(const struct rv64_emit *e);
+
+/** Is this arithmetic that will be emitted without calling C, and with RAX alone? */
+bool rv64_emit_fp_is_neutral(const struct rv64_emit *e, const struct rv64_insn *d);
+
+/** The load or store itself, when FS is on, on the host's memory. */
+void rv64_emit_fp_transfer(struct rv64_emit *e, const struct rv64_insn *d, struct x86_rm host);
 
 /** Emits what is behind the block. */
 void rv64_emit_fp_slow_paths(struct rv64_emit *e);

@@ -5,7 +5,8 @@
  * most of the time. One probe, of the first to the last byte that they touch, does for all of them;
  * if it misses, or they lie in two pages, each is made apart, behind the block.
  *
- * Between them may stand computation that leaves alone the base, and RCX.
+ * Between them may stand computation that leaves alone the base, and RCX. Those of f registers are
+ * in a group once FS is known to be on.
  */
 
 #include "emit.h"
@@ -64,8 +65,21 @@ static bool add_access(struct group *g, const struct rv64_insn *d)
     g->low = low;
     g->high = high;
     g->accesses++;
-    g->stores |= emit_is_store(d->op);
+    g->stores |= emit_is_store(d->op) || rv64_emit_fp_is_store(d->op);
     return true;
+}
+
+/* May this be a member by which there is a group? */
+static bool is_access(const struct rv64_emit *e, uint32_t op)
+{
+    return emit_is_load(op) || emit_is_store(op) ||
+           (rv64_emit_fp_is_access(op) && rv64_emit_fp_is_on(e));
+}
+
+static bool writes_x(uint32_t op)
+{
+    return !emit_is_store(op) && op != RV64_OP_NOP && op != RV64_OP_FP &&
+           !rv64_emit_fp_is_access(op);
 }
 
 static struct group find_group(const struct rv64_emit *e)
@@ -79,14 +93,14 @@ static struct group find_group(const struct rv64_emit *e)
 
         if (i > e->at && (e->insns[i].straddles || e->insns[i].joined))
             break;
-        if (emit_is_load(d->op) || emit_is_store(d->op)) {
+        if (is_access(e, d->op)) {
             if (d->rs1 != first->rs1 || !add_access(&g, d))
                 break;
             g.end = i + 1;
-        } else if (!is_neutral(d) || ++others > OTHERS_MAX) {
+        } else if (!(is_neutral(d) || rv64_emit_fp_is_neutral(e, d)) || ++others > OTHERS_MAX) {
             break;
         }
-        if (!emit_is_store(d->op) && d->op != RV64_OP_NOP && d->rd == first->rs1)
+        if (writes_x(d->op) && d->rd == first->rs1)
             break;
     }
     return g;
@@ -99,10 +113,12 @@ static void emit_members(struct rv64_emit *e, uint32_t end, struct x86_rm host, 
         const struct rv64_insn *d = &e->insns[e->at].d;
         uint32_t count = 1;
 
-        if (!emit_is_load(d->op) && !emit_is_store(d->op)) {
+        if (d->op == RV64_OP_FP) {
+            count = rv64_emit_fp(e);
+        } else if (!is_access(e, d->op)) {
             count = rv64_emit_integer(e);
         } else if (apart) {
-            rv64_emit_access(e);
+            count = rv64_emit_fp_is_access(d->op) ? rv64_emit_fp(e) : rv64_emit_access(e);
         } else {
             struct x86_rm at = host;
 
@@ -122,7 +138,7 @@ uint32_t rv64_emit_group(struct rv64_emit *e)
     struct x86_rm host;
     struct group g;
 
-    if (!emit_is_load(d->op) && !emit_is_store(d->op))
+    if (!is_access(e, d->op))
         return 0;
     g = find_group(e);
     if (g.accesses < 2)
@@ -150,6 +166,8 @@ void rv64_emit_group_apart(struct rv64_emit *e, const struct emit_slow *slow)
 
     e->at = slow->insn;
     e->words = slow->words;
+    e->fp.known = slow->known;
+    e->fp.boxed = 0;
     emit_members(e, slow->insn + slow->count, (struct x86_rm){0}, true);
     e->at = at;
 }

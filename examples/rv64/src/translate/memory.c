@@ -19,7 +19,9 @@ uint32_t rv64_emit_size(uint32_t op)
     case RV64_OP_SH: return 2;
     case RV64_OP_LW:
     case RV64_OP_LWU:
-    case RV64_OP_SW: return 4;
+    case RV64_OP_SW:
+    case RV64_OP_FLW:
+    case RV64_OP_FSW: return 4;
     default: return 8;
     }
 }
@@ -82,6 +84,8 @@ struct emit_slow *rv64_emit_slow(struct rv64_emit *e)
     slow->insn = e->at;
     slow->count = 1;
     slow->dirty = rv64_emit_fp_dirty(e);
+    slow->begin = rv64_emit_fp_homes(e);
+    slow->known = e->fp.known;
     return slow;
 }
 
@@ -117,7 +121,9 @@ static void emit_store(struct rv64_emit *e, const struct rv64_insn *d, struct x8
 
 void rv64_emit_transfer(struct rv64_emit *e, const struct rv64_insn *d, struct x86_rm host)
 {
-    if (emit_is_load(d->op))
+    if (rv64_emit_fp_is_access(d->op))
+        rv64_emit_fp_transfer(e, d, host);
+    else if (emit_is_load(d->op))
         emit_load(e, d, host);
     else
         emit_store(e, d, host);
@@ -162,7 +168,7 @@ void rv64_emit_slow_paths(struct rv64_emit *e)
 
         for (uint32_t j = 0; j < slow->from_count; j++)
             x86_patch(slow->from[j], e->a.at);
-        rv64_emit_fp_have(e, slow->homes, slow->dirty);
+        rv64_emit_fp_have(e, slow->begin, slow->dirty);
         if (slow->count == 1)
             slow_call(e, slow->insn);
         else
