@@ -9,6 +9,10 @@
  *           <------------------------------------------------------------
  *               re-read in vain (ADAPT), or an upper-level table joins
  *
+ * TRACED does not go back. What an unsync table costs, it costs at every flush; what a traced one
+ * costs, it costs when it is written, and then less than a trap (gn_shadow_stats.syncs, beside
+ * trapped_writes). When the last table leaves the page, its mode ends, whichever.
+ *
  * All tables of a page have its mode. UNSYNC is for leaf-level tables alone: what they map wrongly
  * is found by re-reading them, while a stale link would lead to a table that stands for something
  * else. An absent entry of theirs is never stale, since it makes the MMU fault and the fault walks
@@ -140,6 +144,8 @@ static void page_open(struct gn_shadow *sh, gn_gpa_t page, uint8_t mode)
     }
     gn_shadow__count(sh, pages_unsync, mode == GN_SHADOW_POLICY_UNSYNC);
     gn_shadow__count(sh, pages_traced, mode == GN_SHADOW_POLICY_TRACED);
+    gn_shadow__count(sh, unsync_pages, mode == GN_SHADOW_POLICY_UNSYNC);
+    gn_shadow__count(sh, traced_pages, mode == GN_SHADOW_POLICY_TRACED);
 }
 
 /*
@@ -195,7 +201,20 @@ static int page_close_whole(struct gn_shadow *sh, gn_gpa_t page)
     /* A walk that read the page before may have read what is not there any more. */
     sh->tracked++;
     gn_shadow__count(sh, pages_resynced, 1);
+    gn_shadow__count(sh, unsync_pages, -1);
     return 1;
+}
+
+void gn_shadow__policy_leave(struct gn_shadow *sh, const struct gn_shadow__table *t)
+{
+    int unsync = t->mode == GN_SHADOW_POLICY_UNSYNC;
+    int traced = t->mode == GN_SHADOW_POLICY_TRACED || sh->params.policy == GN_SHADOW_POLICY_TRACED;
+
+    /* Numbers of now go down by going up past 2^64: the sum of all lanes is right. */
+    gn_shadow__count(sh, table_pages, -1);
+    gn_shadow__count(sh, unsync_pages, -unsync);
+    gn_shadow__count(sh, traced_pages, -traced);
+    gn_shadow__count(sh, unsync_gone, unsync);
 }
 
 int gn_shadow__page_close(struct gn_shadow *sh, gn_gpa_t page)

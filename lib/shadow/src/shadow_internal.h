@@ -515,6 +515,9 @@ uint32_t gn_shadow__page_mode(struct gn_shadow *sh, gn_gpa_t gpa);
 /** A new table, tracked and empty, takes the mode of its page, or changes it. Frees nothing. */
 void gn_shadow__policy_join(struct gn_shadow *sh, uint32_t table);
 
+/** The last table of a page leaves it. */
+void gn_shadow__policy_leave(struct gn_shadow *sh, const struct gn_shadow__table *t);
+
 /** A table has been linked: its new parent learns what is unsync below it. */
 void gn_shadow__policy_linked(struct gn_shadow *sh, uint32_t id, uint32_t child);
 

@@ -270,6 +270,8 @@ void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *t)
     if (t->frame == GN_SHADOW__NO_FRAME ||
         (gn_shadow__frame_count(sh, page, 1) & GN_SHADOW__TABLES_OF) != 1)
         return;
+    gn_shadow__count(sh, table_pages, 1);
+    gn_shadow__count(sh, traced_pages, sh->params.policy == GN_SHADOW_POLICY_TRACED);
     /* Even if it is watched: what was written so far was of no concern to us. */
     sh->tracked++;
     if (gn_shadow__frame_tables(sh, page, 0) == 1)
@@ -310,6 +312,7 @@ void gn_shadow__table_untrack(struct gn_shadow *sh, struct gn_shadow__table *t)
     t->frame = GN_SHADOW__NO_FRAME;
     if (frame == GN_SHADOW__NO_FRAME || gn_shadow__frame_count(sh, page, -1) & GN_SHADOW__TABLES_OF)
         return;
+    gn_shadow__policy_leave(sh, t);
     if (!gn_shadow__frame_tables(sh, page, 0))
         gn_shadow__page_untrack(sh, page, frame);
     if (sh->ops.table_page)

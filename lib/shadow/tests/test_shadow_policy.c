@@ -406,6 +406,75 @@ static void traced_situation(struct machine *m)
     assert_int_equal(access_at(m, root, GVA, READ).gpa, PAGE + 3 * 4096);
 }
 
+/* What a traced page costs is what is written there: it has no reason to go back. */
+static void quiet_situation(struct machine *m)
+{
+    uint64_t entry;
+    uint32_t root = begin(m, &entry);
+    struct gn_shadow_stats was;
+    struct gn_shadow_stats is;
+
+    for (uint64_t i = 0; i < 6; i++)
+        write_entry(m, root, entry, 0, leaf(m, i));
+    coherence_point(m);
+    was = stats(m);
+    assert_int_equal(was.pages_traced, 1);
+    assert_int_equal(was.traced_pages, 1);
+    assert_int_equal(was.unsync_pages, 0);
+    for (uint32_t i = 0; i < 100; i++)
+        coherence_point(m);
+    is = stats(m);
+    assert_int_equal(is.syncs, was.syncs);
+    assert_int_equal(is.sync_entries, was.sync_entries);
+    assert_int_equal(is.unsync_rereads, 0);
+    assert_int_equal(is.invalidated_ranges + is.invalidated_all,
+                     was.invalidated_ranges + was.invalidated_all);
+    assert_int_equal(is.traced_pages, 1);
+    assert_int_equal(gn_shadow_flush(m->sh, GN_SHADOW_ROOT_ANY), 0);
+    assert_int_equal(stats(m).traced_pages, 0);
+    assert_int_equal(stats(m).table_pages, 1); /* the root's */
+}
+
+static void a_traced_page_that_is_not_written_costs_nothing_and_stays(void **state)
+{
+    (void)state;
+    under(POLICY_ADAPT_TRACED, quiet_situation);
+}
+
+/* How many pages are in which mode, after each change. */
+static void modes_situation(struct machine *m)
+{
+    uint64_t entry;
+    uint32_t root = begin(m, &entry);
+    uint32_t pages = m->geometry.levels;
+
+    assert_int_equal(stats(m).table_pages, pages);
+    assert_int_equal(stats(m).unsync_pages, 0);
+    for (uint64_t i = 0; i < 6; i++)
+        write_entry(m, root, entry, 0, leaf(m, i));
+    assert_int_equal(stats(m).unsync_pages, 1);
+    assert_int_equal(stats(m).traced_pages, 0);
+    for (uint32_t i = 0; i < 5; i++)
+        coherence_point(m);
+    assert_int_equal(stats(m).pages_resynced, 1);
+    assert_int_equal(stats(m).unsync_pages, 0);
+    assert_int_equal(stats(m).table_pages, pages);
+    for (uint64_t i = 0; i < 6; i++)
+        write_entry(m, root, entry, 0, leaf(m, i));
+    assert_int_equal(stats(m).unsync_pages, 1);
+    assert_int_equal(gn_shadow_flush(m->sh, GN_SHADOW_ROOT_ANY), 0);
+    m->olds = 0;
+    assert_int_equal(stats(m).unsync_pages, 0);
+    assert_int_equal(stats(m).unsync_gone, 1);
+    assert_int_equal(stats(m).table_pages, 1); /* the root's */
+}
+
+static void the_counters_say_how_many_pages_are_in_which_mode(void **state)
+{
+    (void)state;
+    under(ADAPT, modes_situation);
+}
+
 static void a_page_written_often_is_traced_where_the_mmu_can(void **state)
 {
     (void)state;
@@ -537,6 +606,8 @@ int main(void)
         cmocka_unit_test(a_page_goes_unsync_when_written_often_and_back_when_not),
         cmocka_unit_test(a_page_whose_table_serves_faults_between_writes_stays_trapped),
         cmocka_unit_test(a_page_written_often_is_traced_where_the_mmu_can),
+        cmocka_unit_test(a_traced_page_that_is_not_written_costs_nothing_and_stays),
+        cmocka_unit_test(the_counters_say_how_many_pages_are_in_which_mode),
         cmocka_unit_test(inv2_a_write_just_before_its_page_is_trapped_again_is_seen),
         cmocka_unit_test(inv4_a_fault_maps_pages_around_it_and_sets_a_and_d_of_none),
         cmocka_unit_test(arguments_are_checked),

@@ -165,7 +165,12 @@ struct gn_shadow;
  * coherence points: gn_shadow_coherence_page(), gn_shadow_coherence_root(). Others are trapped.
  */
 #define GN_SHADOW_POLICY_UNSYNC 2
-/** Trapped, but a page trapped often is left to be unsync, or traced: see params.unsync_after. */
+/**
+ * Trapped, but a page trapped often is left to be unsync, or traced: see params.unsync_after. An
+ * unsync page that is not written costs a re-read at each coherence point, and is trapped again
+ * (params.sync_after). A traced page that is not written costs nothing, and one that is costs less
+ * than a trap: it stays traced as long as tables lie there.
+ */
 #define GN_SHADOW_POLICY_ADAPT 3
 
 /* gn_shadow_params.flags */
@@ -307,12 +312,18 @@ struct gn_shadow_params {
      */
     uint32_t fault_around;
     /**
-     * Steps that one call of gn_shadow_sync_part(), gn_shadow_revoke(), gn_shadow_flush(),
-     * gn_shadow_slot_remove() or gn_shadow_dirty_harvest() makes at most before it returns
-     * -GN_ERR_AGAIN; below 2^32 - 1; 0 means no limit. A step is an entry dropped, changed or
-     * re-read, or a page; looking at what is empty or clean already is none. Each such call has
-     * come nearer to the end, so repeating it ends, as long as faults in between do not make work
-     * as fast as it is done.
+     * Steps that one call makes at most before it returns -GN_ERR_AGAIN; below 2^32 - 1; 0 means
+     * no limit. A step is an entry dropped, changed or re-read, or a page; looking at what is empty
+     * or clean already is none. A call that has returned -GN_ERR_AGAIN has come nearer to the end,
+     * so repeating it ends, as long as faults in between do not make work as fast as it is done.
+     * What a small limit costs: absent entries are said to be so when they are used, a page goes
+     * unsync only if all that depends on it can be told in one call, and what a coherence point has
+     * not the steps to re-read is dropped.
+     *
+     * Not bounded by it: gn_shadow_fini() and gn_shadow_audit(), and gn_shadow_sync(), which does
+     * its whole range, page by page (gn_shadow_sync_part() is). gn_shadow_slot_add() clears its
+     * bookkeeping, gn_shadow_revoke() and gn_shadow_dirty_harvest() look at each page of the range
+     * they are given; a step of a sync is one for all the roles of a table.
      */
     uint32_t step_limit;
     /**
@@ -420,6 +431,10 @@ struct gn_shadow_stats {
     uint64_t unsync_rereads;   /**< unsync tables re-read */
     uint64_t around_fills;     /**< pages mapped along with another's fault */
     uint64_t emulated;         /**< faults with the outcome EMULATE */
+    uint64_t table_pages;      /**< pages that hold tables now */
+    uint64_t unsync_pages;     /**< of those: unsync now */
+    uint64_t traced_pages;     /**< of those: traced now; the rest is trapped */
+    uint64_t unsync_gone;      /**< unsync pages that ceased to hold tables */
 };
 
 /** First initializer of a gn_shadow_stats. */
@@ -495,6 +510,7 @@ GN_API size_t gn_shadow_slot_size(uint64_t length);
  *  - -GN_ERR_EXIST: it overlaps another slot, or its backing that of another RAM or ROM slot
  *  - -GN_ERR_NOSPC: no slot is free, or more than 2^30 pages are covered in all
  *  - -GN_ERR_NOMEM: len is too small
+ *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again; there is no slot until then
  *
  * Context: where the ops may be called (cached MMIO answers for the range are dropped);
  * O(pages). Thread-safety: excludes. Ownership: mem is
@@ -531,6 +547,7 @@ GN_API GN_NODISCARD int gn_shadow_slot_remove(struct gn_shadow *shadow, uint32_t
  *  - -GN_ERR_NOTSUP: see "Limits of this version" above
  *  - -GN_ERR_NOSPC: every root is held
  *  - -GN_ERR_NOMEM: no table can be had although nothing that can be reclaimed is left
+ *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again
  *
  * Context: where the ops may be called; O(roots) on a miss. Thread-safety: shares if it is cached,
  * else excludes.
@@ -579,7 +596,7 @@ GN_API GN_NODISCARD int gn_shadow_root_put(struct gn_shadow *shadow, uint32_t ro
  *  - -GN_ERR_NOENT: no such root, or nobody holds it
  *  - -GN_ERR_AGAIN: the guest's entries changed under the walk at each of its restarts, or while
  *    their page became one whose writes are known, or an A bit that the walk set is a PDPTE's
- *    reserved bit; nothing was promised to the guest, call again
+ *    reserved bit, or params.step_limit is reached; nothing was promised to the guest, call again
  *  - -GN_ERR_NOMEM: no table can be had although nothing that can be reclaimed is left
  *  - what guest->load or guest->cmpxchg failed with
  *
@@ -592,7 +609,8 @@ GN_API GN_NODISCARD int gn_shadow_fault(struct gn_shadow *shadow,
 
 /**
  * The guest's memory [gpa, gpa + length) may have changed: re-reads the table entries in it, and
- * brings every shadow of them up to date. Nothing happens if no shadowed table lies there.
+ * brings every shadow of them up to date. Nothing happens if no shadowed table lies there. It is
+ * as gn_shadow_sync_part() repeated to its end: for a length that the caller bounds.
  *
  * @param gpa     any alignment
  * @param length  bytes; 0 does nothing
@@ -616,8 +634,7 @@ GN_API GN_NODISCARD int gn_shadow_sync(struct gn_shadow *shadow, gn_gpa_t gpa, u
  *  - -GN_ERR_INVAL: a NULL argument
  *  - -GN_ERR_RANGE: the range wraps
  *
- * Context: where the ops may be called; O(step_limit x roles), and O(entries) for a table that is
- * freed. Thread-safety: as gn_shadow_sync().
+ * Context: where the ops may be called; O(step_limit x roles). Thread-safety: as gn_shadow_sync().
  */
 GN_API GN_NODISCARD int gn_shadow_sync_part(struct gn_shadow *shadow, gn_gpa_t *gpa,
                                             uint64_t *length);
@@ -661,6 +678,8 @@ GN_API GN_NODISCARD int gn_shadow_coherence_page(struct gn_shadow *shadow, uint3
  * @return
  *  - 0
  *  - -GN_ERR_NOENT: no such root
+ *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again. The coherence point has come
+ *    to pass when 0 is returned
  *
  * Context: where the ops may be called; O(unsync tables of the root x entries they map).
  * Thread-safety: shares, unless a table changes its policy, or many are unsync.
@@ -705,6 +724,9 @@ GN_API size_t gn_shadow_dirty_size(uint64_t length);
  *  - -GN_ERR_INVAL: not RAM; mem is NULL or unaligned
  *  - -GN_ERR_EXIST: it is logged already
  *  - -GN_ERR_NOMEM: len is too small
+ *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again with the same arguments, or
+ *    ended by gn_shadow_dirty_stop(). The log begins when 0 is returned; nothing is harvested
+ * before
  *
  * Context: where the ops may be called; O(pages + mappings of the slot). Thread-safety: excludes.
  * Ownership: mem is the library's until gn_shadow_dirty_stop(), gn_shadow_slot_remove() or
@@ -766,6 +788,7 @@ GN_API GN_NODISCARD int gn_shadow_dirty_harvest(struct gn_shadow *shadow, uint32
  *  - 0: no write that completes from here on goes unknown
  *  - -GN_ERR_INVAL: a NULL argument, an unaligned page, another value of on
  *  - -GN_ERR_NOENT: no RAM or ROM slot holds the page
+ *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again
  *
  * Context: where the ops may be called; O(mappings of the page). Thread-safety: excludes.
  */
