@@ -34,7 +34,7 @@ static void jumps_inherit(struct gn_tcache__view *to, const struct gn_tcache__vi
         const struct gn_tcache_jump *jump = &from->shared.jumps[i];
         const uint32_t slot = gn_tcache_page_index(jump->pc);
 
-        if (gn_tcache_jump_index(jump->pc) == i && to->shared.ids[slot] &&
+        if ((gn_tcache_jump_index(jump->pc) ^ i) <= 1 && to->shared.ids[slot] &&
             to->shared.ids[slot] == from->shared.ids[slot] &&
             to->pages[slot].gva == (jump->pc & ~GN_PAGE_MASK))
             to->shared.jumps[i] = *jump;

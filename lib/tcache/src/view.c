@@ -8,16 +8,17 @@
  */
 #include "tcache_internal.h"
 
-/* An empty jump holds a PC that another index has, so that no probe matches it. */
+/* An empty jump holds a PC that has neither of a pair's places, so that no probe matches it. */
 static uint64_t no_pc(uint32_t index)
 {
-    return index ? 0 : 2;
+    return index > 1 ? 0 : 4;
 }
 
 static void jumps_clear(struct gn_tcache_view *view)
 {
     memset(view->jumps, 0, sizeof view->jumps);
     view->jumps[0].pc = no_pc(0);
+    view->jumps[1].pc = no_pc(1);
 }
 
 /* Forgets jumps to [first, last], which are addresses. */
@@ -61,6 +62,8 @@ void gn_tcache__catch_up(struct gn_tcache *tc, struct gn_tcache__vcpu *v, uint32
 
         if (shared->jumps[i].pc == pc)
             shared->jumps[i].pc = no_pc(i);
+        if (shared->jumps[i ^ 1].pc == pc)
+            shared->jumps[i ^ 1].pc = no_pc(i ^ 1);
     }
 }
 
@@ -349,6 +352,9 @@ int gn_tcache_lookup(struct gn_tcache *tcache, uint32_t vcpu, gn_gva_t pc,
     gn_tcache__count(&v->found);
     gn_tcache__tell(tcache, block, ret_block);
     jump = &view->shared.jumps[gn_tcache_jump_index(pc.v)];
+    /* What was there had its own place or was pushed out before: it may have the pair's other. */
+    if (jump->pc != pc.v)
+        view->shared.jumps[gn_tcache_jump_index(pc.v) ^ 1] = *jump;
     jump->pc = pc.v;
     jump->entry = ret_block->entry;
     view->pages[slot].jumps = 1;

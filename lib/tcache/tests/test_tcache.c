@@ -145,6 +145,42 @@ static void a_block_is_found_by_its_key_until_it_is_written(void **state)
     box_end(&box);
 }
 
+/* The next address of the page whose jumps are kept where those of pc are. */
+static uint64_t same_place(uint64_t pc)
+{
+    uint64_t other = pc + 64;
+
+    while (gn_tcache_jump_index(other) != gn_tcache_jump_index(pc))
+        other += 4;
+    return other;
+}
+
+static void jumps_of_one_place_have_two_and_lose_both(void **state)
+{
+    const gn_gva_t first = {0x10040}, second = {same_place(0x10040)};
+    const struct gn_tcache_view *view;
+    struct gn_tcache_block made[2], block;
+    struct box box;
+
+    (void)state;
+    box_make(&box, 0x10000, 1, 0);
+    assert_int_equal(gn_tcache_view_load(box.tc, 0, 7, 0, &view), 0);
+    assert_int_equal(gn_tcache_view_map(box.tc, 0, first, gn_gpa(0x9000)), 0);
+    assert_int_equal(gn_tcache_view_map(box.tc, 0, second, gn_gpa(0xa000)), 0);
+    assert_int_equal(make(&box, 0, first.v, 0x9040, first.v, &made[0]), 0);
+    assert_int_equal(
+        make(&box, 0, second.v, 0xa000 | (second.v & GN_PAGE_MASK), second.v, &made[1]), 0);
+    assert_int_equal(gn_tcache_lookup(box.tc, 0, first, &block), GN_TCACHE_FOUND);
+    assert_int_equal(gn_tcache_lookup(box.tc, 0, second, &block), GN_TCACHE_FOUND);
+    assert_int_equal(gn_tcache_probe(view, first), made[0].entry);
+    assert_int_equal(gn_tcache_probe(view, second), made[1].entry);
+    assert_int_equal(gn_tcache_written(box.tc, gn_gpa(0x9040), 4), 1);
+    assert_int_equal(gn_tcache_quiesce(box.tc, 0), 0);
+    assert_int_equal(gn_tcache_probe(view, first), 0);
+    assert_int_equal(gn_tcache_probe(view, second), made[1].entry);
+    box_end(&box);
+}
+
 static void an_empty_view_matches_no_pc(void **state)
 {
     const struct gn_tcache_view *view;
@@ -155,7 +191,9 @@ static void an_empty_view_matches_no_pc(void **state)
     box_make(&box, 0x10000, 1, 0);
     assert_int_equal(gn_tcache_view_load(box.tc, 0, 7, 0, &view), 0);
     for (pc = 0; pc < 0x4000; pc++)
-        assert_true(view->jumps[gn_tcache_jump_index(pc)].pc != pc);
+        assert_int_equal(gn_tcache_probe(view, gn_gva(pc)), 0);
+    for (pc = 0; pc < GN_TCACHE_VIEW_JUMPS; pc++)
+        assert_true((gn_tcache_jump_index(view->jumps[pc].pc) ^ pc) > 1);
     box_end(&box);
 }
 
@@ -671,6 +709,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_is_found_by_its_key_until_it_is_written),
         cmocka_unit_test(an_empty_view_matches_no_pc),
+        cmocka_unit_test(jumps_of_one_place_have_two_and_lose_both),
         cmocka_unit_test(params_out_of_range_are_refused),
         cmocka_unit_test(commits_out_of_range_leave_the_block_begun),
         cmocka_unit_test(links_lead_to_live_blocks),

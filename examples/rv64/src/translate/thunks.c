@@ -85,6 +85,18 @@ static void emit_lookup(struct x86 *a, const uint8_t *miss)
     x86_op(a, 0xff, 4, x86_mem_index(X86_RCX, X86_RDX, 3, 8)); /* JMP */
 }
 
+/* What a lookup that missed does next: a jump may be at the other place of its pair. */
+static void emit_second_lookup(struct x86 *a)
+{
+    uint8_t *missed;
+
+    x86_arith_imm(a, X86_I_XOR, 0, x86_reg(X86_RDX), 2);
+    x86_op(a, X86_CMP | X86_W, X86_RAX, x86_mem_index(X86_RCX, X86_RDX, 3, 0));
+    missed = x86_jcc_short(a, X86_NE);
+    x86_op(a, 0xff, 4, x86_mem_index(X86_RCX, X86_RDX, 3, 8)); /* JMP */
+    x86_short_here(a, missed);
+}
+
 /* Goes on at cpu->pc, all state being in memory. */
 static void emit_go(struct x86 *a, const uint8_t *miss)
 {
@@ -169,6 +181,7 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
     x86_op(&a, X86_MOV_STORE, X86_RAX, CPU_MEM(jit.token));
     emit_leave(&a, X86_RCX, RV64_LEFT_EDGE, leave);
     lookup = HERE(THUNK_LEAVE_LOOKUP);
+    emit_second_lookup(&a);
     emit_leave(&a, X86_RAX, RV64_LEFT_LOOKUP, leave);
     (void)HERE(THUNK_LEAVE_BUDGET);
     emit_leave(&a, X86_RCX, RV64_LEFT_BUDGET, leave);

@@ -43,7 +43,10 @@ struct gn_tcache_view {
     uint32_t ids[GN_TCACHE_VIEW_IDS];                  /**< by gn_tcache_page_index() */
 };
 
-/** Where a view keeps a jump; `2 * index` is what the shift, the xor and a mask of 0xffe give. */
+/**
+ * Where a view keeps a jump, or else at this index ^ 1: jumps that want one place have two. `2 *
+ * index` is what the shift, the xor and a mask of 0xffe give.
+ */
 static inline uint32_t gn_tcache_jump_index(uint64_t pc)
 {
     return (uint32_t)((pc ^ pc >> 7) >> 1) & (GN_TCACHE_VIEW_JUMPS - 1);
@@ -65,9 +68,11 @@ static inline uint32_t gn_tcache_page_index(uint64_t pc)
  */
 static inline uint64_t gn_tcache_probe(const struct gn_tcache_view *view, gn_gva_t pc)
 {
-    const struct gn_tcache_jump *jump = &view->jumps[gn_tcache_jump_index(pc.v)];
+    const uint32_t index = gn_tcache_jump_index(pc.v);
 
-    return jump->pc == pc.v ? jump->entry : 0;
+    if (view->jumps[index].pc == pc.v)
+        return view->jumps[index].entry;
+    return view->jumps[index ^ 1].pc == pc.v ? view->jumps[index ^ 1].entry : 0;
 }
 
 #ifdef __cplusplus
