@@ -124,7 +124,11 @@ static void audit_table(struct audit *a, uint32_t table, uint64_t base)
     struct gn_shadow *sh = a->sh;
     const struct gn_shadow__table *t = &sh->tables[table];
     uint32_t level = t->role.level;
-    uint32_t sign = 64 - sh->geometry.va_bits;
+    uint32_t guest = gn_shadow__guest(sh, t->role.format)->va_bits;
+    /* The wider of both; without translation the guest has no width of its own. */
+    uint32_t sign = 64 - (t->role.format != GN_PAGING_BARE && guest > sh->geometry.va_bits
+                              ? guest
+                              : sh->geometry.va_bits);
 
     for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
         uint64_t gva = base | (uint64_t)i << gn_shadow__shift(level);
@@ -139,6 +143,14 @@ static void audit_table(struct audit *a, uint32_t table, uint64_t base)
         default: audit_marker(a, level, gva, entry); break;
         }
     }
+}
+
+/* What the MMU walks in place of the tables above its levels. */
+static void audit_seam(struct audit *a, const struct gn_shadow__root *r)
+{
+    for (uint32_t i = 0; r->seam && i < GN_SHADOW__ENTRIES; i++)
+        if (!gn_shadow__seam_right(a->sh, r, i))
+            differ(a, GN_SHADOW_AUDIT_MAPPING, a->sh->geometry.levels - 1, 0, r->seam[i], 0);
 }
 
 /*
@@ -160,7 +172,8 @@ static uint64_t audit_chain(struct audit *a, uint32_t head, uint32_t first,
         if (gn_shadow__kind(sh, t->role.level, entry) != expected->kind ||
             sh->links[id].prev != prev ||
             (expected->kind == GN_PAGING_ENTRY_LEAF && t->role.level != level) ||
-            gn_paging_entry_decode(&sh->context, t->role.level, entry, &e) ||
+            gn_paging_entry_decode(&sh->context, gn_shadow__encoding(sh, t->role.level), entry,
+                                   &e) ||
             e.address != expected->address) {
             /* What follows cannot be trusted: a ring would never end. */
             differ(a, GN_SHADOW_AUDIT_RMAP, t->role.level, 0, entry, expected->address);
@@ -235,6 +248,7 @@ static int audit(struct audit *a, uint32_t root)
             continue;
         a->root = i;
         audit_table(a, sh->roots[i].table, 0);
+        audit_seam(a, &sh->roots[i]);
     }
     if (root == GN_SHADOW_ROOT_ANY) {
         a->root = GN_SHADOW_ROOT_ANY;

@@ -18,6 +18,7 @@ struct fault {
     uint32_t entry_permissions[GN_PAGING_LEVELS_MAX]; /**< of the guest's table entries passed */
     uint32_t path[GN_PAGING_LEVELS_MAX];              /**< shadow entries passed, by level */
     uint32_t tracked;                                 /**< sh->tracked when the walk began */
+    int beyond;                                       /**< no MMU entry can be for the address */
 };
 
 uint64_t gn_shadow__leaf(struct gn_shadow *sh, const struct gn_shadow__slot *slot, gn_gpa_t gpa,
@@ -282,9 +283,11 @@ static int mark(struct fault *f, uint32_t level, const struct gn_shadow_absent *
 }
 
 /* Tables for a whole way, if the call may make any. */
-static int reserve(struct gn_shadow *sh)
+static int reserve(const struct fault *f)
 {
-    return sh->alone ? gn_shadow__reserve(sh, sh->geometry.levels) : 0;
+    uint32_t levels = f->sh->tables[f->root->table].role.level + 1;
+
+    return f->sh->alone ? gn_shadow__reserve(f->sh, levels) : 0;
 }
 
 /* The guest's own fault; an absent entry may be remembered. */
@@ -296,11 +299,11 @@ static int fault_guest(struct fault *f, struct gn_shadow_answer *answer)
     answer->fault = f->walk.outcome;
     answer->code = f->walk.code;
     answer->level = f->walk.level;
-    if (f->walk.reason != GN_PAGING_REASON_ABSENT || !sh->ops.absent_encode ||
+    if (f->walk.reason != GN_PAGING_REASON_ABSENT || !sh->ops.absent_encode || f->beyond ||
         !path_tracked(f, f->walk.top, f->walk.level))
         return 0;
     path_permissions(f);
-    if (!path_accessed(f) || reserve(sh))
+    if (!path_accessed(f) || reserve(f))
         return 0;
     f->leaf_level = f->walk.level;
     return mark(f, f->walk.level,
@@ -317,7 +320,7 @@ static int fault_mmio(struct fault *f, struct gn_shadow_answer *answer)
 
     answer->outcome = f->slot ? GN_SHADOW_MMIO : GN_SHADOW_HOLE;
     /* The answer is known; to remember it is worth a table, but not a failure. */
-    if (!f->slot || !sh->ops.absent_encode || reserve(sh))
+    if (!f->slot || !sh->ops.absent_encode || f->beyond || reserve(f))
         return 0;
     return mark(f, 0,
                 &(struct gn_shadow_absent){.size = sizeof(struct gn_shadow_absent),
@@ -372,7 +375,7 @@ static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
     struct gn_shadow *sh = f->sh;
     uint32_t level;
     uint32_t id;
-    int rc = reserve(sh);
+    int rc = reserve(f);
 
     if (rc)
         return rc;
@@ -380,7 +383,7 @@ static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
      * The guest's own tables first: making their shadows may turn pages under the leaf into table
      * pages, which decides how large the leaf may be.
      */
-    if (f->leaf_level < sh->geometry.levels && path_build(f, f->leaf_level) == GN_SHADOW__NIL)
+    if (f->leaf_level < GN_PAGING_LEVELS_MAX && path_build(f, f->leaf_level) == GN_SHADOW__NIL)
         return path_later(f);
     level = fill_level(f);
     id = level == f->leaf_level ? f->path[level] : path_build(f, level);
@@ -407,9 +410,10 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
     int bare = f->root->key.format == GN_PAGING_BARE;
     int write = (f->access->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE;
 
+    f->beyond = !bare && !gn_shadow__in_width(sh, f->access->gva);
     if (f->walk.outcome != GN_PAGING_TRANSLATED)
         return fault_guest(f, answer);
-    f->leaf_level = bare ? sh->geometry.levels : f->walk.level;
+    f->leaf_level = bare ? GN_PAGING_LEVELS_MAX : f->walk.level;
     f->permissions = f->walk.permissions | gn_shadow__key(f->root->key.format, f->walk.attributes);
     f->slot = gn_shadow__slot_find(sh, f->walk.gpa);
     answer->gpa = f->walk.gpa;
@@ -426,6 +430,10 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
         return fault_mmio(f, answer);
     if (write && f->slot->slot.kind == GN_SHADOW_SLOT_ROM) {
         answer->outcome = GN_SHADOW_ROM_WRITE;
+        return 0;
+    }
+    if (f->beyond) {
+        answer->outcome = GN_SHADOW_EMULATE;
         return 0;
     }
     if (write && gn_shadow__policy_write(sh, f->walk.gpa))

@@ -49,6 +49,13 @@ static uint32_t quadrant_bits(const struct gn_paging_geometry *g, uint32_t level
     return guest > shadow ? guest - shadow : 0;
 }
 
+uint32_t gn_shadow__root_level(const struct gn_shadow *sh, uint32_t format)
+{
+    uint32_t levels = gn_shadow__guest(sh, format)->levels;
+
+    return (levels > sh->geometry.levels ? levels : sh->geometry.levels) - 1;
+}
+
 uint64_t gn_shadow__root_bytes(const struct gn_paging_geometry *g)
 {
     return g->levels ? guest_entries(g, g->levels - 1) * g->entry_bytes : GN_PAGE_SIZE;

@@ -16,7 +16,7 @@
 #define KEY_SIZE_FIRST offsetof(struct gn_shadow_root_key, pkru)
 
 /* See "Limits of this version" in the header. */
-static int key_check(const struct gn_shadow *sh, const struct gn_shadow_root_key *key)
+static int key_check(const struct gn_shadow_root_key *key)
 {
     struct gn_paging_geometry g;
 
@@ -26,7 +26,7 @@ static int key_check(const struct gn_shadow *sh, const struct gn_shadow_root_key
         return -GN_ERR_INVAL;
     if (key->format == GN_PAGING_BARE)
         return 0;
-    if (key->format > GN_PAGING_SV57 || g.va_bits > sh->geometry.va_bits)
+    if (key->format > GN_PAGING_SV57)
         return -GN_ERR_NOTSUP;
     return 0;
 }
@@ -94,6 +94,7 @@ void gn_shadow__root_evict(struct gn_shadow *sh, uint32_t root)
         gn_shadow__count(sh, invalidated_all, 1);
         sh->ops.invalidate_all(sh->params.ops_ctx);
     }
+    gn_shadow__seam_free(sh, r);
     gn_shadow__table_release(sh, table);
 }
 
@@ -126,7 +127,9 @@ static uint32_t root_place(struct gn_shadow *sh)
 
 static int root_make(struct gn_shadow *sh, const struct gn_shadow_root_key *key, uint32_t *ret)
 {
-    struct gn_shadow__role role = gn_shadow__root_role(sh, key, sh->geometry.levels - 1, 0);
+    uint32_t level = gn_shadow__root_level(sh, key->format);
+    struct gn_shadow__role role = gn_shadow__root_role(sh, key, level, 0);
+    struct gn_shadow__root made = {.key = *key};
     uint32_t place;
     uint32_t table;
     int rc = gn_shadow__reserve(sh, 1);
@@ -142,11 +145,17 @@ static int root_make(struct gn_shadow *sh, const struct gn_shadow_root_key *key,
     rc = gn_shadow__table_ready(sh, &role, &table);
     if (rc)
         return rc;
+    made.table = table;
+    if (level >= sh->geometry.levels) {
+        rc = gn_shadow__seam_make(sh, &made);
+        if (rc)
+            return rc;
+    }
+    made.cookie = ++sh->cookie;
     gn_shadow__loose_end(sh, table);
     sh->tables[table].roots++;
     sh->tables[table].root = place;
-    sh->roots[place] =
-        (struct gn_shadow__root){.key = *key, .cookie = ++sh->cookie, .table = table};
+    sh->roots[place] = made;
     *ret = place;
     return 0;
 }
@@ -200,7 +209,9 @@ static int root_enter(struct gn_shadow *sh, const struct gn_shadow_root_key *key
     }
     root_hold(sh, &sh->roots[i]);
     *ret_root = (struct gn_shadow_root){
-        .id = i, .hpa = sh->tables[sh->roots[i].table].hpa, .cookie = sh->roots[i].cookie};
+        .id = i,
+        .hpa = sh->roots[i].seam ? sh->roots[i].seam_hpa : sh->tables[sh->roots[i].table].hpa,
+        .cookie = sh->roots[i].cookie};
     return 0;
 }
 
@@ -214,7 +225,7 @@ int gn_shadow_root_get(struct gn_shadow *sh, const struct gn_shadow_root_key *ke
         return -GN_ERR_INVAL;
     rc = gn_base_params_copy(&k, sizeof k, key, KEY_SIZE_FIRST);
     if (!rc)
-        rc = key_check(sh, &k);
+        rc = key_check(&k);
     if (rc)
         return rc;
     key_normalize(sh, &k);

@@ -13,7 +13,7 @@
  *   around.c  pages around a fault          locks.c  who may do what at the same time
  *   role.c    what a table stands for    view.c   what a leaf may say of a page
  *   watch.c   pages that others watch    part.c   what one call does not come to the end of
- *   walk.c    walks of the guest's tables
+ *   walk.c    walks of the guest's tables  seam.c  guests wider than the shadow
  *
  * An entry of a shadow table is named by one number: table index * 512 + index in the table. Each
  * entry that is present stands in exactly one chain: a leaf in the chain of the page it maps, a
@@ -139,6 +139,8 @@ struct gn_shadow__root {
     uint64_t stamp; /**< when it was last got: least recently used goes first */
     uint32_t table;
     uint32_t held;
+    uint64_t *seam; /**< of a guest wider than the shadow: what the MMU walks; seam.c */
+    gn_hpa_t seam_hpa;
 };
 
 /** Counters, apart from those of other threads. */
@@ -195,6 +197,7 @@ struct gn_shadow {
     uint32_t live;   /**< tables in use */
     uint32_t pdpts;  /**< of those: root tables of PAE */
     uint32_t global; /**< there is, or has been, a global leaf */
+    uint32_t seams;  /**< roots that have one */
     uint32_t live_peak;
     uint32_t freed;   /**< counts frees, so that loops over buckets see them */
     uint32_t tracked; /**< counts pages that became table pages */
@@ -551,6 +554,34 @@ uint32_t gn_shadow__root_of(const struct gn_shadow *sh, uint32_t table);
 /** Evicts the roots that begin at a table. @return 0, or -GN_ERR_BUSY if one is held */
 int gn_shadow__roots_evict_at(struct gn_shadow *sh, uint32_t table);
 
+/* seam.c */
+
+/** Makes what the MMU walks for a root of a wider guest, whose table it has. */
+int gn_shadow__seam_make(struct gn_shadow *sh, struct gn_shadow__root *r);
+
+/** Gives it back, if there is one. No MMU entry leads to it any more. */
+void gn_shadow__seam_free(struct gn_shadow *sh, struct gn_shadow__root *r);
+
+/** An entry was written, under its table's lock: what shows it follows. */
+void gn_shadow__seam_written(struct gn_shadow *sh, uint32_t id);
+
+/** Is entry i of a root's seam what it should be? */
+int gn_shadow__seam_right(struct gn_shadow *sh, const struct gn_shadow__root *r, uint32_t i);
+
+/** Can the MMU be asked for this address? */
+static inline int gn_shadow__in_width(const struct gn_shadow *sh, gn_gva_t gva)
+{
+    uint32_t sign = 64 - sh->geometry.va_bits;
+
+    return (uint64_t)((int64_t)(gva.v << sign) >> sign) == gva.v;
+}
+
+/** The level in whose encoding an entry of a table is written: the MMU knows none above its own. */
+static inline uint32_t gn_shadow__encoding(const struct gn_shadow *sh, uint32_t level)
+{
+    return level < sh->geometry.levels ? level : sh->geometry.levels - 1;
+}
+
 /* fault.c */
 
 /**
@@ -561,6 +592,9 @@ uint64_t gn_shadow__leaf(struct gn_shadow *sh, const struct gn_shadow__slot *slo
                          uint32_t level, uint32_t permissions);
 
 /* role.c */
+
+/** Level of the table that a root of a guest's format begins with. */
+uint32_t gn_shadow__root_level(const struct gn_shadow *sh, uint32_t format);
 
 /** Bytes of a format's root table, to which it is aligned. */
 uint64_t gn_shadow__root_bytes(const struct gn_paging_geometry *g);

@@ -15,9 +15,11 @@ static uint64_t *entry_at(struct gn_shadow *sh, uint32_t id)
  * The MMU may walk the table while it is written: one store an entry, and ordered after whatever
  * was written to a table that it links.
  */
-static void entry_write(uint64_t *entry, uint64_t value)
+static void entry_write(struct gn_shadow *sh, uint32_t id, uint64_t value)
 {
-    __atomic_store_n(entry, value, __ATOMIC_RELEASE);
+    __atomic_store_n(entry_at(sh, id), value, __ATOMIC_RELEASE);
+    if (sh->seams)
+        gn_shadow__seam_written(sh, id);
 }
 
 uint32_t gn_shadow__kind(struct gn_shadow *sh, uint32_t level, uint64_t entry)
@@ -29,17 +31,16 @@ uint32_t gn_shadow__kind(struct gn_shadow *sh, uint32_t level, uint64_t entry)
         return GN_PAGING_ENTRY_ABSENT;
     if (level == 0)
         return GN_PAGING_ENTRY_LEAF;
-    if (gn_paging_entry_decode(&sh->context, level, entry, &e))
+    if (gn_paging_entry_decode(&sh->context, gn_shadow__encoding(sh, level), entry, &e))
         return GN_PAGING_ENTRY_ABSENT;
     return e.kind;
 }
 
 void gn_shadow__mark_absent(struct gn_shadow *sh, uint32_t id, uint64_t marker)
 {
-    uint64_t *entry = entry_at(sh, id);
-
-    gn_shadow__check(sh, !(*entry & 1) && !(marker & 1), "shadow: a marker over a present entry");
-    entry_write(entry, marker);
+    gn_shadow__check(sh, !(*entry_at(sh, id) & 1) && !(marker & 1),
+                     "shadow: a marker over a present entry");
+    entry_write(sh, id, marker);
 }
 
 void gn_shadow__link_set(struct gn_shadow *sh, uint32_t id, uint32_t child)
@@ -49,14 +50,15 @@ void gn_shadow__link_set(struct gn_shadow *sh, uint32_t id, uint32_t child)
                                 .permissions = GN_PAGING_RWXU | GN_PAGING_A,
                                 .address = sh->tables[child].hpa.v};
     uint64_t value = 0;
-    int rc = gn_paging_entry_encode(sh->params.format, t->role.level, &e, &value);
+    int rc = gn_paging_entry_encode(sh->params.format, gn_shadow__encoding(sh, t->role.level), &e,
+                                    &value);
 
     gn_shadow__check(sh, rc == 0 && !(*entry_at(sh, id) & 1), "shadow: cannot link a table");
     gn_shadow__chain_add(sh, id, GN_SHADOW__HEAD_TABLE | child);
     t->present++;
     gn_shadow__loose_end(sh, child);
     gn_shadow__policy_linked(sh, id, child);
-    entry_write(entry_at(sh, id), value);
+    entry_write(sh, id, value);
 }
 
 /* Who evicts a root must know that what was below it may be used through others that stay. */
@@ -69,7 +71,7 @@ static void leaf_write(struct gn_shadow *sh, uint32_t id, uint64_t entry)
         gn_paging_entry_decode(&sh->context, t->role.level, entry, &e) == 0 &&
         e.permissions & GN_PAGING_G)
         gn_shadow__poke(&sh->global, 1u);
-    entry_write(entry_at(sh, id), entry);
+    entry_write(sh, id, entry);
 }
 
 void gn_shadow__leaf_set(struct gn_shadow *sh, uint32_t id, uint64_t entry, uint32_t frame)
@@ -174,23 +176,29 @@ static int reached_by_any(const struct gn_shadow *sh, uint32_t level, uint64_t v
     if (!(sh->params.flags & GN_SHADOW_MMU_GLOBAL))
         return 0;
     /* A link: perhaps by what is below. */
-    return gn_paging_entry_decode(&sh->context, level, value, &e) ||
+    return gn_paging_entry_decode(&sh->context, gn_shadow__encoding(sh, level), value, &e) ||
            e.kind != GN_PAGING_ENTRY_LEAF || e.permissions & GN_PAGING_G;
 }
 
 void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id, uint64_t value)
 {
     struct reach r = entry_reach(sh, id);
+    uint32_t level = sh->tables[id / GN_SHADOW__ENTRIES].role.level;
+    uint64_t span = gn_shadow__span(level);
 
-    if (reached_by_any(sh, sh->tables[id / GN_SHADOW__ENTRIES].role.level, value))
+    if (reached_by_any(sh, level, value))
         r.root = GN_SHADOW_ROOT_ANY;
+    /* Above all that the MMU knows: one half of its addresses. */
+    if (level >= sh->geometry.levels) {
+        span = (uint64_t)1 << (sh->geometry.va_bits - 1);
+        r.gva = id % GN_SHADOW__ENTRIES ? 0 - span : 0;
+    }
     if (r.everywhere) {
         gn_shadow__count(sh, invalidated_all, 1);
         sh->ops.invalidate_all(sh->params.ops_ctx);
     } else if (!r.nowhere) {
         gn_shadow__count(sh, invalidated_ranges, 1);
-        sh->ops.invalidate_range(sh->params.ops_ctx, r.root, gn_gva(r.gva),
-                                 gn_shadow__span(sh->tables[id / GN_SHADOW__ENTRIES].role.level));
+        sh->ops.invalidate_range(sh->params.ops_ctx, r.root, gn_gva(r.gva), span);
     }
 }
 
@@ -391,7 +399,7 @@ void gn_shadow__entry_drop(struct gn_shadow *sh, uint32_t id)
      * The entry goes first, then what the MMU cached of it, and only then the table behind it. Of
      * an empty table the MMU may have cached the way to it (SDM vol. 3A §4.10.3).
      */
-    entry_write(entry_at(sh, id), 0);
+    entry_write(sh, id, 0);
     if (kind != GN_PAGING_ENTRY_ABSENT)
         gn_shadow__invalidate(sh, id, value);
     entry_detach(sh, id, value, kind);
@@ -402,7 +410,7 @@ void gn_shadow__entry_clear(struct gn_shadow *sh, uint32_t id)
     uint64_t value = *entry_at(sh, id);
     uint32_t kind = gn_shadow__kind(sh, sh->tables[id / GN_SHADOW__ENTRIES].role.level, value);
 
-    entry_write(entry_at(sh, id), 0);
+    entry_write(sh, id, 0);
     entry_detach(sh, id, value, kind);
 }
 

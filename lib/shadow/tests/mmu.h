@@ -379,8 +379,9 @@ static inline int is_known(struct machine *m, gn_gpa_t gpa)
            gn_shadow__shutting(m->sh, gpa, 0);
 }
 
-static inline void judge_answer(struct machine *m, uint32_t root, const struct gn_paging_walk *w,
-                                uint32_t access, const struct gn_shadow_answer *a)
+static inline void judge_answer(struct machine *m, uint32_t root, uint64_t gva,
+                                const struct gn_paging_walk *w, uint32_t access,
+                                const struct gn_shadow_answer *a)
 {
     const struct gn_shadow_slot *slot = slot_of(m, w->gpa.v);
     int write = (access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE;
@@ -400,6 +401,8 @@ static inline void judge_answer(struct machine *m, uint32_t root, const struct g
         expected = GN_SHADOW_MMIO;
     else if (write && slot->kind == GN_SHADOW_SLOT_ROM)
         expected = GN_SHADOW_ROM_WRITE;
+    else if (m->root_key[root].format != GN_PAGING_BARE && !canonical(&m->shadow, gva))
+        expected = GN_SHADOW_EMULATE;
     else if (write && m->policy == GN_SHADOW_POLICY_TRAP && is_known(m, w->gpa))
         expected = GN_SHADOW_TRAPPED;
     else if (write && a->outcome == GN_SHADOW_TRAPPED && is_known(m, w->gpa))
@@ -434,7 +437,7 @@ static inline void mmu_fault(struct machine *m, uint32_t root, uint64_t gva, uin
         return;
     }
     assert_int_equal(rc, 0);
-    judge_answer(m, root, &w, access, ret_answer);
+    judge_answer(m, root, gva, &w, access, ret_answer);
 }
 
 /* Nobody learns of a write to this page before the next coherence point. */

@@ -84,9 +84,9 @@
  *
  * It is not a TLB, does not emulate instructions, and knows neither nested paging nor devices.
  *
- * Formats. The guest's tables and the shadow's may be of different formats, widths (the guest's no
- * wider) and architectures. Where the guest's addresses are narrower, what lies between its halves
- * faults in the guest and is never mapped. What differs in the rules of access is made up for by
+ * Formats. The guest's tables and the shadow's may be of different formats, widths and
+ * architectures. Where the guest's addresses are narrower, what lies between its halves faults in
+ * the guest and is never mapped. What differs in the rules of access is made up for by
  * the controls of the MMU that walks the shadow, which gn_shadow_mmu_controls() tells:
  *
  *     guest in shadow     the MMU's controls                       where one entry cannot say it
@@ -131,7 +131,14 @@
  * different formats. Where a guest makes an address global in one root and maps it otherwise in
  * another, an access may fault twice before it completes.
  *
- * Limits of this version: guests whose addresses are wider than the shadow's get -GN_ERR_NOTSUP.
+ * Guests wider than the shadow. The MMU can only be asked for addresses of the shadow's width: the
+ * lowest and the highest of the guest's, which hang on different tables of it; what is loaded for
+ * such a root is a frame beside its tables (params.tables does not count it). An access elsewhere,
+ * which whoever runs the guest must not give to the MMU with bits cut off, is answered by
+ * gn_shadow_fault() each time: with the guest's own fault, as MMIO, HOLE or ROM_WRITE, or with
+ * GN_SHADOW_EMULATE and where it leads.
+ *
+ * Limits of this version: no guests of AArch64 (-GN_ERR_NOTSUP).
  *
  * Sources: US 8,060,722, 8,219,779 and 8,838,914 (traced writes); K. Adams and O. Agesen, "A
  * comparison of software and hardware techniques for x86 virtualization", ASPLOS 2006; Linux,
@@ -442,7 +449,7 @@ struct gn_shadow_stats {
 
 /**
  * Bytes that gn_shadow_init() needs for these parameters, or 0 if they are invalid. About 4.2 KiB
- * a table (two 4-byte links an entry are the reverse map) and 56 bytes a root.
+ * a table (two 4-byte links an entry are the reverse map) and 80 bytes a root.
  *
  * Context: any; O(1). Thread-safety: reentrant.
  */
