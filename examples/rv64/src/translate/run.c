@@ -120,6 +120,14 @@ static bool straddles(const uint8_t *page)
     return (page[GN_PAGE_SIZE - 2] & 3) == 3;
 }
 
+/* The view learns where a page is, whose blocks are those of its bytes then. */
+static int learn(struct rv64_translator *tr, uint64_t va, uint64_t gpa, const uint8_t *page)
+{
+    if (!rv64_tr_is_current(tr, gpa))
+        rv64_tr_compare(tr, gpa, page);
+    return gn_tcache_view_map(tr->tcache, 0, gn_gva(va), gn_gpa(gpa));
+}
+
 /*
  * Has the view know the page behind that of va, for an instruction that straddles both; if nothing
  * was fetched from there yet, it does not: the guest's A bit is to say what was executed.
@@ -134,7 +142,7 @@ static uint32_t map_next(struct rv64_translator *tr, uint64_t va, const uint8_t 
 
     if (!rv64_mmu_probe(cpu->mmu, next, 1, GN_ACCESS_EXEC) ||
         rv64_mmu_fetch_page(cpu->mmu, next, ret_page, &gpa, &trap) ||
-        gn_tcache_view_map(tr->tcache, 0, gn_gva(next), gn_gpa(gpa)))
+        learn(tr, next, gpa, *ret_page))
         return 0;
     return cpu->jit.view->pages[rv64_view_page_index(next)];
 }
@@ -194,9 +202,7 @@ static enum next map(struct rv64_translator *tr)
 
     if (rv64_mmu_fetch_page(cpu->mmu, cpu->pc, &page, &gpa, &cpu->trap))
         return trap(cpu);
-    if (!rv64_tr_is_current(tr, gpa))
-        rv64_tr_compare(tr, gpa, page);
-    (void)!gn_tcache_view_map(tr->tcache, 0, gn_gva(cpu->pc), gn_gpa(gpa));
+    (void)learn(tr, cpu->pc, gpa, page);
     return NEXT_BLOCK;
 }
 
