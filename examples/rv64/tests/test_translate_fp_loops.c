@@ -77,6 +77,19 @@ static uint32_t access(uint32_t many)
            (offset & 31) << 7;
 }
 
+/* FRCSR, FRFLAGS, FSFLAGS and the like; of x5 to x7. */
+static uint32_t flags(uint32_t x)
+{
+    switch (below(6)) {
+    case 0: return 0x00302073u | x << 7;
+    case 1: return 0x00102073u | x << 7;
+    case 2: return 0x00101073u | (5 + below(3)) << 15;
+    case 3: return 0x00101073u | (5 + below(3)) << 15 | x << 7;
+    case 4: return 0x00105073u | below(32) << 15 | below(2) * x << 7;
+    default: return 0x00100013u | x << 7;
+    }
+}
+
 /* What has to do with x5 to x7, and with C. */
 static uint32_t mixed(uint32_t many)
 {
@@ -88,8 +101,8 @@ static uint32_t mixed(uint32_t many)
     case 2: return OP_FP(0x18) | d | f << 15 | x << 7 | RM(RV64_RTZ) | below(4) << 20; /* FCVT */
     case 3: return OP_FP(0x1a) | d | x << 15 | f << 7 | RM(RV64_DYN) | below(4) << 20;
     case 4: return OP_FP(0x14) | d | f << 15 | f_of(many) << 20 | x << 7 | RM(below(3));
-    case 5: return OP_FP(0x1c) | d | f << 15 | x << 7 | RM(1);             /* FCLASS, in C */
-    case 6: return below(3) ? 0x00100013u | x << 7 : 0x00302073u | x << 7; /* FRCSR */
+    case 5: return OP_FP(0x1c) | d | f << 15 | x << 7 | RM(1); /* FCLASS, in C */
+    case 6: return flags(x);
     default: return OP_FP(0x08) | (d ? d : 1u << 20) | f << 15 | f_of(many) << 7 | RM(RV64_DYN);
     }
 }

@@ -125,11 +125,13 @@ enum {
     THUNK_GO = EMIT_HELPERS, /**< goes on at the guest PC in RAX */
     THUNK_PROBE_READ,        /**< RAX: address, RDX: of the last byte; RCX as by an inline probe */
     THUNK_PROBE_WRITE,       /**< the same; not equal: missed */
-    THUNK_SSTATUS,           /**< returns sstatus in RAX; writes RCX, RDX */
-    THUNK_LEAVE_EDGE,        /**< EAX: token, RCX: guest PC */
-    THUNK_LEAVE_LOOKUP,      /**< RAX: guest PC */
-    THUNK_LEAVE_BUDGET,      /**< RCX: guest PC */
-    THUNK_LEAVE_INTERPRET,   /**< RCX: guest PC */
+    THUNK_READ_FLAGS,  /**< RAX: the flags of floating point, MXCSR being the guest's; writes RDX */
+    THUNK_WRITE_FLAGS, /**< RCX: those to be; writes RAX, RCX, RDX */
+    THUNK_SSTATUS,     /**< returns sstatus in RAX; writes RCX, RDX */
+    THUNK_LEAVE_EDGE,  /**< EAX: token, RCX: guest PC */
+    THUNK_LEAVE_LOOKUP,    /**< RAX: guest PC */
+    THUNK_LEAVE_BUDGET,    /**< RCX: guest PC */
+    THUNK_LEAVE_INTERPRET, /**< RCX: guest PC */
     THUNK_COUNT
 };
 

@@ -73,6 +73,9 @@ void rv64_emit_fp_have(struct rv64_emit *e, uint32_t homes, uint32_t dirty);
 void rv64_emit_fp_save(struct rv64_emit *e, uint32_t homes);
 void rv64_emit_fp_reload(struct rv64_emit *e, uint32_t homes);
 
+/** Emits a read or write of fflags. @return whether the instruction is one */
+bool rv64_emit_fp_flags(struct rv64_emit *e, uint32_t raw);
+
 /** Loads and stores of f registers, RV64_OP_*. */
 bool rv64_emit_fp_is_access(uint32_t op);
 bool rv64_emit_fp_is_store(uint32_t op);

@@ -74,6 +74,10 @@ void rv64_fp_constant(struct rv64_emit *e, uint32_t xmm, uint64_t value);
 /** to = from, unless they are the same. */
 void rv64_fp_move(struct rv64_emit *e, uint32_t to, uint32_t from);
 
+/** Bodies of thunks: see THUNK_READ_FLAGS. */
+void rv64_fp_thunk_read_flags(struct x86 *a);
+void rv64_fp_thunk_write_flags(struct x86 *a);
+
 /** Has C execute the instruction, in line. */
 void rv64_fp_execute(struct rv64_emit *e);
 

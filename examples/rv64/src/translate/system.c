@@ -162,6 +162,8 @@ static void csr(struct rv64_emit *e)
     const struct csr_use use = csr_use(e->insns[e->at].raw);
     bool allowed = (e->source->mode & RV64_MODE_PRIV) >= (use.csr >> 8 & 3);
 
+    if (rv64_emit_fp_flags(e, e->insns[e->at].raw))
+        return;
     if (!allowed || (!csr_plain(e, &use) && !csr_sstatus(e, &use)))
         call_with_raw(e, THUNK_CSR);
     /* Its slow path may have come back with another FS. */

@@ -8,7 +8,7 @@
 
 #include "../csr.h"
 #include "emit.h"
-#include "fp_mode.h"
+#include "fp_emit.h"
 
 /* What enter() saves for its caller. */
 static const uint8_t callee_saved[] = {X86_RBX, X86_RBP, X86_R12, X86_R13, X86_R14, X86_R15};
@@ -195,6 +195,10 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
     emit_probe(&a, thunks->data_offset[GN_ACCESS_WRITE]);
     (void)HERE(THUNK_SSTATUS);
     emit_sstatus(&a);
+    (void)HERE(THUNK_READ_FLAGS);
+    rv64_fp_thunk_read_flags(&a);
+    (void)HERE(THUNK_WRITE_FLAGS);
+    rv64_fp_thunk_write_flags(&a);
     for (uint32_t i = 0; i < EMIT_HELPERS; i++) {
         (void)HERE(i);
         emit_helper(&a, rv64_emit_helpers[i], leave, go);
