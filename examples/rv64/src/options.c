@@ -319,8 +319,9 @@ static int parse_cpu(struct rv64_options *options, const char *text, struct rv64
         return rv64_error_set(error, "--cpu %s: unknown; known are interpret and translate", text);
     options->translate = !strcmp(text, "translate");
     if (options->translate && !rv64_translator_built())
-        return rv64_error_set(error, "--cpu translate: not in this build, which has no tcache, or "
-                                     "is not for x86-64");
+        return rv64_error_set(
+            error, "--cpu translate: not in this build, which lacks tcache or regstate, or "
+                   "is not for x86-64");
     return 0;
 }
 
