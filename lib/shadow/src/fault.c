@@ -352,11 +352,15 @@ static int fault_traps(const struct fault *f)
 static int fill_locked(struct fault *f, uint32_t id, uint32_t level)
 {
     struct gn_shadow *sh = f->sh;
-    uint64_t leaf = gn_shadow__leaf(sh, f->slot, f->walk.gpa, level, f->leaf_permissions);
+    uint64_t leaf;
 
-    gn_shadow__check(sh, leaf != 0, "shadow: a page of a slot cannot be mapped");
     if (!path_current(f, id))
         return GN_SHADOW__LATER;
+    /* The write that is about to succeed; one that traps is reported by the sync that follows. */
+    if ((f->access->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE && !fault_traps(f))
+        gn_shadow__dirty_mark(sh, f->walk.gpa);
+    leaf = gn_shadow__leaf(sh, f->slot, f->walk.gpa, level, f->leaf_permissions);
+    gn_shadow__check(sh, leaf != 0, "shadow: a page of a slot cannot be mapped");
     if (sh->tables[id / GN_SHADOW__ENTRIES].entries[id % GN_SHADOW__ENTRIES] != leaf) {
         gn_shadow__entry_drop(sh, id);
         gn_shadow__leaf_set(sh, id, leaf, gn_shadow__frame(sh, f->walk.gpa, level));
@@ -389,9 +393,6 @@ static int fault_fill(struct fault *f, struct gn_shadow_answer *answer)
     id = level == f->leaf_level ? f->path[level] : path_build(f, level);
     if (id == GN_SHADOW__NIL)
         return path_later(f);
-    /* The write that is about to succeed; one that traps is reported by the sync that follows. */
-    if ((f->access->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE && !fault_traps(f))
-        gn_shadow__dirty_mark(sh, f->walk.gpa);
     gn_shadow__table_lock(sh, id / GN_SHADOW__ENTRIES);
     rc = fill_locked(f, id, level);
     gn_shadow__table_unlock(sh, id / GN_SHADOW__ENTRIES);

@@ -498,6 +498,9 @@ static inline struct result access_at(struct machine *m, uint32_t root, uint64_t
         r.gpa = r.answer.gpa.v;
         if (r.outcome != GN_SHADOW_FILLED)
             return r;
+        /* It counts as written, even if the MMU then uses what another root has made global. */
+        if ((access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE)
+            model_dirty(m, r.gpa, 1);
     }
 }
 
