@@ -262,8 +262,11 @@ static int mark_locked(struct fault *f, uint32_t id, const struct gn_shadow_abse
     if (!path_current(f, id))
         return GN_SHADOW__LATER;
     gn_shadow__entry_drop(sh, id);
-    if (sh->tables[table].live)
-        gn_shadow__mark_absent(sh, id, marker);
+    if (!sh->tables[table].live)
+        return 0;
+    gn_shadow__mark_absent(sh, id, marker);
+    if (absent->kind == GN_SHADOW_ABSENT_GUEST)
+        gn_shadow__explain_around(sh, id);
     return 0;
 }
 

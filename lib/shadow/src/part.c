@@ -219,10 +219,6 @@ int gn_shadow__table_ready(struct gn_shadow *sh, const struct gn_shadow__role *r
         rc = gn_shadow__shut_run(sh, gn_gpa(role->gpa & ~GN_PAGE_MASK));
     if (rc)
         return rc;
-    if (sh->tables[table].state & GN_SHADOW__RAW) {
-        sh->tables[table].state &= (uint8_t)~GN_SHADOW__RAW;
-        gn_shadow__table_explain(sh, table);
-    }
     *ret_table = table;
     return gn_shadow__policy_reach(sh, table);
 }

@@ -67,7 +67,6 @@
 
 /* States of a table: part.c. */
 #define GN_SHADOW__LOOSE 1u /**< neither a link nor a root leads to it */
-#define GN_SHADOW__RAW   2u /**< its absent entries are not explained yet */
 
 /* What stands behind a shadow table: gn_shadow__role.direct. */
 #define GN_SHADOW__GUEST  0u /* a guest table, or a part of one */
@@ -465,8 +464,8 @@ void gn_shadow__table_track(struct gn_shadow *sh, struct gn_shadow__table *table
 /** A guest table ceases to be shadowed, or its page to exist. */
 void gn_shadow__table_untrack(struct gn_shadow *sh, struct gn_shadow__table *table);
 
-/** Marks the entries of a new table whose guest entries are absent. In sync.c. */
-void gn_shadow__table_explain(struct gn_shadow *sh, uint32_t table);
+/** Says why the entries around an absent one are absent, if they are. In sync.c. */
+void gn_shadow__explain_around(struct gn_shadow *sh, uint32_t id);
 
 /** See table.c: a leaf of a page whose writes are to be known. */
 void gn_shadow__leaf_guard(struct gn_shadow *sh, gn_gpa_t page, uint32_t id);

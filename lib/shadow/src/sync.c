@@ -3,6 +3,9 @@
 
 /* Bringing shadow tables up to date with guest memory that was written. */
 
+/* Entries that are explained together: those of four cache lines of a guest's table. */
+#define EXPLAINED 32u
+
 /*
  * The guest's entry that a shadow entry stands for, decoded. Memory that is gone reads as an entry
  * that faults, but is not said to be absent: the guest is owed another fault.
@@ -45,17 +48,18 @@ static uint64_t absent_marker(struct gn_shadow *sh, const struct gn_shadow__tabl
 }
 
 /*
- * Says of every entry of a new table whether the guest's is absent, so that the guest's first
- * fault on each page costs no walk (Linux, c7addb902054: nonpaging_prefetch_page had the idea).
+ * Who faults on one absent entry often faults on its neighbours next: says of those around it, too,
+ * that they are absent (Linux, c7addb902054: nonpaging_prefetch_page had the idea). Under the lock
+ * of the table, which has been found to be one that may hold markers.
  */
-void gn_shadow__table_explain(struct gn_shadow *sh, uint32_t table)
+void gn_shadow__explain_around(struct gn_shadow *sh, uint32_t id)
 {
-    struct gn_shadow__table *t = &sh->tables[table];
+    struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
+    uint32_t first = id % GN_SHADOW__ENTRIES & ~(EXPLAINED - 1);
 
-    if (t->role.direct || !sh->ops.absent_encode || t->frame == GN_SHADOW__NO_FRAME ||
-        t->mode == GN_SHADOW_POLICY_UNSYNC)
+    if (t->role.direct)
         return;
-    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
+    for (uint32_t i = first; i < first + EXPLAINED; i++) {
         struct gn_paging_entry e;
 
         if (t->entries[i])
@@ -64,7 +68,8 @@ void gn_shadow__table_explain(struct gn_shadow *sh, uint32_t table)
         if (!gn_shadow__step(sh))
             return;
         guest_entry(sh, t, i, &e);
-        gn_shadow__mark_absent(sh, table * GN_SHADOW__ENTRIES + i, absent_marker(sh, t, i, &e));
+        gn_shadow__mark_absent(sh, id / GN_SHADOW__ENTRIES * GN_SHADOW__ENTRIES + i,
+                               absent_marker(sh, t, i, &e));
     }
 }
 

@@ -349,7 +349,7 @@ uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role
     t->traps = 0;
     t->idle = 0;
     t->mode = GN_SHADOW_POLICY_TRAP;
-    t->state = GN_SHADOW__RAW;
+    t->state = 0;
     memset(t->below, 0, sizeof t->below);
     t->live = 1;
     t->referenced = 1;
