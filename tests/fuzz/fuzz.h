@@ -99,6 +99,7 @@ enum op_kind {
     OP_LOG,
     OP_HARVEST,
     OP_HOLD,
+    OP_WATCH,
     OP_KINDS
 };
 
@@ -224,6 +225,7 @@ struct world {
     uint8_t dirty[GUEST_PAGES]; /**< DIRTY_... since the last harvest */
     uint32_t ring_used;
     int harvesting;
+    uint8_t watched[GUEST_PAGES];
     int quiet; /**< nobody does anything meanwhile */
 };
 

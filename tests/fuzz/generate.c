@@ -300,7 +300,13 @@ static void generate_rare(const struct world *w, struct dice *d, struct op *op)
     static const uint32_t riscv[] = {GN_PAGING_RISCV_SUM, GN_PAGING_RISCV_MXR, GN_PAGING_RISCV_SUM,
                                      GN_PAGING_RISCV_MXR, GN_PAGING_RISCV_ADUE};
 
-    switch (dice_below(d, 24)) {
+    switch (dice_below(d, 26)) {
+    case 24:
+    case 25:
+        op->kind = OP_WATCH;
+        op->a = dice_below(d, 3) != 0;
+        op->x = page_any(d);
+        break;
     case 0:
         op->kind = OP_SLOT;
         op->a = DYNAMIC + 1 + dice_below(d, 2);

@@ -245,6 +245,9 @@ static int cached_live(const struct world *w, const struct gn_softmmu_cached *c)
  */
 static void sweep_trace(struct world *w, const struct gn_softmmu_cached *c)
 {
+    if (c->access == GN_ACCESS_WRITE && !c->traced && w->watched[cached_gpa(w, c) >> GN_PAGE_SHIFT])
+        fail("a watched page is writable unseen: gva %#" PRIx64 " gpa %#" PRIx64, c->gva.v,
+             cached_gpa(w, c));
     if (w->c.policy == GN_SHADOW_POLICY_UNSYNC ||
         (w->c.policy == GN_SHADOW_POLICY_ADAPT && !w->c.flags))
         return;

@@ -205,6 +205,8 @@ static int store_within(struct world *w, struct vcpu *v, uint64_t gva, uint32_t 
         memory_store(w, r.gpa, bytes, length);
     if (by_hand) {
         world_sync(w, r.gpa, length);
+    } else if (!r.traced && w->watched[r.gpa >> GN_PAGE_SHIFT]) {
+        fail("a watched page is written unseen: %#" PRIx64, r.gpa);
     } else if (r.traced) {
         uint32_t index;
         struct gn_softmmu *mmu = mmu_of(w, v->number, &index);
@@ -324,6 +326,20 @@ static void op_revoke(struct world *w, const struct op *op)
     model_unmapped(w, gpa, length);
 }
 
+static void op_watch(struct world *w, const struct op *op)
+{
+    uint64_t page = op->x & ~GN_PAGE_MASK;
+    const struct gn_shadow_slot *s = slot_at(w, page);
+    uint32_t calls = 0;
+
+    if (!s || s->kind == GN_SHADOW_SLOT_MMIO)
+        return;
+    while (again(w, gn_shadow_watch(w->shadow, gn_gpa(page), op->a % 2), &calls,
+                 "shadow: a watch was refused"))
+        ;
+    w->watched[page >> GN_PAGE_SHIFT] = op->a % 2;
+}
+
 void operate(struct world *w, const struct op *op)
 {
     struct vcpu *v = &w->vcpu[op->vcpu];
@@ -347,6 +363,7 @@ void operate(struct world *w, const struct op *op)
     case OP_FILL: op_fill(w, op); break;
     case OP_LOG: dirty_toggle(w, op->a % SLOTS); break;
     case OP_HARVEST: dirty_harvest(w, op->a % SLOTS, op->x, op->y); break;
+    case OP_WATCH: op_watch(w, op); break;
     case OP_HOLD: world_hold(w, op->a % SPACES, v->controls ^ op->b); break;
     default: world_flush(w, v->root.id); break;
     }
@@ -372,6 +389,7 @@ static const char *const names[OP_KINDS] = {
     [OP_LOG] = "log",
     [OP_HARVEST] = "harvest",
     [OP_HOLD] = "hold",
+    [OP_WATCH] = "watch",
 };
 
 void op_print(const struct op *op)

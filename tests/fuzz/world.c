@@ -210,6 +210,7 @@ static void slot_remove(struct world *w, uint32_t i)
         ;
     memset(&w->slot[i], 0, sizeof w->slot[i]);
     dirty_gone(w, i);
+    memset(w->watched + (slot_base(w, i) >> GN_PAGE_SHIFT), 0, slot_bytes(w, i) >> GN_PAGE_SHIFT);
     model_unmapped(w, slot_base(w, i), slot_bytes(w, i));
 }
 

@@ -64,6 +64,17 @@ static int audit_view(const struct audit *a, const struct gn_paging_walk *w,
     return 0;
 }
 
+/* Would a write through a leaf with these permissions stay unknown though it must not? */
+static int is_unseen(const struct gn_shadow *sh, uint32_t mode, uint32_t permissions)
+{
+    int traces =
+        sh->params.policy == GN_SHADOW_POLICY_TRACED ||
+        (sh->params.policy == GN_SHADOW_POLICY_ADAPT && sh->params.flags & GN_SHADOW_MMU_TRACES);
+
+    /* A mark tells as much as a trap does, and outlives the table that asked for it: watch.c. */
+    return mode != GN_SHADOW_POLICY_UNSYNC && !(traces && permissions & GN_SHADOW_TRACED);
+}
+
 static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t entry)
 {
     struct gn_shadow *sh = a->sh;
@@ -99,9 +110,7 @@ static void audit_leaf(struct audit *a, uint32_t level, uint64_t gva, uint64_t e
         differ(a, GN_SHADOW_AUDIT_DIRTY, level, gva, entry, w.gpa.v);
     mode = gn_shadow__page_mode(sh, w.gpa);
     if (e.permissions & GN_PAGING_W && gn_shadow__frame_tables(sh, w.gpa, level) &&
-        !gn_shadow__shutting(sh, w.gpa, level) &&
-        (level || mode == GN_SHADOW_POLICY_TRAP ||
-         (mode == GN_SHADOW_POLICY_TRACED && !(e.permissions & GN_SHADOW_TRACED))))
+        !gn_shadow__shutting(sh, w.gpa, level) && (level || is_unseen(sh, mode, e.permissions)))
         differ(a, GN_SHADOW_AUDIT_TRACE, level, gva, entry, w.gpa.v);
 }
 

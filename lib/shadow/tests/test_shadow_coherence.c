@@ -579,14 +579,14 @@ static void inv6_a_device_inside_a_large_page_is_marked_by_itself(void **state)
 static void forms_situation(struct machine *m)
 {
     uint64_t linear = FAR;
-    uint64_t values[4];
+    uint64_t values[5]; /* 32 bytes, from any of the first eight */
     uint64_t table;
     uint32_t root;
 
     table = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD) & ~GN_PAGE_MASK;
     guest_map(m, ROOT, linear, 0, 1, KERNEL | AD);
     root = root_get(m, ROOT);
-    for (uint32_t i = 0; i < 4; i++)
+    for (uint32_t i = 0; i < 5; i++)
         values[i] = leaf_value(m, 0, PAGE + i * 4096, KERNEL | AD);
     for (uint64_t i = 0; i < 3; i++) {
         /* 1, 2, 4, 8, 16, 32 bytes at every offset, over two entries and over two pages. */

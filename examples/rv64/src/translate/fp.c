@@ -85,6 +85,7 @@ void rv64_emit_fp_begin(struct rv64_emit *e)
 
     memset(fp, 0, offsetof(struct emit_fp, slow));
     fp->slow_count = 0;
+    fp->slow_first = 0;
     fp->status.saved = gn_regstate_first(32);
     fp->turn = fp->status;
     count_all(e, uses);
@@ -181,7 +182,7 @@ static struct fp_slow *slow_add(struct rv64_emit *e, uint32_t kind, uint8_t *fro
 
 void rv64_fp_slow(struct rv64_emit *e, uint32_t kind, uint8_t *from)
 {
-    for (uint32_t i = e->fp.slow_count; i-- > 0 && e->fp.slow[i].insn == e->at;) {
+    for (uint32_t i = e->fp.slow_count; i-- > e->fp.slow_first;) {
         struct fp_slow *slow = &e->fp.slow[i];
 
         if (slow->kind == kind) {
@@ -203,7 +204,7 @@ void rv64_fp_slow_nan(struct rv64_emit *e, uint8_t *from, uint32_t xmm, bool d)
 
 void rv64_fp_slow_here(struct rv64_emit *e)
 {
-    for (uint32_t i = e->fp.slow_count; i-- > 0 && e->fp.slow[i].insn == e->at;)
+    for (uint32_t i = e->fp.slow_count; i-- > e->fp.slow_first;)
         if (e->fp.slow[i].kind == FP_SLOW_EXECUTE || e->fp.slow[i].kind == FP_SLOW_ACCESS) {
             e->fp.slow[i].back = e->a.at;
             e->fp.slow[i].homes = rv64_emit_fp_homes(e);
@@ -385,6 +386,8 @@ uint32_t rv64_emit_fp(struct rv64_emit *e)
     const struct emit_insn *insn = &e->insns[e->at];
     struct fp_insn i = take_apart(insn);
 
+    /* A group has an instruction twice: what the other one's homes were is nothing to this one. */
+    e->fp.slow_first = e->fp.slow_count;
     if (rv64_emit_fp_is_access(insn->d.op)) {
         access(e, &insn->d);
         rv64_fp_slow_here(e);

@@ -19,8 +19,8 @@ struct rv64_emit;
 struct rv64_insn;
 struct x86_rm;
 
-/** Slow paths an instruction may have. */
-#define FP_SLOW_MAX (3 * 64 + 8)
+/** Slow paths of a block: three an instruction, which a group of accesses has emitted twice. */
+#define FP_SLOW_MAX (2 * 3 * 64 + 8)
 
 /** What is seldom done, behind the block. */
 struct fp_slow {
@@ -45,6 +45,7 @@ struct emit_fp {
     uint32_t known;                   /**< bits of cpu->jit.fp known to be set */
     struct fp_slow slow[FP_SLOW_MAX];
     uint32_t slow_count;
+    uint32_t slow_first; /**< of this emission of the instruction at hand */
 };
 
 /** Once a block, when its instructions are known. */
