@@ -37,7 +37,6 @@ enum {
     OPTION_CPU,
     OPTION_CODE_CACHE,
     OPTION_PERF_MAP,
-    OPTION_DUMP,
     OPTION_ICOUNT,
     OPTION_SVADE,
     OPTION_STATS,
@@ -64,7 +63,6 @@ static const struct option long_options[] = {
     {"cpu", required_argument, NULL, OPTION_CPU},
     {"code-cache", required_argument, NULL, OPTION_CODE_CACHE},
     {"perf-map", no_argument, NULL, OPTION_PERF_MAP},
-    {"dump", required_argument, NULL, OPTION_DUMP},
     {"check", optional_argument, NULL, OPTION_CHECK},
     {"icount", optional_argument, NULL, OPTION_ICOUNT},
     {"svade", no_argument, NULL, OPTION_SVADE},
@@ -95,7 +93,6 @@ static const char help_text[] =
     "  --cpu HOW           what executes instructions: interpret (default) or translate (x86-64)\n"
     "  --code-cache SIZE   translated code: 1M to 64M, 32M unless given\n"
     "  --perf-map          tell perf(1) about translated code, in /tmp/perf-PID.map\n"
-    "  --dump FILE         list translated blocks, guest and host code\n"
     "  --mmu NAME          what executes guest accesses: softmmu (default)\n"
     "  --without LIST      leave libraries out: tracelog, nonpresent, asid (with commas); or "
     "chain:\n"
@@ -356,7 +353,6 @@ static int parse_option(struct rv64_options *options, int option, struct rv64_er
     case OPTION_CPU: return parse_cpu(options, optarg, error);
     case OPTION_CODE_CACHE: return parse_code_cache(options, optarg, error);
     case OPTION_PERF_MAP: options->translator.perf_map = true; return 0;
-    case OPTION_DUMP: options->translator.dump = optarg; return 0;
     case OPTION_AUDIT: options->audit = true; return 0;
     case OPTION_ASID_TRACE: options->asid_trace = optarg; return 0;
     case OPTION_CHECK:
