@@ -66,6 +66,28 @@ static void inv8_a_4_mib_page_is_two_leaves_that_change_together(void **state)
     in_every_shadow(GN_PAGING_X86_32, pair_situation);
 }
 
+static void unchanged_situation(struct machine *m)
+{
+    uint64_t entry = guest_map(m, ROOT, FAR, 4 * MIB4, 1, KERNEL | AD);
+    uint32_t root = root_get(m, ROOT);
+    uint64_t zaps;
+
+    slot_add(m, GN_SHADOW_SLOT_RAM, 4 * MIB4, MIB4, (uint64_t)8 << 30);
+    assert_int_equal(outcome(m, root, FAR, WRITE), COMPLETED);
+    assert_int_equal(outcome(m, root, FAR + MIB2, WRITE), COMPLETED);
+    zaps = stats(m).sync_zaps;
+    assert_int_equal(gn_shadow_sync(m->sh, gn_gpa(entry), 4), 0);
+    assert_int_equal(stats(m).sync_zaps, zaps);
+    assert_int_not_equal(mapped(m, root, FAR, NULL), 0);
+    assert_int_not_equal(mapped(m, root, FAR + MIB2, NULL), 0);
+}
+
+static void inv8_both_halves_of_a_4_mib_page_stay_while_its_entry_does(void **state)
+{
+    (void)state;
+    in_every_shadow(GN_PAGING_X86_32, unchanged_situation);
+}
+
 /* As a guest's store, which the log reports at the flush or the trap at once. */
 static void invlpg_situation(struct machine *m)
 {
@@ -508,6 +530,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inv8_a_4_mib_page_is_two_leaves_that_change_together),
+        cmocka_unit_test(inv8_both_halves_of_a_4_mib_page_stay_while_its_entry_does),
         cmocka_unit_test(inv8_a_flush_of_any_part_of_a_4_mib_page_drops_all_of_it),
         cmocka_unit_test(inv8_each_half_of_a_4_mib_page_is_as_large_as_its_slot_allows),
         cmocka_unit_test(a_4_mib_page_above_4_gib_is_found_by_pse_36),
