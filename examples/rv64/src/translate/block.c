@@ -95,7 +95,7 @@ static bool emit_instructions(struct rv64_emit *e)
         if (e->insns[e->at].straddles)
             emit_straddle(e);
         count = emit_one(e);
-        if (!count)
+        if (!count || emit_full(e))
             return false;
         e->words = words;
         for (uint32_t i = e->at; i < e->at + count; i++)
@@ -181,6 +181,7 @@ int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr
 
     e.a.at = code->write;
     e.start = code->write;
+    e.limit = code->write + code->room;
     e.exec = code->exec;
     e.thunks = thunks;
     e.source = source;
@@ -201,7 +202,7 @@ int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr
         e.count /= 2;
     if (code->room < room_needed(&e))
         return -1;
-    if (!emit_block(&e))
+    if (!emit_block(&e) || emit_full(&e))
         return -1;
     ret_block->size = (uint32_t)(e.a.at - code->write);
     ret_block->instructions = e.count;

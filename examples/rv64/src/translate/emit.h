@@ -80,7 +80,7 @@ struct rv64_emit {
     struct x86 a;
     uint8_t *start;
     const uint8_t *exec;
-    uint8_t *limit;
+    uint8_t *limit; /**< end of the room */
     const struct rv64_tr_thunks *thunks;
     const struct rv64_tr_source *source;
     struct rv64_tr_block *block;
@@ -153,6 +153,15 @@ typedef uint32_t (*emit_helper_t)(struct rv64_cpu *cpu, uint64_t argument, uint3
                                   uint64_t pc);
 
 extern const emit_helper_t rv64_emit_helpers[EMIT_HELPERS];
+
+/** Code that one instruction, slow path or exit takes, at most, with much to spare. */
+#define EMIT_MARGIN 768
+
+/** Is there no room for one more? Then nothing more is emitted, and the block is none. */
+static inline bool emit_full(const struct rv64_emit *e)
+{
+    return e->limit - e->a.at < EMIT_MARGIN;
+}
 
 /* form.c */
 

@@ -432,7 +432,7 @@ static void slow_path(struct rv64_emit *e, const struct fp_slow *slow)
 
 void rv64_emit_fp_slow_paths(struct rv64_emit *e)
 {
-    for (uint32_t n = 0; n < e->fp.slow_count; n++) {
+    for (uint32_t n = 0; n < e->fp.slow_count && !emit_full(e); n++) {
         const struct fp_slow *slow = &e->fp.slow[n];
 
         for (uint32_t i = 0; i < slow->from_count; i++)

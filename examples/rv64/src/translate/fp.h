@@ -19,12 +19,12 @@ struct rv64_emit;
 struct rv64_insn;
 struct x86_rm;
 
-/** Slow paths of a block: three an instruction, which a group of accesses has emitted twice. */
-#define FP_SLOW_MAX (2 * 3 * 64 + 8)
+/** Slow paths of a block: one a kind for each instruction, and a group of accesses has it twice. */
+#define FP_SLOW_MAX (2 * 6 * 64)
 
 /** What is seldom done, behind the block. */
 struct fp_slow {
-    uint8_t *from[3]; /**< jumps that come here */
+    uint8_t *from[4]; /**< jumps that come here */
     uint8_t *back;    /**< where they go on */
     uint8_t from_count;
     uint8_t kind;   /**< FP_SLOW_* */

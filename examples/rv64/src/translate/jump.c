@@ -82,7 +82,7 @@ void rv64_emit_skips(struct rv64_emit *e)
 
 void rv64_emit_exits(struct rv64_emit *e)
 {
-    for (uint32_t i = 0; i < e->exit_count; i++) {
+    for (uint32_t i = 0; i < e->exit_count && !emit_full(e); i++) {
         const struct emit_exit *exit = &e->exits[i];
 
         /* A loop: no link, for nothing can come between a block and itself. */

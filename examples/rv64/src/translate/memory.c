@@ -163,7 +163,7 @@ static void slow_call(struct rv64_emit *e, uint32_t index)
 
 void rv64_emit_slow_paths(struct rv64_emit *e)
 {
-    for (uint32_t i = 0; i < e->slow_count; i++) {
+    for (uint32_t i = 0; i < e->slow_count && !emit_full(e); i++) {
         const struct emit_slow *slow = &e->slow[i]; /* more may be added behind */
 
         for (uint32_t j = 0; j < slow->from_count; j++)
