@@ -342,9 +342,9 @@ static uint32_t view_of(const struct rv64_mmu_context *x, uint8_t priv)
     return x->sum ? GN_SOFTMMU_VIEW_SUM : GN_SOFTMMU_VIEW_SUPERVISOR;
 }
 
-static void port_load(struct rv64_compose *c, uint32_t port, uint8_t priv)
+static void port_load(struct rv64_compose *c, uint32_t port, const struct rv64_mmu_context *x,
+                      uint8_t priv)
 {
-    const struct rv64_mmu_context *x = &c->context;
     const struct gn_softmmu_context *s = &c->bare_context;
     struct rv64_port *p = &c->port[port];
 
@@ -364,7 +364,7 @@ void rv64_compose_fetch_port(struct rv64_compose *c)
     if (!c->fetch_stale)
         return;
     c->fetch_stale = false;
-    port_load(c, GN_SOFTMMU_PORT_FETCH, c->context.fetch_priv);
+    port_load(c, GN_SOFTMMU_PORT_FETCH, &c->context, c->context.fetch_priv);
 }
 
 /*
@@ -380,7 +380,7 @@ void rv64_mmu_context_set(struct rv64_mmu *mmu, const struct rv64_mmu_context *c
     if ((!bare || !is_bare(context, context->data_priv)) &&
         (!c->guest_held || context->satp != c->guest_satp))
         guest_root_load(c, context->satp);
-    port_load(c, GN_SOFTMMU_PORT_DATA, context->data_priv);
+    port_load(c, GN_SOFTMMU_PORT_DATA, context, context->data_priv);
     c->fetch_stale = true;
     c->mmu.space = bare ? c->bare.cookie : c->guest.cookie;
 }

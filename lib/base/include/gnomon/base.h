@@ -155,6 +155,11 @@ GN_NODISCARD static inline int gn_base_params_copy(void *dst, size_t dst_size, c
         return -GN_ERR_INVAL;
     for (i = 0; i < sizeof size; i++)
         ((uint8_t *)&size)[i] = from[i];
+    /* What is read soon after as it was written here must not have been written byte by byte. */
+    if (size == dst_size && size >= min_size) {
+        __builtin_memcpy(dst, src, dst_size);
+        return 0;
+    }
     if (size < min_size)
         return -GN_ERR_INVAL;
     for (i = dst_size; i < size; i++)
