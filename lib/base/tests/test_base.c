@@ -60,6 +60,7 @@ static void status_codes_are_errno_values(void **state)
     assert_int_equal(GN_ERR_INVAL, EINVAL);
     assert_int_equal(GN_ERR_NOSPC, ENOSPC);
     assert_int_equal(GN_ERR_RANGE, ERANGE);
+    assert_int_equal(GN_ERR_BADMSG, EBADMSG);
     assert_int_equal(GN_ERR_OVERFLOW, EOVERFLOW);
     assert_int_equal(GN_ERR_NOTSUP, EOPNOTSUPP);
 }

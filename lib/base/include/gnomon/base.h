@@ -62,6 +62,7 @@ extern "C" {
 #define GN_ERR_INVAL    22 /**< an argument is out of its documented range */
 #define GN_ERR_NOSPC    28 /**< a table of fixed size is full */
 #define GN_ERR_RANGE    34 /**< an address does not fit the format or the object */
+#define GN_ERR_BADMSG   74 /**< what was read back is not what was written there last */
 #define GN_ERR_OVERFLOW 75 /**< records were lost into overflow state, which must be handled */
 #define GN_ERR_NOTSUP   95 /**< the platform or the format cannot do this */
 
@@ -194,6 +195,7 @@ static inline const char *gn_base_status_name(int status)
     case GN_ERR_INVAL: return "GN_ERR_INVAL";
     case GN_ERR_NOSPC: return "GN_ERR_NOSPC";
     case GN_ERR_RANGE: return "GN_ERR_RANGE";
+    case GN_ERR_BADMSG: return "GN_ERR_BADMSG";
     case GN_ERR_OVERFLOW: return "GN_ERR_OVERFLOW";
     case GN_ERR_NOTSUP: return "GN_ERR_NOTSUP";
     default: return "unknown";
