@@ -24,7 +24,7 @@ static void fill_tlb(struct fake_mmu *m)
         struct gn_softmmu_entry *e = gn_softmmu_entry_at(&m->window, va, GN_ACCESS_READ);
 
         e->page = va;
-        e->delta = (uintptr_t)m->memory + (va - m->base) - va;
+        e->delta = (uintptr_t)fake_mmu_at(m, va) - va;
     }
 }
 
@@ -53,6 +53,13 @@ bool fake_mmu_init(struct fake_mmu *m, uint64_t base, uint64_t size, bool probe_
     return true;
 }
 
+void fake_mmu_scatter(struct fake_mmu *m)
+{
+    m->scatter = GN_PAGE_SIZE;
+    if (gn_softmmu_probe(&m->window, (gn_gva_t){m->base}, 1, GN_ACCESS_READ))
+        fill_tlb(m);
+}
+
 void fake_mmu_fini(struct fake_mmu *m)
 {
     free(m->memory);
@@ -61,7 +68,23 @@ void fake_mmu_fini(struct fake_mmu *m)
 
 uint8_t *fake_mmu_at(struct fake_mmu *m, uint64_t address)
 {
-    return m->memory + (address - m->base);
+    return m->memory + ((address - m->base) ^ m->scatter);
+}
+
+/* Byte by byte, since the next page may be elsewhere. */
+static uint64_t read_bytes(struct fake_mmu *m, uint64_t va, uint32_t size)
+{
+    uint64_t value = 0;
+
+    for (uint32_t i = 0; i < size; i++)
+        value |= (uint64_t)*fake_mmu_at(m, va + i) << 8 * i;
+    return value;
+}
+
+static void write_bytes(struct fake_mmu *m, uint64_t va, uint32_t size, uint64_t value)
+{
+    for (uint32_t i = 0; i < size; i++)
+        *fake_mmu_at(m, va + i) = (uint8_t)(value >> 8 * i);
 }
 
 static int fault(struct rv64_trap *trap, uint64_t cause, uint64_t va)
@@ -80,7 +103,6 @@ int rv64_mmu_load(struct rv64_mmu *mmu, uint64_t va, uint32_t size, uint64_t *re
                   struct rv64_trap *ret_trap)
 {
     struct fake_mmu *m = fake_of(mmu);
-    uint64_t value = 0;
 
     if (va == FAKE_DEVICE) {
         *ret_value = ++m->device;
@@ -90,8 +112,7 @@ int rv64_mmu_load(struct rv64_mmu *mmu, uint64_t va, uint32_t size, uint64_t *re
         return fault(ret_trap, RV64_CAUSE_LOAD_PAGE_FAULT, va);
     if (!in_memory(m, va, size))
         return fault(ret_trap, RV64_CAUSE_LOAD_ACCESS, va);
-    memcpy(&value, fake_mmu_at(m, va), size);
-    *ret_value = value;
+    *ret_value = read_bytes(m, va, size);
     return 0;
 }
 
@@ -101,7 +122,7 @@ int rv64_mmu_store(struct rv64_mmu *mmu, uint64_t va, uint32_t size, uint64_t va
     struct fake_mmu *m = fake_of(mmu);
 
     if (va == FAKE_DEVICE) {
-        m->device = value;
+        m->device = value & UINT64_MAX >> (64 - 8 * size);
         if (m->cpu)
             rv64_cpu_irq_set(m->cpu, RV64_IRQ_MSI, value == 1);
         return 0;
@@ -110,7 +131,7 @@ int rv64_mmu_store(struct rv64_mmu *mmu, uint64_t va, uint32_t size, uint64_t va
         return fault(ret_trap, RV64_CAUSE_STORE_PAGE_FAULT, va);
     if (!in_memory(m, va, size))
         return fault(ret_trap, RV64_CAUSE_STORE_ACCESS, va);
-    memcpy(fake_mmu_at(m, va), &value, size);
+    write_bytes(m, va, size, value);
     return 0;
 }
 
@@ -118,14 +139,12 @@ int rv64_mmu_amo_load(struct rv64_mmu *mmu, uint64_t va, uint32_t size, uint64_t
                       struct rv64_trap *ret_trap)
 {
     struct fake_mmu *m = fake_of(mmu);
-    uint64_t value = 0;
 
     if (forbidden(m, va))
         return fault(ret_trap, RV64_CAUSE_STORE_PAGE_FAULT, va);
     if (!in_memory(m, va, size))
         return fault(ret_trap, RV64_CAUSE_STORE_ACCESS, va);
-    memcpy(&value, fake_mmu_at(m, va), size);
-    *ret_value = value;
+    *ret_value = read_bytes(m, va, size);
     return 0;
 }
 

@@ -5,7 +5,8 @@
 /*
  * Memory for a CPU under test: a flat array, virtual equal to physical, and a device of one
  * register. The probe either hits wherever the array is, or never does, so that both paths of the
- * interpreter can be tested with the same programs.
+ * interpreter can be tested with the same programs. Pages may be scattered, so that each page's way
+ * to the host's memory is another.
  */
 
 #include <stdbool.h>
@@ -21,6 +22,7 @@ struct fake_mmu {
     uint8_t *memory;
     uint64_t base;
     uint64_t size;
+    uint64_t scatter;   /* bits in which the place of a page differs from its address */
     uint64_t no_fetch;  /* virtual page whose fetch faults, or 1 */
     uint64_t no_access; /* virtual page whose loads and stores fault, or 1 */
     uint64_t alias;     /* virtual page that maps alias_to for fetches, or 1 */
@@ -37,6 +39,9 @@ struct fake_mmu {
 bool fake_mmu_init(struct fake_mmu *m, uint64_t base, uint64_t size, bool probe_hits);
 
 void fake_mmu_fini(struct fake_mmu *m);
+
+/** Has each two pages change places in memory, which has an even number of them. Contents stay. */
+void fake_mmu_scatter(struct fake_mmu *m);
 
 /** Host address of a byte of memory. */
 uint8_t *fake_mmu_at(struct fake_mmu *m, uint64_t address);

@@ -5,8 +5,11 @@
  * most of the time. One probe, of the first to the last byte that they touch, does for all of them;
  * if it misses, or they lie in two pages, each is made apart, behind the block.
  *
- * Between them may stand computation that leaves alone the base, and RCX. Those of f registers are
- * in a group once FS is known to be on.
+ * Two base registers may take turns, as in a copy: each has its probe, before the first access.
+ * Probes change nothing, so it does not matter that an access may be of no use to the second.
+ *
+ * Between accesses may stand computation that leaves alone the bases, RCX and RDX. Those of f
+ * registers are in a group once FS is known to be on.
  */
 
 #include "emit.h"
@@ -17,12 +20,24 @@
 /* Other instructions in a group: they are emitted twice. */
 #define OTHERS_MAX 6u
 
+/* Base registers in a group, and where each has what leads to the host's memory. */
+#define BASES 2u
+
+static const uint8_t registers[BASES] = {X86_RCX, X86_RDX};
+
+struct base {
+    uint32_t reg;
+    int32_t low;  /* offsets from it: first byte */
+    int32_t high; /* and behind the last */
+    bool stores;
+    struct x86_rm host; /* of offset 0, once probed */
+};
+
 struct group {
     uint32_t end; /* of its last access: index + 1 */
     uint32_t accesses;
-    int32_t low; /* offsets from the base: from, to */
-    int32_t high;
-    bool stores;
+    struct base base[BASES];
+    uint32_t bases;
 };
 
 /* Computation that writes no register of the host but RAX and its result's home. */
@@ -53,19 +68,40 @@ static bool is_neutral(const struct rv64_insn *d)
     }
 }
 
-/* @return false: the access does not fit the group */
-static bool add_access(struct group *g, const struct rv64_insn *d)
+/* The base of an access: one that the group has, or the next one. */
+static struct base *base_of(struct group *g, uint32_t reg)
 {
-    int32_t end = d->imm + (int32_t)rv64_emit_size(d->op);
-    int32_t low = d->imm < g->low ? d->imm : g->low;
-    int32_t high = end > g->high ? end : g->high;
+    uint32_t i = 0;
 
-    if (high - low > SPAN)
+    while (i < g->bases && g->base[i].reg != reg)
+        i++;
+    return i < BASES ? &g->base[i] : NULL;
+}
+
+/*
+ * @param written  x registers that the group has written: none is a base from here on, since it was
+ *                 another address when the probes were made
+ * @return false: the access does not fit the group
+ */
+static bool add_access(struct group *g, const struct rv64_insn *d, uint64_t written)
+{
+    struct base *base = base_of(g, d->rs1);
+    int32_t end = d->imm + (int32_t)rv64_emit_size(d->op);
+    struct base with;
+
+    if (!base || written >> d->rs1 & 1)
         return false;
-    g->low = low;
-    g->high = high;
+    with = *base;
+    if (base == &g->base[g->bases])
+        with = (struct base){.reg = d->rs1, .low = d->imm, .high = end};
+    with.low = d->imm < with.low ? d->imm : with.low;
+    with.high = end > with.high ? end : with.high;
+    if (with.high - with.low > SPAN)
+        return false;
+    with.stores |= emit_is_store(d->op) || rv64_emit_fp_is_store(d->op);
+    g->bases += base == &g->base[g->bases];
+    *base = with;
     g->accesses++;
-    g->stores |= emit_is_store(d->op) || rv64_emit_fp_is_store(d->op);
     return true;
 }
 
@@ -84,8 +120,8 @@ static bool writes_x(uint32_t op)
 
 static struct group find_group(const struct rv64_emit *e)
 {
-    const struct rv64_insn *first = &e->insns[e->at].d;
-    struct group g = {.end = e->at, .low = first->imm, .high = first->imm};
+    struct group g = {.end = e->at};
+    uint64_t written = 0;
     uint32_t others = 0;
 
     for (uint32_t i = e->at; i < e->count; i++) {
@@ -94,20 +130,20 @@ static struct group find_group(const struct rv64_emit *e)
         if (i > e->at && (e->insns[i].straddles || e->insns[i].joined))
             break;
         if (is_access(e, d->op)) {
-            if (d->rs1 != first->rs1 || !add_access(&g, d))
+            if (!add_access(&g, d, written))
                 break;
             g.end = i + 1;
         } else if (!(is_neutral(d) || rv64_emit_fp_is_neutral(e, d)) || ++others > OTHERS_MAX) {
             break;
         }
-        if (writes_x(d->op) && d->rd == first->rs1)
-            break;
+        if (writes_x(d->op))
+            written |= UINT64_C(1) << d->rd;
     }
     return g;
 }
 
 /* What stands in a group, apart from accesses, is emitted as anywhere. */
-static void emit_members(struct rv64_emit *e, uint32_t end, struct x86_rm host, bool apart)
+static void emit_members(struct rv64_emit *e, uint32_t end, struct group *g)
 {
     while (e->at < end) {
         const struct rv64_insn *d = &e->insns[e->at].d;
@@ -117,10 +153,10 @@ static void emit_members(struct rv64_emit *e, uint32_t end, struct x86_rm host, 
             count = rv64_emit_fp(e);
         } else if (!is_access(e, d->op)) {
             count = rv64_emit_integer(e);
-        } else if (apart) {
+        } else if (!g) {
             count = rv64_emit_fp_is_access(d->op) ? rv64_emit_fp(e) : rv64_emit_access(e);
         } else {
-            struct x86_rm at = host;
+            struct x86_rm at = base_of(g, d->rs1)->host;
 
             at.disp += d->imm;
             rv64_emit_transfer(e, d, at);
@@ -130,31 +166,44 @@ static void emit_members(struct rv64_emit *e, uint32_t end, struct x86_rm host, 
     }
 }
 
+/* As rv64_emit_probe(), with RAX alone for a temporary. */
+static void emit_probe(struct rv64_emit *e, struct emit_slow *slow, struct base *base, uint32_t to)
+{
+    int32_t at = e->thunks->data_offset[base->stores ? GN_ACCESS_WRITE : GN_ACCESS_READ];
+
+    rv64_emit_address(e, base->reg, base->low);
+    x86_rr(&e->a, X86_MOV | X86_W, to, X86_RAX);
+    x86_shift_imm(&e->a, X86_SHR, X86_W, x86_reg(to), GN_PAGE_SHIFT - 4);
+    x86_op(&e->a, X86_AND | X86_W, to, x86_mem(REG_DATA, offsetof(struct gn_softmmu_slab, mask)));
+    x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(X86_RAX), base->high - base->low - 1);
+    x86_arith_imm(&e->a, X86_I_AND, X86_W, x86_reg(X86_RAX), -(int32_t)GN_PAGE_SIZE);
+    x86_op(&e->a, X86_CMP | X86_W, X86_RAX, x86_mem_index(REG_DATA, to, 0, at));
+    slow->from[slow->from_count++] = x86_jcc_later(&e->a, X86_NE);
+    x86_op(&e->a, X86_MOV | X86_W, to, x86_mem_index(REG_DATA, to, 0, at + 8));
+    if (emit_has_home(base->reg)) {
+        base->host = x86_mem_index(to, rv64_emit_home[base->reg], 0, 0);
+    } else {
+        x86_op(&e->a, X86_ADD | X86_W, to, emit_rm(base->reg));
+        base->host = x86_mem(to, 0);
+    }
+}
+
 uint32_t rv64_emit_group(struct rv64_emit *e)
 {
     const uint32_t first = e->at;
-    const struct rv64_insn *d = &e->insns[first].d;
     struct emit_slow *slow;
-    struct x86_rm host;
     struct group g;
 
-    if (!is_access(e, d->op))
+    if (!is_access(e, e->insns[first].d.op))
         return 0;
     g = find_group(e);
-    if (g.accesses < 2)
+    if (g.accesses <= g.bases)
         return 0;
     slow = rv64_emit_slow(e);
     slow->count = g.end - first;
-    rv64_emit_address(e, d->rs1, g.low);
-    rv64_emit_probe(e, slow, (uint32_t)(g.high - g.low),
-                    g.stores ? GN_ACCESS_WRITE : GN_ACCESS_READ);
-    if (emit_has_home(d->rs1)) {
-        host = x86_mem_index(X86_RCX, rv64_emit_home[d->rs1], 0, 0);
-    } else {
-        x86_rr(&e->a, X86_ADD | X86_W, X86_RCX, X86_RAX);
-        host = x86_mem(X86_RCX, -g.low);
-    }
-    emit_members(e, g.end, host, false);
+    for (uint32_t i = 0; i < g.bases; i++)
+        emit_probe(e, slow, &g.base[i], registers[i]);
+    emit_members(e, g.end, &g);
     e->at = first;
     emit_slow_back(e, slow);
     return g.end - first;
@@ -168,6 +217,6 @@ void rv64_emit_group_apart(struct rv64_emit *e, const struct emit_slow *slow)
     e->words = slow->words;
     e->fp.known = slow->known;
     e->fp.boxed = 0;
-    emit_members(e, slow->insn + slow->count, (struct x86_rm){0}, true);
+    emit_members(e, slow->insn + slow->count, NULL);
     e->at = at;
 }

@@ -110,11 +110,12 @@ static void emit_load(struct rv64_emit *e, const struct rv64_insn *d, struct x86
     emit_put(e, d->rd, to);
 }
 
+/* RAX is part of the address, or free. */
 static void emit_store(struct rv64_emit *e, const struct rv64_insn *d, struct x86_rm to)
 {
     static const int32_t ops[] = {X86_MOV_STORE_8, X86_MOV_STORE | X86_16, X86_MOV_STORE,
                                   X86_MOV_STORE | X86_W};
-    uint32_t from = emit_in_reg(e, d->rs2, X86_RDX);
+    uint32_t from = emit_in_reg(e, d->rs2, to.index == X86_RAX ? X86_RDX : X86_RAX);
 
     x86_op(&e->a, ops[d->op - RV64_OP_SB], from, to);
 }
