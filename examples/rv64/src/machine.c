@@ -391,7 +391,11 @@ uint64_t rv64_machine_slice(const struct rv64_machine *machine)
     return ticks * machine->icount;
 }
 
-/* Sleeps until an interrupt can come: a timer's, or one of typing. */
+/*
+ * Sleeps until an interrupt can come: a timer's, or one of typing. It is called where none is both
+ * pending and enabled in mie; so a timer that is due is disabled there, and wakes nobody
+ * (Privileged Architecture, 3.3.3: WFI looks at mie, but not at mstatus.MIE and SIE).
+ */
 void rv64_machine_wait(struct rv64_machine *machine)
 {
     uint64_t when = machine->firmware ? machine->clint.mtimecmp : machine->sbi_timer;
@@ -399,16 +403,15 @@ void rv64_machine_wait(struct rv64_machine *machine)
     uint64_t host = rv64_clint_host_clock(NULL);
     uint64_t left = machine->timeout > host ? machine->timeout - host : 0;
 
-    if (machine->icount && when != UINT64_MAX) {
+    machine->waits++;
+    if (machine->icount && ticks && when != UINT64_MAX) {
         machine->skipped += ticks;
-        machine->waits++;
         return;
     }
+    if (!ticks)
+        ticks = UINT64_MAX;
     if (machine->timeout != UINT64_MAX && left < ticks)
         ticks = left;
-    if (!ticks)
-        return;
-    machine->waits++;
     rv64_terminal_wait(ticks > UINT64_MAX / NS_PER_TICK ? UINT64_MAX : ticks * NS_PER_TICK);
     machine->polled = 0; /* we may have been woken by input: look now */
 }
