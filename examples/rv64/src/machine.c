@@ -3,6 +3,7 @@
 #include "machine.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "terminal.h"
@@ -253,6 +254,20 @@ static int open_disks(struct rv64_machine *machine, const struct rv64_options *o
     return 0;
 }
 
+/* A host that permits no code to be made is no reason to end, unless it is asked for. */
+static int attach_translator(struct rv64_machine *machine, const struct rv64_options *options,
+                             struct rv64_error *error)
+{
+    const char *why;
+
+    if (!rv64_translator_attach(&machine->cpu, &options->translator, &why))
+        return 0;
+    if (options->cpu_named)
+        return rv64_error_set(error, "--cpu translate: %s", why);
+    fprintf(stderr, "rv64: instructions are interpreted: %s\n", why);
+    return 0;
+}
+
 static int create_hart(struct rv64_machine *machine, const struct rv64_options *options,
                        struct rv64_error *error)
 {
@@ -272,9 +287,7 @@ static int create_hart(struct rv64_machine *machine, const struct rv64_options *
         return rv64_error_set(error, "no memory for the hart");
     machine->cpu_ready = true;
     machine->cpu.svade = options->svade;
-    if (options->translate && rv64_translator_attach(&machine->cpu, &options->translator, &why))
-        return rv64_error_set(error, "--cpu translate: %s", why);
-    return 0;
+    return options->translate ? attach_translator(machine, options, error) : 0;
 }
 
 int rv64_machine_create(struct rv64_machine *machine, const struct rv64_options *options,

@@ -90,7 +90,8 @@ static const char help_text[] =
     "  --dtb FILE          device tree in place of the machine's own\n"
     "  --dump-dtb FILE     write the device tree and end\n"
     "  --console WHICH     where typing goes: uart (default), sbi, or virtio\n"
-    "  --cpu HOW           what executes instructions: interpret (default) or translate (x86-64)\n"
+    "  --cpu HOW           what executes instructions: translate (default on x86-64 hosts) or\n"
+    "                      interpret\n"
     "  --code-cache SIZE   translated code: 1M to 64M, 32M unless given\n"
     "  --perf-map          tell perf(1) about translated code, in /tmp/perf-PID.map\n"
     "  --mmu NAME          what executes guest accesses: softmmu (default)\n"
@@ -315,6 +316,7 @@ static int parse_cpu(struct rv64_options *options, const char *text, struct rv64
     if (strcmp(text, "interpret") && strcmp(text, "translate"))
         return rv64_error_set(error, "--cpu %s: unknown; known are interpret and translate", text);
     options->translate = !strcmp(text, "translate");
+    options->cpu_named = true;
     if (options->translate && !rv64_translator_built())
         return rv64_error_set(
             error, "--cpu translate: not in this build, which lacks tcache or regstate, or "
@@ -404,6 +406,7 @@ enum rv64_options_result rv64_options_parse(struct rv64_options *options, int ar
     memset(error, 0, sizeof *error);
     options->memory = RV64_MEMORY_DEFAULT;
     options->mmu = "softmmu";
+    options->translate = rv64_translator_built();
     optind = 0; /* glibc: begin anew, also for a second command line */
     while ((option = getopt_long_only(argc, argv, "hm:", long_options, NULL)) != -1) {
         if (option == 'm')

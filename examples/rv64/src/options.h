@@ -48,7 +48,9 @@ struct rv64_options {
     uint32_t timeout; /**< seconds; 0: none */
     uint32_t icount;  /**< instructions that make a tick of 100 ns; 0: time is the host's */
     uint64_t check;   /**< seed of --check; 0: none */
-    bool audit, svade, translate;
+    bool audit, svade;
+    bool translate; /**< --cpu; where it can be, unless it is named */
+    bool cpu_named;
     struct rv64_translator_params translator;
     enum rv64_console console;
     enum rv64_stats_format stats;

@@ -57,6 +57,21 @@ static void defaults_are_those_of_the_help_text(void **state)
     assert_int_equal(options.stats, RV64_STATS_NONE);
     assert_int_equal(options.console, RV64_CONSOLE_UART);
     assert_false(options.audit || options.svade || options.icount || options.check);
+    assert_int_equal(options.translate, rv64_translator_built());
+}
+
+static void the_cpu_is_what_is_named(void **state)
+{
+    (void)state;
+    accepted("--kernel k --cpu interpret");
+    assert_false(options.translate);
+    if (rv64_translator_built()) {
+        accepted("--kernel k --cpu translate");
+        assert_true(options.translate);
+    } else {
+        refused("--kernel k --cpu translate", "not in this build");
+    }
+    refused("--kernel k --cpu dream", "known are");
 }
 
 static void the_spellings_of_qemu_work(void **state)
@@ -183,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(check_counts_instructions_for_time),
         cmocka_unit_test(defaults_are_those_of_the_help_text),
+        cmocka_unit_test(the_cpu_is_what_is_named),
         cmocka_unit_test(the_spellings_of_qemu_work),
         cmocka_unit_test(memory_takes_suffixes_and_has_limits),
         cmocka_unit_test(drives_have_properties),

@@ -114,7 +114,7 @@ int rv64_translator_attach(struct rv64_cpu *cpu, const struct rv64_translator_pa
     uint32_t size = params->code_size ? params->code_size : RV64_TR_CODE_DEFAULT;
     struct rv64_tr_code code;
 
-    *ret_error = "not enough memory for translated code";
+    *ret_error = "the host gives no memory for translated code";
     if (!tr)
         return -1;
     tr->cpu = cpu;
