@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef GN_LINUX_INTERNAL_H
+#define GN_LINUX_INTERNAL_H
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <gnomon/linux.h>
+
+/* A page's state: 0 not mapped, else the frame's number + 1, and whether writes are allowed. */
+#define PAGE_WRITABLE   (1u << 31)
+#define PAGE_FRAME(s)   (((s) & ~PAGE_WRITABLE) - 1)
+#define PAGE_STATE(f)   ((uint32_t)(f) + 1)
+#define PAGE_FRAMES_MAX ((1u << 31) - 2)
+
+/** How pages get into a window, and out of it. All return 0 or -GN_ERR_NOMEM. */
+struct gn_linux__way {
+    uint32_t way;      /**< GN_LINUX_FAULTS_... */
+    uint32_t degraded; /**< what it cannot give */
+    int (*reserve)(struct gn_linux_window *w);
+    int (*map)(struct gn_linux_window *w, void *to, uint32_t frame, uint32_t writable);
+    int (*protect)(struct gn_linux_window *w, void *to, uint32_t writable);
+    int (*unmap)(struct gn_linux_window *w, void *from, uint32_t frame, uint32_t writable);
+};
+
+extern const struct gn_linux__way gn_linux__sigsegv;
+extern const struct gn_linux__way gn_linux__userfaultfd;
+
+struct gn_linux_window {
+    const struct gn_linux__way *way;
+    const struct gn_linux_memory *memory;
+    struct gn_linux_window_ops ops;
+    void *ops_ctx;
+    uint8_t *base;
+    uint64_t pages;
+    uint32_t flags;
+    uint32_t degraded;
+    int uffd; /**< -1: none */
+    /**
+     * Who is in: 0, or the thread's id; WAITED is set when somebody sleeps. Not a pthread mutex:
+     * those are not to be locked in signal handlers.
+     */
+    _Atomic uint32_t owner;
+    uint64_t signals; /**< of the thread that is in: what it had blocked before */
+    uint64_t faults;
+    uint64_t again;
+    uint64_t maps;
+    uint64_t unmaps;
+    uint32_t state[]; /**< by page */
+};
+
+/** What a fault was: GN_ACCESS_...; GN_ACCESS_KINDS: nobody knows. */
+uint32_t gn_linux__access(const void *ucontext);
+
+/** The windows that faults may concern, and who had the signals before. */
+struct gn_linux__fault_table {
+    _Atomic(struct gn_linux_window *) windows[GN_LINUX_FAULTS_MAX];
+    struct sigaction before[2]; /**< of SIGSEGV, of SIGBUS */
+};
+
+extern struct gn_linux__fault_table gn_linux__faults;
+
+#endif /* GN_LINUX_INTERNAL_H */

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gn_test.h"
+#include "linux_internal.h"
+
+/*
+ * A pager as simple as can be: a store of pages, F frames, the oldest goes. Every test runs over
+ * each kind of memory, and so over each way of faults.
+ */
+#define PAGES  64
+#define FRAMES 4
+
+struct pager {
+    struct gn_linux_memory memory;
+    struct gn_linux_window *window;
+    void *window_memory;
+    uint8_t *base;
+    uint8_t store[PAGES][GN_PAGE_SIZE];
+    uint64_t page[FRAMES]; /* + 1 */
+    int next;
+    int refuse; /* page + 1 whose faults are refused */
+    uint64_t writes;
+    uint64_t reads;
+};
+
+static uint8_t *frame_at(struct pager *p, int frame)
+{
+    return (uint8_t *)p->memory.base + frame * GN_PAGE_SIZE;
+}
+
+static int evict(struct pager *p, int frame)
+{
+    if (!p->page[frame])
+        return 0;
+    if (gn_linux_window_unmap(p->window, p->page[frame] - 1))
+        return -1;
+    memcpy(p->store[p->page[frame] - 1], frame_at(p, frame), GN_PAGE_SIZE);
+    p->page[frame] = 0;
+    return 0;
+}
+
+static int on_fault(void *ctx, uint64_t page, uint32_t access)
+{
+    struct pager *p = ctx;
+    uint32_t write = access == GN_ACCESS_WRITE;
+    int frame;
+
+    p->writes += write;
+    p->reads += !write;
+    if (p->refuse && page == (uint64_t)p->refuse - 1)
+        return -1;
+    for (frame = 0; frame < FRAMES; frame++)
+        if (p->page[frame] == page + 1)
+            return gn_linux_window_map(p->window, page, frame_at(p, frame), write);
+    frame = p->next++ % FRAMES;
+    if (evict(p, frame))
+        return -1;
+    memcpy(frame_at(p, frame), p->store[page], GN_PAGE_SIZE);
+    p->page[frame] = page + 1;
+    return gn_linux_window_map(p->window, page, frame_at(p, frame), write);
+}
+
+static struct pager *pager_create(uint32_t kind, uint32_t flags)
+{
+    static const struct gn_linux_window_ops ops = {GN_LINUX_WINDOW_OPS_INIT, .fault = on_fault};
+    const struct gn_linux_memory_params m = {GN_LINUX_MEMORY_PARAMS_INIT, .kinds = kind,
+                                             .bytes = FRAMES * GN_PAGE_SIZE, .flags = flags};
+    struct pager *p = calloc(1, sizeof *p);
+    const struct gn_linux_window_params w = {
+        GN_LINUX_WINDOW_PARAMS_INIT, .flags = flags, .pages = PAGES,
+        .memory = &p->memory,        .ops = &ops,    .ops_ctx = p};
+    int rc;
+
+    assert_non_null(p);
+    if (gn_linux_memory_get(&m, &p->memory)) {
+        assert_int_equal(kind, GN_LINUX_MEMORY_SECRET);
+        print_message("skipped: no memfd_secret here\n");
+        free(p);
+        skip();
+    }
+    p->window_memory = gn_test_memory(64, gn_linux_window_size(&w));
+    rc = gn_linux_window_init(p->window_memory, gn_linux_window_size(&w), &w, &p->window);
+    if (rc == -GN_ERR_NOTSUP) {
+        assert_int_equal(kind, GN_LINUX_MEMORY_PRIVATE);
+        print_message("skipped: no userfaultfd here\n");
+        gn_linux_memory_put(&p->memory);
+        free(p->window_memory);
+        free(p);
+        skip();
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(gn_linux_faults_add(p->window), 0);
+    p->base = p->window->base;
+    return p;
+}
+
+static void pager_destroy(struct pager *p)
+{
+    gn_linux_faults_remove(p->window);
+    gn_linux_window_fini(p->window);
+    gn_linux_memory_put(&p->memory);
+    free(p->window_memory);
+    free(p);
+}
+
+static void pages_come_and_go_as_they_are_touched(uint32_t kind)
+{
+    struct pager *p = pager_create(kind, 0);
+    uint64_t random = gn_test_seed();
+    uint8_t model[PAGES] = {0};
+    struct gn_linux_window_state s = {GN_LINUX_WINDOW_STATE_INIT};
+
+    for (int i = 0; i < 3000; i++) {
+        uint32_t at = gn_test_random(&random) % PAGES;
+        volatile uint8_t *byte = p->base + at * GN_PAGE_SIZE + 5 * at;
+
+        assert_int_equal(*byte, model[at]);
+        if (gn_test_random(&random) & 1)
+            *byte = ++model[at];
+    }
+    assert_int_equal(gn_linux_window_state(p->window, &s), 0);
+    assert_true(s.maps - s.unmaps == FRAMES);
+    assert_true(s.degraded & GN_LINUX_DEGRADED_SYSCALLS);
+    assert_int_equal(s.way, kind == GN_LINUX_MEMORY_PRIVATE ? GN_LINUX_FAULTS_USERFAULTFD
+                                                            : GN_LINUX_FAULTS_SIGSEGV);
+    assert_int_equal(!!(s.degraded & GN_LINUX_DEGRADED_COPIES), kind == GN_LINUX_MEMORY_PRIVATE);
+    pager_destroy(p);
+}
+
+static void a_page_that_was_read_faults_when_written(uint32_t kind)
+{
+    struct pager *p = pager_create(kind, 0);
+    volatile uint8_t *byte = p->base + 3 * GN_PAGE_SIZE;
+
+    assert_int_equal(*byte, 0);
+    assert_int_equal(gn_linux_window_mapped(p->window, 3), 1);
+    assert_int_equal(p->writes, 0);
+    *byte = 7;
+    assert_int_equal(gn_linux_window_mapped(p->window, 3), 2);
+    assert_int_equal(p->writes, 1);
+    *byte = 8;
+    assert_int_equal(p->writes, 1);
+    gn_linux_window_enter(p->window);
+    assert_int_equal(gn_linux_window_map(p->window, 3, frame_at(p, 1), 1), -GN_ERR_BUSY);
+    assert_int_equal(gn_linux_window_map(p->window, PAGES, frame_at(p, 1), 1), -GN_ERR_RANGE);
+    assert_int_equal(gn_linux_window_map(p->window, 3, p->store, 1), -GN_ERR_RANGE);
+    assert_int_equal(gn_linux_window_map(p->window, 3, frame_at(p, 0), 0), 0);
+    gn_linux_window_leave(p->window);
+    *byte = 9;
+    assert_int_equal(p->writes, 2);
+    gn_linux_window_enter(p->window);
+    assert_int_equal(gn_linux_window_unmap(p->window, 3), 0);
+    assert_int_equal(gn_linux_window_unmap(p->window, 3), 0);
+    assert_int_equal(frame_at(p, 0)[0], 9);
+    gn_linux_window_leave(p->window);
+    p->page[0] = 0;
+    pager_destroy(p);
+}
+
+#define TURNS 2000
+
+static void *count(void *arg)
+{
+    struct pager *p = arg;
+    uint64_t random = gn_test_seed() ^ (uintptr_t)&random;
+
+    for (int i = 0; i < TURNS; i++) {
+        uint64_t at = gn_test_random(&random) % 16;
+
+        __atomic_fetch_add((uint32_t *)(p->base + at * GN_PAGE_SIZE), 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static void threads_lose_no_write(uint32_t kind)
+{
+    struct pager *p = pager_create(kind, 0);
+    pthread_t threads[3];
+    uint64_t sum = 0;
+
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, count, p), 0);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < 16; i++)
+        sum += *(uint32_t *)(p->base + i * GN_PAGE_SIZE);
+    assert_int_equal(sum, 3 * TURNS);
+    pager_destroy(p);
+}
+
+/* @return the signal that ends a child which does this, or 0 */
+static int signal_in_child(struct pager *p, void (*what)(struct pager *p))
+{
+    pid_t child = fork();
+    int status;
+
+    assert_true(child >= 0);
+    if (!child) {
+        what(p);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void touch(struct pager *p)
+{
+    *(volatile uint8_t *)(p->base + 9 * GN_PAGE_SIZE) = 1;
+}
+
+static void a_child_that_touches_the_window_ends(uint32_t kind)
+{
+    struct pager *p = pager_create(kind, 0);
+
+    *(volatile uint8_t *)p->base = 1;
+    signal(SIGSEGV, SIG_DFL);
+    assert_int_equal(signal_in_child(p, touch), SIGSEGV);
+    pager_destroy(p);
+}
+
+static void touch_inside(struct pager *p)
+{
+    gn_linux_window_enter(p->window);
+    touch(p);
+}
+
+/* The child has the window, so that it is the refusal that ends it. */
+static void a_fault_that_is_refused_ends_the_process(uint32_t kind)
+{
+    struct pager *p;
+
+    if (kind == GN_LINUX_MEMORY_PRIVATE)
+        return; /* a child never has that one */
+    signal(SIGSEGV, SIG_DFL);
+    p = pager_create(kind, GN_LINUX_MEMORY_INHERIT);
+    assert_int_equal(signal_in_child(p, touch), 0);
+    p->refuse = 9 + 1;
+    assert_int_equal(signal_in_child(p, touch), SIGSEGV);
+    p->refuse = 0;
+    assert_int_equal(signal_in_child(p, touch_inside), SIGSEGV);
+    pager_destroy(p);
+}
+
+static void a_system_call_gets_efault_as_reported(uint32_t kind)
+{
+    struct pager *p = pager_create(kind, 0);
+    int zero = open("/dev/zero", O_RDONLY);
+
+    assert_true(zero >= 0);
+    assert_int_equal(read(zero, p->base + GN_PAGE_SIZE, 16), -1);
+    assert_int_equal(errno, EFAULT);
+    *(volatile uint8_t *)(p->base + GN_PAGE_SIZE) = 1;
+    assert_int_equal(read(zero, p->base + GN_PAGE_SIZE, 16), 16);
+    assert_int_equal(p->base[GN_PAGE_SIZE], 0);
+    close(zero);
+    pager_destroy(p);
+}
+
+static volatile sig_atomic_t others;
+static void *others_page;
+
+static void on_others(int number)
+{
+    (void)number;
+    others++;
+    mprotect(others_page, GN_PAGE_SIZE, PROT_READ | PROT_WRITE);
+}
+
+static void faults_elsewhere_go_to_whom_they_went_before(uint32_t kind)
+{
+    struct pager *p;
+    void (*before)(int);
+
+    others_page = mmap(NULL, GN_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(others_page != MAP_FAILED);
+    others = 0;
+    before = signal(SIGSEGV, on_others);
+    p = pager_create(kind, 0);
+    *(volatile uint8_t *)others_page = 1;
+    assert_int_equal(others, 1);
+    *(volatile uint8_t *)p->base = 1;
+    assert_int_equal(others, 1);
+    signal(SIGSEGV, before);
+    munmap(others_page, GN_PAGE_SIZE);
+    pager_destroy(p);
+}
+
+static void a_copy_of_the_memory_is_mapped_again(uint32_t kind)
+{
+    struct pager *p;
+    struct gn_linux_memory copy = {.kind = 0};
+    const struct gn_linux_memory_params m = {GN_LINUX_MEMORY_PARAMS_INIT, .kinds = kind,
+                                             .bytes = FRAMES * GN_PAGE_SIZE};
+
+    if (kind == GN_LINUX_MEMORY_PRIVATE)
+        return;
+    p = pager_create(kind, 0);
+    p->base[0] = 1;
+    p->base[GN_PAGE_SIZE] = 2;
+    assert_int_equal(gn_linux_memory_get(&m, &copy), 0);
+    memcpy(copy.base, p->memory.base, copy.bytes);
+    ((uint8_t *)copy.base)[0] = 3;
+    gn_linux_window_enter(p->window);
+    assert_int_equal(gn_linux_memory_replace(&p->memory, &copy), 0);
+    assert_int_equal(gn_linux_window_remap(p->window), 0);
+    gn_linux_window_leave(p->window);
+    assert_int_equal(p->base[0], 3);
+    assert_int_equal(p->base[GN_PAGE_SIZE], 2);
+    pager_destroy(p);
+}
+
+static void bad_parameters_are_refused(uint32_t kind)
+{
+    struct pager *p = pager_create(kind, 0);
+    static const struct gn_linux_window_ops ops = {GN_LINUX_WINDOW_OPS_INIT, .fault = on_fault};
+    static const struct gn_linux_window_ops no_ops = {GN_LINUX_WINDOW_OPS_INIT};
+    struct gn_linux_window_params w = {GN_LINUX_WINDOW_PARAMS_INIT, .pages = 1,
+                                       .memory = &p->memory, .ops = &ops};
+    struct gn_linux_window *other;
+    struct gn_linux_window_state s = {.size = 4};
+    void *memory = gn_test_memory(64, gn_linux_window_size(&w));
+
+    assert_int_equal(gn_linux_window_init(memory, 16, &w, &other), -GN_ERR_INVAL);
+    w.base = p->base;
+    assert_int_equal(gn_linux_window_init(memory, gn_linux_window_size(&w), &w, &other),
+                     -GN_ERR_EXIST);
+    w.base = p->base + 1;
+    assert_int_equal(gn_linux_window_size(&w), 0);
+    w.base = NULL;
+    w.pages = 0;
+    assert_int_equal(gn_linux_window_size(&w), 0);
+    w.pages = 1;
+    w.ops = &no_ops;
+    assert_int_equal(gn_linux_window_init(memory, gn_linux_window_size(&w), &w, &other),
+                     -GN_ERR_INVAL);
+    assert_int_equal(gn_linux_window_state(p->window, &s), -GN_ERR_INVAL);
+    assert_int_equal(gn_linux_window_fault(p->window, p->store, GN_ACCESS_READ), 0);
+    assert_int_equal(gn_linux_window_fault(p->window, p->base, GN_ACCESS_EXEC), 0);
+    assert_int_equal(gn_linux_window_align(), 64);
+    gn_linux_window_fini(NULL);
+    gn_linux_faults_remove(NULL);
+    free(memory);
+    pager_destroy(p);
+}
+
+/* Each as three tests. */
+#define OVER_EACH_KIND(name)                  \
+    static void name##__secret(void **state)  \
+    {                                         \
+        (void)state;                          \
+        name(GN_LINUX_MEMORY_SECRET);         \
+    }                                         \
+    static void name##__shared(void **state)  \
+    {                                         \
+        (void)state;                          \
+        name(GN_LINUX_MEMORY_SHARED);         \
+    }                                         \
+    static void name##__private(void **state) \
+    {                                         \
+        (void)state;                          \
+        name(GN_LINUX_MEMORY_PRIVATE);        \
+    }
+#define EACH(name)                                                      \
+    cmocka_unit_test(name##__secret), cmocka_unit_test(name##__shared), \
+        cmocka_unit_test(name##__private)
+
+OVER_EACH_KIND(pages_come_and_go_as_they_are_touched)
+OVER_EACH_KIND(a_page_that_was_read_faults_when_written)
+OVER_EACH_KIND(threads_lose_no_write)
+OVER_EACH_KIND(a_child_that_touches_the_window_ends)
+OVER_EACH_KIND(a_fault_that_is_refused_ends_the_process)
+OVER_EACH_KIND(a_system_call_gets_efault_as_reported)
+OVER_EACH_KIND(faults_elsewhere_go_to_whom_they_went_before)
+OVER_EACH_KIND(a_copy_of_the_memory_is_mapped_again)
+OVER_EACH_KIND(bad_parameters_are_refused)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EACH(bad_parameters_are_refused),
+        EACH(pages_come_and_go_as_they_are_touched),
+        EACH(a_page_that_was_read_faults_when_written),
+        EACH(threads_lose_no_write),
+        EACH(a_child_that_touches_the_window_ends),
+        EACH(a_fault_that_is_refused_ends_the_process),
+        EACH(a_system_call_gets_efault_as_reported),
+        EACH(faults_elsewhere_go_to_whom_they_went_before),
+        EACH(a_copy_of_the_memory_is_mapped_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
