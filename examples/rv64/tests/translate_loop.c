@@ -127,6 +127,7 @@ static void link_exit(struct loop *loop, const struct loop_block *to)
     struct loop_block *from = &loop->blocks[token / RV64_TR_EXITS];
     const struct rv64_tr_exit *exit = &from->block.exits[token % RV64_TR_EXITS];
     uint32_t id = page_id(exit->target);
+    uint32_t entry;
 
     if (exit->target != to->pc)
         abort();
@@ -134,8 +135,8 @@ static void link_exit(struct loop *loop, const struct loop_block *to)
         loop->cpu->jit.view->pages[rv64_view_page_index(exit->target)] = id;
         put(from->code + exit->guard, id);
     }
-    put(from->code + exit->patch,
-        (uint32_t)(to->code + to->block.fast - (from->code + exit->patch + 4)));
+    entry = rv64_tr_fits(from->block.state, to->block.state) ? to->block.fast : to->block.entry;
+    put(from->code + exit->patch, (uint32_t)(to->code + entry - (from->code + exit->patch + 4)));
 }
 
 /* One block, or many if they are linked. @return RV64_LEFT_*, as the block left or might have */

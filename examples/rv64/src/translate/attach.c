@@ -51,6 +51,7 @@ static int tcache_create(struct rv64_translator *tr, uint32_t size)
     const struct gn_tcache_params params = {
         GN_TCACHE_PARAMS_INIT,
         .code_size = size,
+        .exits = size / 256,
         .code = tr->write + RV64_TR_THUNKS_ROOM,
         .exec = (uint64_t)(uintptr_t)(tr->exec + RV64_TR_THUNKS_ROOM),
         .views = VIEWS,
@@ -71,10 +72,11 @@ static int tcache_create(struct rv64_translator *tr, uint32_t size)
 
 static int copies_create(struct rv64_translator *tr)
 {
+    tr->exit_states = calloc(RV64_TR_EXIT_NUMBERS, sizeof *tr->exit_states);
     tr->copies = calloc(RV64_TR_PAGES, sizeof *tr->copies);
     tr->copy_bytes = mmap(NULL, RV64_TR_PAGES * GN_PAGE_SIZE, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (!tr->copies || tr->copy_bytes == MAP_FAILED)
+    if (!tr->exit_states || !tr->copies || tr->copy_bytes == MAP_FAILED)
         return -1;
     for (uint32_t i = RV64_TR_PAGES; i > 0; i--) {
         tr->copies[i - 1].next = tr->copy_free;
@@ -96,6 +98,7 @@ static void destroy(struct rv64_translator *tr)
     gn_tcache_fini(tr->tcache);
     free(tr->tcache_memory);
     free(tr->copies);
+    free(tr->exit_states);
     if (tr->copy_bytes && tr->copy_bytes != MAP_FAILED)
         munmap(tr->copy_bytes, RV64_TR_PAGES * GN_PAGE_SIZE);
     if (tr->write && tr->write != MAP_FAILED)
@@ -167,6 +170,9 @@ void rv64_translator_stats(const struct rv64_cpu *cpu,
     each(ctx, "translate", "guest_bytes", s->guest_bytes);
     each(ctx, "translate", "host_bytes", s->host_bytes);
     each(ctx, "translate", "nanoseconds", s->nanoseconds);
+    each(ctx, "translate", "edges_checked", s->edges_checked);
+    each(ctx, "translate", "f_fixes", cpu->jit.f_fixes);
+    each(ctx, "translate", "f_saves", cpu->jit.f_saves);
     each(ctx, "translate", "pages_compared", s->pages_compared);
     each(ctx, "translate", "pages_changed", s->pages_changed);
     each(ctx, "tcache", "lookups", t.lookups);

@@ -15,9 +15,6 @@
 #define INSN_ROOM 240u
 #define EXIT_ROOM 64u
 
-/* What a load or store of an XMM register takes. */
-#define MOVE_ROOM 9u
-
 static uint32_t emit_one(struct rv64_emit *e)
 {
     static uint32_t (*const parts[])(struct rv64_emit *) = {
@@ -43,7 +40,6 @@ static void emit_straddle(struct rv64_emit *e)
     const struct emit_insn *insn = &e->insns[e->at];
     uint32_t index = rv64_view_page_index(insn->pc + 2);
 
-    e->straddle_dirty = rv64_emit_fp_dirty(e);
     x86_op(&e->a, X86_MOV | X86_W, X86_RCX, CPU_MEM(jit.view));
     x86_op(&e->a, 0x81, X86_I_CMP,
            x86_mem(X86_RCX, (int32_t)(offsetof(struct rv64_view, pages) + 4 * index)));
@@ -64,7 +60,6 @@ static void emit_straddle_otherwise(struct rv64_emit *e)
         return;
     x86_patch(e->straddle[0], e->a.at);
     x86_patch(e->straddle[1], e->a.at);
-    rv64_emit_fp_save(e, e->straddle_dirty);
     x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)emit_refund(e, last));
     x86_mov_imm(&e->a, X86_RCX, e->insns[last].pc);
     emit_jmp_thunk(e, THUNK_LEAVE_INTERPRET);
@@ -77,6 +72,8 @@ static void emit_join(struct rv64_emit *e)
 
     insn->code = e->a.at;
     e->words &= insn->words;
+    e->fp.known &= insn->known;
+    e->fp.boxed &= insn->boxed;
     e->flags_of = 0;
 }
 
@@ -120,38 +117,25 @@ static void emit_interpret(struct rv64_emit *e)
     emit_jmp_thunk(e, THUNK_LEAVE_INTERPRET);
 }
 
-static void emit_budget(struct rv64_emit *e, uint8_t *from, uint32_t dirty)
+static void emit_budget(struct rv64_emit *e, uint8_t *from)
 {
     x86_patch(from, e->a.at);
-    rv64_emit_fp_save(e, dirty);
     x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)e->count);
     x86_mov_imm(&e->a, X86_RCX, e->source->pc);
     emit_jmp_thunk(e, THUNK_LEAVE_BUDGET);
 }
 
-/* Does the block end with a jump to its begin? */
-static bool is_loop(const struct rv64_emit *e)
-{
-    const struct emit_insn *last = &e->insns[e->count - 1];
-    uint32_t op = last->d.op;
-
-    return ((op >= RV64_OP_BEQ_FAR && op <= RV64_OP_BGEU_FAR) || op == RV64_OP_J_FAR) &&
-           last->pc + (uint64_t)(int64_t)last->d.imm == e->source->pc;
-}
-
 static bool emit_block(struct rv64_emit *e)
 {
     uint8_t *budget;
-    uint32_t dirty;
 
     if (!e->count) {
         emit_interpret(e);
         return true;
     }
-    if (is_loop(e))
-        rv64_emit_fp_loop(e);
-    dirty = rv64_emit_fp_dirty(e);
+    rv64_emit_fp_enter(e);
     e->loop = e->a.at;
+    e->block->fast = (uint32_t)(e->a.at - e->start);
     x86_arith_imm(&e->a, X86_I_SUB, X86_W, x86_reg(REG_LEFT), (int32_t)e->count);
     budget = x86_jcc_later(&e->a, X86_S);
     if (!emit_instructions(e))
@@ -160,18 +144,16 @@ static bool emit_block(struct rv64_emit *e)
     emit_straddle_otherwise(e);
     rv64_emit_slow_paths(e);
     rv64_emit_fp_slow_paths(e);
-    emit_budget(e, budget, dirty);
+    rv64_emit_fp_missing(e);
+    emit_budget(e, budget);
     rv64_emit_skips(e);
     rv64_emit_exits(e);
     return true;
 }
 
-/* Slow paths save f registers and load them again; some instructions have three. */
 static uint32_t room_needed(const struct rv64_emit *e)
 {
-    uint32_t homes = rv64_emit_fp_home_count(e) * MOVE_ROOM;
-
-    return e->count * (INSN_ROOM + 5 * homes) + (RV64_TR_EXITS + 2) * (EXIT_ROOM + homes);
+    return e->count * INSN_ROOM + (RV64_TR_EXITS + 2) * EXIT_ROOM;
 }
 
 int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr_source *source,

@@ -42,8 +42,10 @@ struct emit_insn {
     bool straddles; /**< its second half is on the next page */
     uint8_t skips;  /**< a branch: to so many instructions further on in the block; 0: leaves it */
     bool joined;    /**< such a branch leads here */
-    uint32_t words; /**< what all of them have in struct rv64_emit's */
-    uint8_t *code;  /**< where they go */
+    uint32_t words; /**< what all of them have in struct rv64_emit's, */
+    uint32_t known; /**< and in struct emit_fp's */
+    uint32_t boxed;
+    uint8_t *code; /**< where they go */
 };
 
 /** What memory accesses that the probe misses do instead: a call, and back. */
@@ -53,10 +55,7 @@ struct emit_slow {
     uint8_t *back;
     uint32_t insn;  /**< index of the first instruction to be done there */
     uint32_t count; /**< how many: one, or a group whose accesses are then made one by one */
-    uint32_t homes; /**< of f registers, valid where it goes back to */
-    uint32_t words; /**< struct rv64_emit's, at the first instruction */
-    uint32_t dirty; /**< f registers that memory does not have, where it begins; */
-    uint32_t begin; /**< those whose homes are valid there; */
+    uint32_t words; /**< struct rv64_emit's, at the first instruction, */
     uint32_t known; /**< and struct emit_fp's */
 };
 
@@ -65,8 +64,6 @@ struct emit_exit {
     uint8_t *from; /**< jump to it */
     uint64_t target;
     uint32_t refund; /**< instructions charged and not executed */
-    uint32_t dirty;  /**< f registers to be saved */
-    bool again;      /**< to the block's own loop, whose state fits */
 };
 
 /** A branch within the block, until its code behind the block is made. */
@@ -93,7 +90,6 @@ struct rv64_emit {
     uint32_t flags_cc;    /**< its condition, still in the flags */
     bool ended;           /**< the last instruction emitted leaves the block in any case */
     uint8_t *straddle[2]; /**< jumps if the last instruction is not what it was, if it straddles */
-    uint32_t straddle_dirty;              /**< f registers to be saved then */
     struct emit_slow slow[2 * BLOCK_MAX]; /**< of groups, and of their accesses */
     uint32_t slow_count;
     struct emit_skip skips[BLOCK_MAX];
@@ -128,6 +124,8 @@ enum {
     THUNK_READ_FLAGS,  /**< RAX: the flags of floating point, MXCSR being the guest's; writes RDX */
     THUNK_WRITE_FLAGS, /**< RCX: those to be; writes RAX, RCX, RDX */
     THUNK_SSTATUS,     /**< returns sstatus in RAX; writes RCX, RDX */
+    THUNK_F_SAVE,      /**< has memory all f registers, and homes none */
+    THUNK_F_FIX,       /**< has homes what a block needs: see state.c; writes RAX, RCX, RDX */
     THUNK_LEAVE_EDGE,  /**< EAX: token, RCX: guest PC */
     THUNK_LEAVE_LOOKUP,    /**< RAX: guest PC */
     THUNK_LEAVE_BUDGET,    /**< RCX: guest PC */
@@ -173,8 +171,17 @@ void rv64_emit_form(struct rv64_emit *e);
 /** The host register that is home to a guest register, or X86_NONE. */
 extern const uint8_t rv64_emit_home[33];
 
-/** Stores all homes, and the count of instructions left. */
-void rv64_emit_state_save(struct x86 *a);
+/** The XMM register that an f register may have for a home; others may, too. */
+extern const uint8_t rv64_emit_f_home[32];
+
+/** Stores all homes, and the count of instructions left. f_save: THUNK_F_SAVE, as written. */
+void rv64_emit_state_save(struct x86 *a, const uint8_t *f_save);
+
+/** Of that, the f registers. */
+void rv64_emit_f_save(struct x86 *a, const uint8_t *f_save);
+
+/** Emits the bodies of THUNK_F_SAVE and THUNK_F_FIX. */
+void rv64_emit_f_thunks(struct x86 *a, const uint8_t **ret_save, const uint8_t **ret_fix);
 
 /** Loads all homes, the count, and what depends on the context. */
 void rv64_emit_state_load(struct x86 *a);
@@ -301,7 +308,6 @@ static inline bool emit_is_store(uint32_t op)
 static inline void emit_slow_back(struct rv64_emit *e, struct emit_slow *slow)
 {
     slow->back = e->a.at;
-    slow->homes = rv64_emit_fp_homes(e);
 }
 
 /** Bytes of a load or store. */

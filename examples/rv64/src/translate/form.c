@@ -48,6 +48,8 @@ static bool fetch(const struct rv64_emit *e, uint32_t offset, struct emit_insn *
     ret->joined = false;
     ret->skips = 0;
     ret->words = UINT32_MAX;
+    ret->known = UINT32_MAX;
+    ret->boxed = UINT32_MAX;
     if ((ret->raw & 3) == 3) {
         const uint8_t *second = page + offset + 2;
 
@@ -79,11 +81,6 @@ static void cover(struct rv64_emit *e, uint32_t offset, uint32_t length)
         e->block->high = offset + length;
 }
 
-static bool is_fp(uint32_t op)
-{
-    return op == RV64_OP_FP || (op >= RV64_OP_FLW && op <= RV64_OP_C_FSD);
-}
-
 /* Addresses grow in a block, so that the target is found further on, or not at all. */
 static void find_target(struct rv64_emit *e, uint32_t branch)
 {
@@ -98,12 +95,8 @@ static void find_target(struct rv64_emit *e, uint32_t branch)
         }
 }
 
-/* Where f registers are depends on the way: blocks that use some have one way through them. */
 static void find_skips(struct rv64_emit *e)
 {
-    for (uint32_t i = 0; i < e->count; i++)
-        if (is_fp(e->insns[i].d.op))
-            return;
     for (uint32_t i = 0; i < e->count; i++)
         if (is_branch(e->insns[i].d.op))
             find_target(e, i);

@@ -10,16 +10,14 @@
 #define F_AT(n)  ((uint32_t)offsetof(struct rv64_cpu, f) + 8 * (n))
 #define F_MEM(n) CPU_AT(F_AT(n))
 
-static bool is_valid(const struct emit_fp *fp, uint32_t f)
-{
-    return fp->status.valid.word[0] >> f & 1;
-}
+_Static_assert(offsetof(struct rv64_cpu, jit.f_unsaved) ==
+                   offsetof(struct rv64_cpu, jit.f_valid) + 4,
+               "one word of 64 bits");
 
-/* What an instruction does to the status; all of it is in the block's own order. */
-static void note(struct emit_fp *fp, struct gn_regstate_effect effect)
-{
-    (void)!gn_regstate_apply(&fp->status, &effect, &fp->status);
-}
+/* A state as two sets: what has a home, and what of that is written. */
+#define STATE(homes, written) ((homes) | (uint64_t)(written) << 32)
+#define STATE_HOMES(state)    ((uint32_t)(state))
+#define STATE_WRITTEN(state)  ((uint32_t)((state) >> 32))
 
 static struct fp_insn take_apart(const struct emit_insn *insn)
 {
@@ -56,8 +54,11 @@ static bool count_uses(const struct emit_insn *insn, uint32_t uses[32])
     return true;
 }
 
-static void count_all(struct rv64_emit *e, uint32_t uses[32])
+/* @return registers that are written */
+static uint32_t count_all(struct rv64_emit *e, uint32_t uses[32])
 {
+    uint32_t written = 0;
+
     for (uint32_t i = 0; i < e->count; i++) {
         const struct rv64_insn *d = &e->insns[i].d;
 
@@ -65,31 +66,66 @@ static void count_all(struct rv64_emit *e, uint32_t uses[32])
         case RV64_OP_FLW:
         case RV64_OP_FLD:
             uses[d->rd & 31]++;
-            e->fp.written |= 1u << (d->rd & 31);
+            written |= 1u << (d->rd & 31);
             break;
         case RV64_OP_FSW:
         case RV64_OP_FSD: uses[d->rs2]++; break;
         case RV64_OP_FP:
             if (count_uses(&e->insns[i], uses))
-                e->fp.written |= 1u << ((uint32_t)d->imm >> 7 & 31);
+                written |= 1u << ((uint32_t)d->imm >> 7 & 31);
             break;
         default: break;
         }
     }
+    return written;
+}
+
+/* Those that share homes with these. */
+static uint32_t sharers(uint32_t homes)
+{
+    uint32_t taken = 0, all = 0;
+
+    for (uint32_t f = 0; f < 32; f++)
+        taken |= (homes >> f & 1) << rv64_emit_f_home[f];
+    for (uint32_t f = 0; f < 32; f++)
+        all |= (taken >> rv64_emit_f_home[f] & 1) << f;
+    return all & ~homes;
+}
+
+/* What a block with this state declares. */
+static struct gn_regstate_block declaration(uint64_t state)
+{
+    const uint32_t homes = STATE_HOMES(state), others = sharers(homes);
+
+    return (struct gn_regstate_block){
+        .needs = {.valid = {{homes, 0}}, .saved = {{others, 0}}},
+        .effect = {.writes = {{STATE_WRITTEN(state), 0}}, .loses = {{others, 0}}},
+    };
+}
+
+/* The entry would do nothing: all is valid that must be, and known not to be saved. */
+bool rv64_tr_fits(uint64_t from, uint64_t to)
+{
+    const struct gn_regstate_block before = declaration(from), next = declaration(to);
+    const struct gn_regstate_set all = gn_regstate_first(32);
+    struct gn_regstate_bounds bounds = {.most = {.valid = all, .saved = all}};
+    struct gn_regstate_plan plan;
+
+    return !gn_regstate_bounds_apply(&bounds, &before, &bounds) &&
+           gn_regstate_edge(&bounds, &next.needs, &plan) == GN_REGSTATE_EDGE_FITS &&
+           !(bounds.most.saved.word[0] & next.effect.writes.word[0]);
 }
 
 void rv64_emit_fp_begin(struct rv64_emit *e)
 {
     struct emit_fp *fp = &e->fp;
-    uint32_t uses[32] = {0};
+    uint32_t uses[32] = {0}, taken = 0, homes = 0, written;
 
     memset(fp, 0, offsetof(struct emit_fp, slow));
     fp->slow_count = 0;
     fp->slow_first = 0;
-    fp->status.saved = gn_regstate_first(32);
-    fp->turn = fp->status;
-    count_all(e, uses);
-    for (uint32_t xmm = FP_HOME_FIRST; xmm < 16; xmm++) {
+    written = count_all(e, uses);
+    for (;;) {
         uint32_t most = 0;
 
         for (uint32_t f = 1; f < 32; f++)
@@ -97,86 +133,64 @@ void rv64_emit_fp_begin(struct rv64_emit *e)
                 most = f;
         if (!uses[most])
             break;
-        fp->home[most] = (uint8_t)xmm;
-        fp->used |= 1u << most;
         uses[most] = 0;
+        if (taken >> rv64_emit_f_home[most] & 1)
+            continue;
+        taken |= 1u << rv64_emit_f_home[most];
+        fp->home[most] = rv64_emit_f_home[most];
+        homes |= 1u << most;
     }
-    fp->written &= fp->used;
+    fp->state = STATE(homes, written & homes);
+    e->block->state = fp->state;
 }
 
-uint32_t rv64_emit_fp_home_count(const struct rv64_emit *e)
-{
-    return (uint32_t)__builtin_popcount(e->fp.used);
-}
-
-uint32_t rv64_emit_fp_homes(const struct rv64_emit *e)
-{
-    return (uint32_t)e->fp.status.valid.word[0];
-}
-
-uint32_t rv64_emit_fp_dirty(const struct rv64_emit *e)
-{
-    const struct gn_regstate_set all = gn_regstate_first(32);
-    struct gn_regstate_set save = {{0, 0}};
-
-    (void)!gn_regstate_point(&e->fp.status, NULL, &all, &save);
-    return (uint32_t)save.word[0];
-}
-
-void rv64_emit_fp_have(struct rv64_emit *e, uint32_t homes, uint32_t dirty)
-{
-    e->fp.status.valid.word[0] = homes;
-    e->fp.status.saved.word[0] = UINT32_MAX & ~dirty;
-}
-
-void rv64_emit_fp_forget(struct rv64_emit *e)
-{
-    rv64_emit_fp_have(e, 0, 0);
-    e->fp.boxed = 0;
-    e->fp.known = 0;
-}
-
-void rv64_emit_fp_save(struct rv64_emit *e, uint32_t homes)
-{
-    for (uint32_t f = 0; f < 32; f++)
-        if (homes >> f & 1)
-            x86_op(&e->a, SSE_STORE_D, e->fp.home[f], F_MEM(f));
-}
-
-void rv64_emit_fp_reload(struct rv64_emit *e, uint32_t homes)
-{
-    for (uint32_t f = 0; f < 32; f++)
-        if (homes >> f & 1)
-            x86_op(&e->a, SSE_LOAD_D, e->fp.home[f], F_MEM(f));
-}
-
-void rv64_emit_fp_loop(struct rv64_emit *e)
+void rv64_emit_fp_enter(struct rv64_emit *e)
 {
     struct emit_fp *fp = &e->fp;
-    struct gn_regstate_plan plan = {.restore = {{0, 0}}};
 
-    fp->turn.valid.word[0] = fp->used;
-    fp->turn.saved.word[0] = UINT32_MAX & ~fp->written;
-    (void)!gn_regstate_plan(&fp->status, &fp->turn, &plan);
-    rv64_emit_fp_reload(e, (uint32_t)plan.restore.word[0]);
-    fp->status = fp->turn;
+    if (!fp->state)
+        return;
+    fp->fix = e->a.at;
+    x86_mov_imm(&e->a, X86_RCX, fp->state);
+    x86_mov_imm(&e->a, X86_RDX, sharers(STATE_HOMES(fp->state)));
+    emit_jmp_thunk(e, THUNK_F_FIX);
+    e->block->entry = (uint32_t)(e->a.at - e->start);
+    /* All ones, or something is missing. */
+    x86_mov_imm(&e->a, X86_RCX, ~fp->state);
+    x86_op(&e->a, X86_OR | X86_W, X86_RCX, CPU_MEM(jit.f_valid));
+    x86_op(&e->a, 0xff | X86_W, 0, x86_reg(X86_RCX)); /* INC */
+    fp->missing = x86_jcc_later(&e->a, X86_NE);
 }
 
-bool rv64_emit_fp_again(const struct rv64_emit *e)
+static void emit_fix(struct rv64_emit *e)
 {
-    return gn_regstate_fits(&e->fp.status, &e->fp.turn);
+    x86_u8(&e->a, 0xe8); /* CALL */
+    e->a.at += 4;
+    x86_patch(e->a.at - 4, e->fp.fix);
+}
+
+void rv64_emit_fp_missing(struct rv64_emit *e)
+{
+    if (!e->fp.missing)
+        return;
+    x86_patch(e->fp.missing, e->a.at);
+    emit_fix(e);
+    x86_patch(x86_jmp_later(&e->a), e->loop);
+}
+
+void rv64_emit_fp_called(struct rv64_emit *e)
+{
+    if (e->fp.fix)
+        emit_fix(e);
+    e->fp.boxed = 0;
+    e->fp.known = 0;
 }
 
 static struct fp_slow *slow_add(struct rv64_emit *e, uint32_t kind, uint8_t *from)
 {
     struct fp_slow *slow = &e->fp.slow[e->fp.slow_count++];
 
-    *slow = (struct fp_slow){.from = {from},
-                             .from_count = 1,
-                             .kind = (uint8_t)kind,
-                             .insn = e->at,
-                             .homes = rv64_emit_fp_homes(e),
-                             .dirty = rv64_emit_fp_dirty(e)};
+    *slow = (struct fp_slow){.from = {from}, .from_count = 1, .kind = (uint8_t)kind, .insn = e->at};
     return slow;
 }
 
@@ -205,10 +219,8 @@ void rv64_fp_slow_nan(struct rv64_emit *e, uint8_t *from, uint32_t xmm, bool d)
 void rv64_fp_slow_here(struct rv64_emit *e)
 {
     for (uint32_t i = e->fp.slow_count; i-- > e->fp.slow_first;)
-        if (e->fp.slow[i].kind == FP_SLOW_EXECUTE || e->fp.slow[i].kind == FP_SLOW_ACCESS) {
+        if (e->fp.slow[i].kind == FP_SLOW_EXECUTE || e->fp.slow[i].kind == FP_SLOW_ACCESS)
             e->fp.slow[i].back = e->a.at;
-            e->fp.slow[i].homes = rv64_emit_fp_homes(e);
-        }
 }
 
 static void test_fp(struct rv64_emit *e, uint32_t bits)
@@ -242,20 +254,15 @@ bool rv64_fp_need_rounding(struct rv64_emit *e, uint32_t rm)
 
 uint32_t rv64_fp_in(struct rv64_emit *e, uint32_t f, uint32_t temporary)
 {
-    uint32_t home = e->fp.home[f];
-
-    if (home && is_valid(&e->fp, f))
-        return home;
-    x86_op(&e->a, SSE_LOAD_D, home ? home : temporary, F_MEM(f));
-    if (!home)
-        return temporary;
-    note(&e->fp, (struct gn_regstate_effect){.restores = gn_regstate_one(f)});
-    return home;
+    if (e->fp.home[f])
+        return e->fp.home[f];
+    x86_op(&e->a, SSE_LOAD_D, temporary, F_MEM(f));
+    return temporary;
 }
 
 struct x86_rm rv64_fp_operand(struct rv64_emit *e, uint32_t f)
 {
-    return e->fp.home[f] ? x86_reg(rv64_fp_in(e, f, 0)) : F_MEM(f);
+    return e->fp.home[f] ? x86_reg(e->fp.home[f]) : F_MEM(f);
 }
 
 /* One that is not boxed leaves the block, so that behind this it is known to be. */
@@ -263,7 +270,7 @@ void rv64_fp_unbox(struct rv64_emit *e, uint32_t f, bool d)
 {
     if (d || e->fp.boxed >> f & 1)
         return;
-    if (rv64_emit_fp_dirty(e) >> f & 1) {
+    if (e->fp.home[f]) {
         x86_rr(&e->a, SSE_TO_GPR | X86_W, e->fp.home[f], X86_RAX);
         x86_shift_imm(&e->a, X86_SHR, X86_W, x86_reg(X86_RAX), 32);
         x86_arith_imm(&e->a, X86_I_CMP, 0, x86_reg(X86_RAX), -1);
@@ -289,12 +296,10 @@ void rv64_fp_result(struct rv64_emit *e, uint32_t rd, uint32_t xmm, bool d)
 {
     uint32_t home = e->fp.home[rd];
 
-    if (home) {
+    if (home)
         rv64_fp_move(e, home, xmm);
-        note(&e->fp, (struct gn_regstate_effect){.writes = gn_regstate_one(rd)});
-    } else {
+    else
         x86_op(&e->a, SSE_STORE_D, xmm, F_MEM(rd));
-    }
     e->fp.boxed = d ? e->fp.boxed & ~(1u << rd) : e->fp.boxed | 1u << rd;
 }
 
@@ -403,7 +408,6 @@ uint32_t rv64_emit_fp(struct rv64_emit *e)
 
 static void interpret(struct rv64_emit *e, uint32_t insn)
 {
-    rv64_emit_fp_save(e, rv64_emit_fp_dirty(e));
     x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)emit_refund(e, insn));
     x86_mov_imm(&e->a, X86_RCX, e->insns[insn].pc);
     emit_jmp_thunk(e, THUNK_LEAVE_INTERPRET);
@@ -413,7 +417,6 @@ static void call(struct rv64_emit *e, const struct fp_slow *slow, uint32_t thunk
 {
     x86_mov_imm(&e->a, X86_RAX, argument);
     rv64_emit_call(e, thunk, slow->insn);
-    rv64_emit_fp_reload(e, slow->homes);
 }
 
 static void slow_path(struct rv64_emit *e, const struct fp_slow *slow)
@@ -437,7 +440,6 @@ void rv64_emit_fp_slow_paths(struct rv64_emit *e)
 
         for (uint32_t i = 0; i < slow->from_count; i++)
             x86_patch(slow->from[i], e->a.at);
-        rv64_emit_fp_have(e, slow->homes | slow->dirty, slow->dirty);
         slow_path(e, slow);
         if (slow->kind != FP_SLOW_INTERPRET)
             x86_patch(x86_jmp_later(&e->a), slow->back);

@@ -3,11 +3,21 @@
 #define RV64_TRANSLATE_FP_H
 
 /*
- * Floating point in a block. The f registers that the block uses most have homes in xmm3 to xmm15;
- * gn_regstate says which homes are valid, and which registers memory has. Between blocks memory has
- * all. In a block a result stays in its home; it is saved where the block is left, and where C is
- * called, which may leave it. A block that loops keeps its registers in their homes from one turn
- * to the next: what it writes is dirty where a turn begins, and valid, which the way in sees to.
+ * f registers, lazily. Each may have one home in xmm3 to xmm15, which it shares with one or two
+ * others; cpu->jit has two bits for each, is its home valid, is it saved, that hold between any two
+ * instructions of the host. gn_regstate has the algebra.
+ *
+ * A block declares what it does: the f registers that it uses most and that share no home are to be
+ * valid; those that share homes with them are to be saved, and lose them; those of the first that
+ * it writes are not saved from its entry on. The others it uses where memory has them.
+ *
+ *     entry:  are these valid, and those not saved?  no: THUNK_F_FIX does what is missing
+ *     fast:   ... nothing is loaded, saved or asked, and nothing is noted: it is so already ...
+ *
+ * Exits of blocks that leave all of this as it is needed are linked to the fast entry. Blocks that
+ * use no f registers neither ask nor change anything. Before C runs, and where translated code is
+ * left, THUNK_F_SAVE saves what is not saved; the homes are lost then. When C comes back to a block
+ * it has its homes fixed again.
  */
 
 #include <stdbool.h>
@@ -27,22 +37,19 @@ struct fp_slow {
     uint8_t *from[4]; /**< jumps that come here */
     uint8_t *back;    /**< where they go on */
     uint8_t from_count;
-    uint8_t kind;   /**< FP_SLOW_* */
-    uint8_t xmm;    /**< of FP_SLOW_NAN */
-    bool d;         /**< of FP_SLOW_NAN; of FP_SLOW_REVIVE: MXCSR, too */
-    uint32_t insn;  /**< index */
-    uint32_t homes; /**< valid where it goes on: f registers */
-    uint32_t dirty; /**< f registers that memory does not have, where it begins */
+    uint8_t kind;  /**< FP_SLOW_* */
+    uint8_t xmm;   /**< of FP_SLOW_NAN */
+    bool d;        /**< of FP_SLOW_NAN; of FP_SLOW_REVIVE: MXCSR, too */
+    uint32_t insn; /**< index */
 };
 
 struct emit_fp {
-    uint8_t home[32];                 /**< XMM register of an f register; 0: none */
-    struct gn_regstate_status status; /**< of f0 to f31 */
-    struct gn_regstate_status turn;   /**< what it is where a turn of the block's loop begins */
-    uint32_t used;                    /**< f registers with homes, */
-    uint32_t written;                 /**< and those of them that the block writes */
-    uint32_t boxed;                   /**< registers known to hold a NaN-boxed single */
-    uint32_t known;                   /**< bits of cpu->jit.fp known to be set */
+    uint8_t home[32]; /**< XMM register of an f register; 0: none */
+    uint64_t state;   /**< what has a home, and above it what of that is written */
+    uint8_t *fix;     /**< code that has the homes fixed; NULL: there are none */
+    uint8_t *missing; /**< jump of the entry, if they do not fit */
+    uint32_t boxed;   /**< registers known to hold a NaN-boxed single */
+    uint32_t known;   /**< bits of cpu->jit.fp known to be set */
     struct fp_slow slow[FP_SLOW_MAX];
     uint32_t slow_count;
     uint32_t slow_first; /**< of this emission of the instruction at hand */
@@ -51,28 +58,12 @@ struct emit_fp {
 /** Once a block, when its instructions are known. */
 void rv64_emit_fp_begin(struct rv64_emit *e);
 
-/** A call of C was emitted: behind it, nothing is known any more. */
-void rv64_emit_fp_forget(struct rv64_emit *e);
+/** Emits the entries of the block; and, behind it, what the checked one finds missing. */
+void rv64_emit_fp_enter(struct rv64_emit *e);
+void rv64_emit_fp_missing(struct rv64_emit *e);
 
-/** Before the first instruction of a block that loops: loads what it keeps in homes. */
-void rv64_emit_fp_loop(struct rv64_emit *e);
-
-/** May the next turn of the loop begin as things are now? */
-bool rv64_emit_fp_again(const struct rv64_emit *e);
-
-/** How many homes are in use. */
-uint32_t rv64_emit_fp_home_count(const struct rv64_emit *e);
-
-/** Homes that are valid; and f registers that memory does not have. A bit each. */
-uint32_t rv64_emit_fp_homes(const struct rv64_emit *e);
-uint32_t rv64_emit_fp_dirty(const struct rv64_emit *e);
-
-/** Says that so it is where more is emitted. */
-void rv64_emit_fp_have(struct rv64_emit *e, uint32_t homes, uint32_t dirty);
-
-/** Stores homes to memory, which leaves the flags alone; and loads them. */
-void rv64_emit_fp_save(struct rv64_emit *e, uint32_t homes);
-void rv64_emit_fp_reload(struct rv64_emit *e, uint32_t homes);
+/** A call of C was emitted: behind it, homes are fixed, and nothing else is known any more. */
+void rv64_emit_fp_called(struct rv64_emit *e);
 
 /** Emits a read or write of fflags. @return whether the instruction is one */
 bool rv64_emit_fp_flags(struct rv64_emit *e, uint32_t raw);

@@ -59,6 +59,12 @@ struct rv64_jit {
     uint64_t end;           /**< instructions retired when left is 0 */
     uint32_t token;         /**< RV64_LEFT_EDGE: of the exit that was taken */
     uint32_t fp;            /**< whose MXCSR is, and whether FS is Dirty: see fp_mode.h */
+    /** f registers: those whose homes are valid, and of those the ones that memory does not have.
+     */
+    uint32_t f_valid;
+    uint32_t f_unsaved;
+    uint64_t f_fixes; /**< times that homes of f registers were fixed; */
+    uint64_t f_saves; /**< and saved for others */
 };
 
 #endif /* RV64_TRANSLATE_JIT_H */

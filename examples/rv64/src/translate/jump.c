@@ -11,11 +11,8 @@
 /* Adds an exit that the jump at `from` takes. */
 static void add_exit(struct rv64_emit *e, uint8_t *from, uint64_t target, uint32_t done)
 {
-    e->exits[e->exit_count++] = (struct emit_exit){.from = from,
-                                                   .target = target,
-                                                   .refund = emit_refund(e, done),
-                                                   .dirty = rv64_emit_fp_dirty(e),
-                                                   .again = rv64_emit_fp_again(e)};
+    e->exits[e->exit_count++] =
+        (struct emit_exit){.from = from, .target = target, .refund = emit_refund(e, done)};
 }
 
 void rv64_emit_exit(struct rv64_emit *e, uint64_t target, uint32_t done)
@@ -48,9 +45,8 @@ static void finish_exit(struct rv64_emit *e, const struct emit_exit *exit)
     uint8_t *guards = NULL;
 
     *ret = (struct rv64_tr_exit){.target = exit->target, .kind = RV64_EXIT_NEAR};
-    if (exit->refund || exit->dirty || !is_near(e, exit->target)) {
+    if (exit->refund || !is_near(e, exit->target)) {
         x86_patch(exit->from, e->a.at);
-        rv64_emit_fp_save(e, exit->dirty);
         if (exit->refund)
             x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)exit->refund);
         if (!is_near(e, exit->target)) {
@@ -86,7 +82,7 @@ void rv64_emit_exits(struct rv64_emit *e)
         const struct emit_exit *exit = &e->exits[i];
 
         /* A loop: no link, for nothing can come between a block and itself. */
-        if (exit->target == e->source->pc && !exit->refund && exit->again)
+        if (exit->target == e->source->pc && !exit->refund)
             x86_patch(exit->from, e->loop);
         else
             finish_exit(e, exit);
@@ -121,6 +117,8 @@ static void add_skip(struct rv64_emit *e, uint8_t *from, uint32_t count)
     struct emit_insn *to = &e->insns[e->at + count];
 
     to->words &= e->words;
+    to->known &= e->fp.known;
+    to->boxed &= e->fp.boxed;
     e->skips[e->skip_count++] =
         (struct emit_skip){.from = from, .to = e->at + count, .refund = count - 1};
 }
@@ -152,7 +150,6 @@ static void jump_register(struct rv64_emit *e, const struct emit_insn *insn)
         x86_mov_imm(&e->a, X86_RCX, insn->pc + insn->length);
         emit_put(e, d->rd, X86_RCX);
     }
-    rv64_emit_fp_save(e, rv64_emit_fp_dirty(e));
     rv64_emit_indirect(e);
     e->ended = true;
 }

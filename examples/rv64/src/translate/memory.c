@@ -31,12 +31,11 @@ void rv64_emit_call(struct rv64_emit *e, uint32_t thunk, uint32_t index)
     const struct emit_insn *insn = &e->insns[index];
     const struct rv64_insn *d = &insn->d;
 
-    rv64_emit_fp_save(e, rv64_emit_fp_dirty(e));
     x86_mov_imm(&e->a, X86_RCX, insn->pc);
     x86_mov_imm(&e->a, X86_RDX,
                 INFO(d->op, d->rd, d->rs1, d->rs2, insn->length, emit_refund(e, index)));
     emit_call_thunk(e, thunk);
-    rv64_emit_fp_forget(e);
+    rv64_emit_fp_called(e);
 }
 
 void rv64_emit_address(struct rv64_emit *e, uint32_t base, int32_t offset)
@@ -83,8 +82,6 @@ struct emit_slow *rv64_emit_slow(struct rv64_emit *e)
     slow->words = e->words;
     slow->insn = e->at;
     slow->count = 1;
-    slow->dirty = rv64_emit_fp_dirty(e);
-    slow->begin = rv64_emit_fp_homes(e);
     slow->known = e->fp.known;
     return slow;
 }
@@ -169,13 +166,10 @@ void rv64_emit_slow_paths(struct rv64_emit *e)
 
         for (uint32_t j = 0; j < slow->from_count; j++)
             x86_patch(slow->from[j], e->a.at);
-        rv64_emit_fp_have(e, slow->begin, slow->dirty);
         if (slow->count == 1)
             slow_call(e, slow->insn);
         else
             rv64_emit_group_apart(e, slow);
-        if (slow->count == 1)
-            rv64_emit_fp_reload(e, slow->homes);
         x86_patch(x86_jmp_later(&e->a), slow->back);
     }
 }

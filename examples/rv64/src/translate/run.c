@@ -107,7 +107,9 @@ static int emit(struct rv64_translator *tr, const struct rv64_tr_source *source,
     code.guest_size = made.high - made.low;
     code.exit_count = made.exit_count;
     code.exits = exits;
-    code.cookie = made.instructions;
+    code.cookie = made.state;
+    for (uint32_t i = 0; i < made.exit_count; i++)
+        tr->exit_states[room->exit_first + i] = made.state;
     if (gn_tcache_block_commit(tr->tcache, 0, &code, ret_block))
         return -1;
     count_made(tr, &made);
@@ -302,7 +304,7 @@ static uint32_t enter_next(struct rv64_translator *tr, uint32_t left)
             return RV64_LEFT_ATTENTION;
         entry = block.entry;
         if (exit)
-            (void)!gn_tcache_exit_link(tr->tcache, 0, exit, block.handle);
+            rv64_tr_link(tr, exit, &block);
     }
     tr->stats.dispatches++;
     left = tr->thunks.enter(cpu, (const uint8_t *)(uintptr_t)entry);

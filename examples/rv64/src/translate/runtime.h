@@ -14,6 +14,9 @@
 /** Guest pages that hold code, at most: each has a copy of its bytes. */
 #define RV64_TR_PAGES 4096u
 
+/** Exits that tcache numbers, at most. */
+#define RV64_TR_EXIT_NUMBERS (RV64_TR_CODE_MAX / 256)
+
 /**
  * Places whose visits are counted, before they are translated. One that comes takes the count of
  * another: so what is visited once is not translated, be it ever so much.
@@ -43,6 +46,7 @@ struct rv64_tr_stats {
     uint64_t guest_bytes; /**< bytes of them */
     uint64_t host_bytes;  /**< bytes of code that was made */
     uint64_t nanoseconds; /**< spent in emission */
+    uint64_t edges_checked; /**< exits linked to the entry that checks f registers */
     uint64_t pages_compared;
     uint64_t pages_changed; /**< of those, not as their blocks were made */
 };
@@ -63,6 +67,8 @@ struct rv64_translator {
     struct rv64_tr_heat heat[RV64_TR_HEAT_SLOTS];
     struct rv64_tr_copy *copies; /**< RV64_TR_PAGES, with as many pages of bytes */
     uint8_t *copy_bytes;
+    uint64_t *exit_states; /**< by number of the exit: for rv64_tr_fits() */
+    uint64_t link_entry;   /**< of the block that an exit is being linked to */
     uint32_t copy_free;
     uint32_t copy_buckets[RV64_TR_PAGES];
     void *tcache_memory;
@@ -73,6 +79,10 @@ struct rv64_translator {
 };
 
 /* link.c */
+
+/** Links an exit, the one that was left through last, to the entry of a block that it fits. */
+void rv64_tr_link(struct rv64_translator *tr, gn_tcache_handle_t exit,
+                  const struct gn_tcache_block *to);
 
 /** The op by which tcache changes exits of blocks. */
 void rv64_tr_patch(void *ctx, const struct gn_tcache_patch *patch);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Where guest registers are. Between blocks: in their homes, if they have one, and memory is stale.
- * Before C looks: in memory.
+ * Where guest registers are. Between blocks x registers are in their homes, if they have one, and
+ * memory is stale; f registers are where cpu->jit says, two bits each. Before C looks: in memory.
  */
 
 #include "emit.h"
+#include "fp_emit.h"
 
 /*
  * Homes go to the registers that compiled code uses most. Base registers do not get R12, which
@@ -19,8 +20,118 @@ const uint8_t rv64_emit_home[33] = {
     X86_NONE,
 };
 
-void rv64_emit_state_save(struct x86 *a)
+/*
+ * More f registers than homes, so that two or three share one. What compilers use first (fa5 down
+ * to fa0, then the other temporaries) shares with what they use last.
+ */
+#define F(n) (FP_HOME_FIRST + (n))
+const uint8_t rv64_emit_f_home[32] = {
+    F(8), F(9), F(10), F(11), F(12), F(5), F(4), F(3), /* ft0 .. ft7 */
+    F(7), F(6), F(5),  F(4),  F(3),  F(2), F(1), F(0), /* fs0, fs1, fa0 .. fa5 */
+    F(6), F(7), F(12), F(11), F(10), F(9), F(8), F(4), /* fa6, fa7, fs2 .. fs7 */
+    F(3), F(2), F(1),  F(0),  F(6),  F(7), F(5), F(2), /* fs8 .. fs11, ft8 .. ft11 */
+};
+#undef F
+
+/* Where an f register has its place. */
+#define F_MEM(n) CPU_AT((uint32_t)offsetof(struct rv64_cpu, f) + 8 * (n))
+
+/* Moves between homes and memory, of the registers in EAX. */
+static void emit_moves(struct x86 *a, int32_t op)
 {
+    for (uint32_t group = 0; group < 32; group += 8) {
+        uint8_t *none;
+
+        x86_u8(a, 0xa9); /* TEST EAX, imm32 */
+        x86_u32(a, 0xffu << group);
+        none = x86_jcc_later(a, X86_E);
+        for (uint32_t f = group; f < group + 8; f++) {
+            uint8_t *next;
+
+            x86_op(a, 0x0fba, 4, x86_reg(X86_RAX)); /* BT EAX, imm8 */
+            x86_u8(a, f);
+            next = x86_jcc_short(a, X86_AE);
+            x86_op(a, op, rv64_emit_f_home[f], F_MEM(f));
+            x86_short_here(a, next);
+        }
+        x86_patch(none, a->at);
+    }
+    x86_u8(a, 0xc3); /* RET */
+}
+
+static void emit_call(struct x86 *a, const uint8_t *to)
+{
+    x86_u8(a, 0xe8);
+    a->at += 4;
+    x86_patch(a->at - 4, to);
+}
+
+/* Has memory all, and homes nothing: they are lost next. RAX is kept. */
+static void emit_f_save(struct x86 *a, const uint8_t *save)
+{
+    x86_u8(a, 0x50);                                  /* PUSH RAX */
+    x86_op(a, 0xff | X86_W, 0, CPU_MEM(jit.f_saves)); /* INC */
+    x86_op(a, X86_MOV, X86_RAX, CPU_MEM(jit.f_unsaved));
+    emit_call(a, save);
+    x86_store_imm(a, CPU_MEM(jit.f_valid), 0);
+    x86_u8(a, 0x58); /* POP RAX */
+    x86_u8(a, 0xc3); /* RET */
+}
+
+/*
+ * The plan of what a block needs, carried out: ECX has what is to be valid, and above it what is to
+ * be taken for not saved; EDX has who shares homes with those, and gives way.
+ */
+static void emit_f_fix(struct x86 *a, const uint8_t *save, const uint8_t *restore)
+{
+    uint8_t *none;
+
+    x86_op(a, 0xff | X86_W, 0, CPU_MEM(jit.f_fixes)); /* INC */
+    x86_op(a, X86_MOV, X86_RAX, CPU_MEM(jit.f_unsaved));
+    x86_rr(a, X86_AND, X86_RAX, X86_RDX);
+    none = x86_jcc_short(a, X86_E);
+    emit_call(a, save);
+    x86_short_here(a, none);
+    x86_unary(a, X86_NOT, 0, x86_reg(X86_RDX));
+    x86_op(a, X86_AND + X86_ARITH_STORE, X86_RDX, CPU_MEM(jit.f_valid));
+    x86_op(a, X86_AND + X86_ARITH_STORE, X86_RDX, CPU_MEM(jit.f_unsaved));
+    x86_op(a, X86_MOV, X86_RAX, CPU_MEM(jit.f_valid));
+    x86_unary(a, X86_NOT, 0, x86_reg(X86_RAX));
+    x86_rr(a, X86_AND, X86_RAX, X86_RCX);
+    none = x86_jcc_short(a, X86_E);
+    emit_call(a, restore);
+    x86_short_here(a, none);
+    x86_op(a, (X86_OR + X86_ARITH_STORE) | X86_W, X86_RCX, CPU_MEM(jit.f_valid));
+    x86_u8(a, 0xc3); /* RET */
+}
+
+void rv64_emit_f_thunks(struct x86 *a, const uint8_t **ret_save, const uint8_t **ret_fix)
+{
+    const uint8_t *save = a->at;
+    const uint8_t *restore;
+
+    emit_moves(a, SSE_STORE_D);
+    restore = a->at;
+    emit_moves(a, SSE_LOAD_D);
+    *ret_save = a->at;
+    emit_f_save(a, save);
+    *ret_fix = a->at;
+    emit_f_fix(a, save, restore);
+}
+
+void rv64_emit_f_save(struct x86 *a, const uint8_t *f_save)
+{
+    uint8_t *none;
+
+    x86_arith_imm(a, X86_I_CMP, X86_W, CPU_MEM(jit.f_valid), 0);
+    none = x86_jcc_short(a, X86_E);
+    emit_call(a, f_save);
+    x86_short_here(a, none);
+}
+
+void rv64_emit_state_save(struct x86 *a, const uint8_t *f_save)
+{
+    rv64_emit_f_save(a, f_save);
     for (uint32_t reg = 1; reg < 32; reg++)
         if (emit_has_home(reg))
             x86_op(a, X86_MOV_STORE | X86_W, rv64_emit_home[reg], CPU_AT(reg * 8));

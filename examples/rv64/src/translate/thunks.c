@@ -10,6 +10,13 @@
 #include "emit.h"
 #include "fp_emit.h"
 
+/* Where thunks go on in others, as written. */
+struct shared {
+    const uint8_t *leave;
+    const uint8_t *go;
+    const uint8_t *f_save;
+};
+
 /* What enter() saves for its caller. */
 static const uint8_t callee_saved[] = {X86_RBX, X86_RBP, X86_R12, X86_R13, X86_R14, X86_R15};
 
@@ -64,12 +71,12 @@ static void emit_return(struct x86 *a)
 }
 
 /* Stores the state and leaves. */
-static void emit_leave(struct x86 *a, uint32_t pc, uint32_t why, const uint8_t *leave)
+static void emit_leave(struct x86 *a, uint32_t pc, uint32_t why, const struct shared *shared)
 {
     x86_op(a, X86_MOV_STORE | X86_W, pc, CPU_MEM(pc));
-    rv64_emit_state_save(a);
+    rv64_emit_state_save(a, shared->f_save);
     x86_mov_imm(a, X86_RAX, why);
-    x86_patch(x86_jmp_later(a), leave);
+    x86_patch(x86_jmp_later(a), shared->leave);
 }
 
 /* Asks the view for the block of the guest PC in RAX. */
@@ -139,12 +146,11 @@ static void emit_sstatus(struct x86 *a)
 }
 
 /* Called by blocks: argument in RAX, information in EDX, guest PC in RCX. */
-static void emit_helper(struct x86 *a, emit_helper_t helper, const uint8_t *leave,
-                        const uint8_t *go)
+static void emit_helper(struct x86 *a, emit_helper_t helper, const struct shared *shared)
 {
     uint8_t *leaves;
 
-    rv64_emit_state_save(a);
+    rv64_emit_state_save(a, shared->f_save);
     x86_op(a, X86_LEA | X86_W, X86_RDI, x86_mem(REG_CPU, -CPU_BIAS));
     x86_rr(a, X86_MOV | X86_W, X86_RSI, X86_RAX);
     x86_mov_imm(a, X86_RAX, (uintptr_t)helper);
@@ -156,8 +162,8 @@ static void emit_helper(struct x86 *a, emit_helper_t helper, const uint8_t *leav
     x86_short_here(a, leaves);
     x86_arith_imm(a, X86_I_ADD, X86_W, x86_reg(X86_RSP), 8);
     x86_arith_imm(a, X86_I_CMP, 0, x86_reg(X86_RAX), HELPER_GO);
-    x86_patch(x86_jcc_later(a, X86_E), go);
-    x86_patch(x86_jmp_later(a), leave);
+    x86_patch(x86_jcc_later(a, X86_E), shared->go);
+    x86_patch(x86_jmp_later(a), shared->leave);
 }
 
 uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_softmmu_window *data,
@@ -165,9 +171,9 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
 {
     struct x86 a = {.at = code->write};
     ptrdiff_t exec = code->exec - code->write;
-    const uint8_t *leave;
+    struct shared shared;
     const uint8_t *lookup;
-    const uint8_t *go;
+    const uint8_t *f_fix;
 
 #define HERE(thunk) (thunks->at[thunk] = a.at + exec, a.at)
     memset(thunks, 0, sizeof *thunks);
@@ -175,19 +181,22 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
         thunks->data_offset[i] = (int32_t)data->offset[i];
     memcpy(&thunks->enter, &(const uint8_t *){a.at + exec}, sizeof thunks->enter);
     emit_enter(&a);
-    leave = a.at;
+    rv64_emit_f_thunks(&a, &shared.f_save, &f_fix);
+    thunks->at[THUNK_F_SAVE] = shared.f_save + exec;
+    thunks->at[THUNK_F_FIX] = f_fix + exec;
+    shared.leave = a.at;
     emit_return(&a);
     (void)HERE(THUNK_LEAVE_EDGE);
     x86_op(&a, X86_MOV_STORE, X86_RAX, CPU_MEM(jit.token));
-    emit_leave(&a, X86_RCX, RV64_LEFT_EDGE, leave);
+    emit_leave(&a, X86_RCX, RV64_LEFT_EDGE, &shared);
     lookup = HERE(THUNK_LEAVE_LOOKUP);
     emit_second_lookup(&a);
-    emit_leave(&a, X86_RAX, RV64_LEFT_LOOKUP, leave);
+    emit_leave(&a, X86_RAX, RV64_LEFT_LOOKUP, &shared);
     (void)HERE(THUNK_LEAVE_BUDGET);
-    emit_leave(&a, X86_RCX, RV64_LEFT_BUDGET, leave);
+    emit_leave(&a, X86_RCX, RV64_LEFT_BUDGET, &shared);
     (void)HERE(THUNK_LEAVE_INTERPRET);
-    emit_leave(&a, X86_RCX, RV64_LEFT_INTERPRET, leave);
-    go = HERE(THUNK_GO);
+    emit_leave(&a, X86_RCX, RV64_LEFT_INTERPRET, &shared);
+    shared.go = HERE(THUNK_GO);
     emit_go(&a, lookup);
     (void)HERE(THUNK_PROBE_READ);
     emit_probe(&a, thunks->data_offset[GN_ACCESS_READ]);
@@ -201,7 +210,7 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
     rv64_fp_thunk_write_flags(&a);
     for (uint32_t i = 0; i < EMIT_HELPERS; i++) {
         (void)HERE(i);
-        emit_helper(&a, rv64_emit_helpers[i], leave, go);
+        emit_helper(&a, rv64_emit_helpers[i], &shared);
     }
 #undef HERE
     return (uint32_t)(a.at - code->write);

@@ -15,10 +15,12 @@
  *
  *     rbp  the hart, at x[16]: all of x[0] to x[31] are within a signed byte
  *     r15  slab of data accesses              rbx rsi rdi r8-r12 r14  homes of guest registers
- *     r13  instructions left to the slice     rax rcx rdx, xmm0, xmm1  temporaries
+ *     r13  instructions left to the slice     rax rcx rdx, xmm0-2  temporaries
+ *     xmm3-15  homes of f registers
  *
- * Between blocks homes are valid and their places in cpu->x stale; C called from blocks, and
- * whoever called enter(), finds all of cpu->x valid. A block takes its instructions off r13 at its
+ * Between blocks homes of x registers are valid and their places in cpu->x stale; those of f
+ * registers are as cpu->jit says, see fp.h. C called from blocks, and whoever called enter(), finds
+ * all of cpu->x and cpu->f valid. A block takes its instructions off r13 at its
  * entry, and leaves with RV64_LEFT_BUDGET, nothing executed, when that makes it negative; what
  * leaves in mid-block puts back what it did not execute. So cpu->jit.left is exact whenever C runs:
  * rv64_tr_sync() makes the retired count of it.
@@ -27,6 +29,7 @@
  * guest PC and mode, and drops it when the bytes changed.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../cpu.h"
@@ -80,10 +83,11 @@ struct rv64_tr_exit {
 struct rv64_tr_block {
     uint32_t size;         /**< bytes of code */
     uint32_t entry;        /**< for jumps from where the registers' state is not known */
-    uint32_t fast;         /**< for exits of blocks */
+    uint32_t fast;         /**< for exits of blocks that rv64_tr_fits() */
     uint32_t low;          /**< the guest's bytes it was made from, as offsets in the page: from */
     uint32_t high;         /**< .. to, exclusive */
     uint32_t instructions; /**< of the guest, on the longest path */
+    uint64_t state;        /**< of its f registers: for rv64_tr_fits() */
     uint32_t exit_count;
     struct rv64_tr_exit exits[RV64_TR_EXITS];
 };
@@ -128,6 +132,12 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
  */
 int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr_source *source,
                        const struct rv64_tr_code *code, struct rv64_tr_block *ret_block);
+
+/**
+ * Does an exit of a block with one state find all that a block with another one needs, always?
+ * Then it may be linked to the other's fast entry.
+ */
+bool rv64_tr_fits(uint64_t from, uint64_t to);
 
 /** Makes the count of retired instructions of what is left. */
 static inline void rv64_tr_sync(struct rv64_cpu *cpu)
