@@ -478,6 +478,7 @@ static int shadow_create(struct rv64_compose *c, uint32_t tables)
         .tables = tables,
         .roots = RV64_ROOTS,
         .flood_limit = FLOOD_LIMIT,
+        .flags = GN_SHADOW_MMU_LEAVES,
         .ops = &ops,
         .ops_ctx = c,
     };

@@ -56,7 +56,7 @@ static int params_normalize(const struct gn_shadow_params *params, struct gn_sha
         p.lock_stripes > STRIPES_MAX || p.lock_stripes & (p.lock_stripes - 1) ||
         p.step_limit == UINT32_MAX || p.fault_around > GN_SHADOW__ENTRIES ||
         p.fault_around & (p.fault_around - 1) ||
-        p.flags & ~(GN_SHADOW_MMU_TRACES | GN_SHADOW_MMU_GLOBAL))
+        p.flags & ~(GN_SHADOW_MMU_TRACES | GN_SHADOW_MMU_GLOBAL | GN_SHADOW_MMU_LEAVES))
         return -GN_ERR_INVAL;
     *ret = p;
     return 0;

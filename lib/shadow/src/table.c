@@ -390,6 +390,15 @@ static void entry_detach(struct gn_shadow *sh, uint32_t id, uint64_t value, uint
         gn_shadow__table_release(sh, gn_shadow__link_table(sh, value));
 }
 
+/* Could the MMU have cached anything by way of an entry of this kind? */
+static int may_be_cached(struct gn_shadow *sh, uint64_t value, uint32_t kind)
+{
+    if (kind == GN_PAGING_ENTRY_ABSENT)
+        return 0;
+    return kind == GN_PAGING_ENTRY_LEAF || !(sh->params.flags & GN_SHADOW_MMU_LEAVES) ||
+           sh->tables[gn_shadow__link_table(sh, value)].present;
+}
+
 void gn_shadow__entry_drop(struct gn_shadow *sh, uint32_t id)
 {
     uint64_t value = *entry_at(sh, id);
@@ -400,7 +409,7 @@ void gn_shadow__entry_drop(struct gn_shadow *sh, uint32_t id)
      * an empty table the MMU may have cached the way to it (SDM vol. 3A §4.10.3).
      */
     entry_write(sh, id, 0);
-    if (kind != GN_PAGING_ENTRY_ABSENT)
+    if (may_be_cached(sh, value, kind))
         gn_shadow__invalidate(sh, id, value);
     entry_detach(sh, id, value, kind);
 }

@@ -83,6 +83,7 @@ struct machine {
     uint32_t steps;    /* of a call, at most; 0: any number */
     uint32_t pkru;     /* the same */
     int global;        /* the MMU heeds G: params.flags says so */
+    int leaves;        /* it caches no tables: likewise */
     struct gn_paging_geometry shadow;
     struct gn_paging_geometry geometry; /* of the guest's tables */
     struct gn_shadow *sh;
@@ -617,6 +618,7 @@ static inline struct machine *machine_new_params(struct gn_shadow_params params)
     m->policy = params.policy;
     m->steps = params.step_limit;
     m->global = (params.flags & GN_SHADOW_MMU_GLOBAL) != 0;
+    m->leaves = (params.flags & GN_SHADOW_MMU_LEAVES) != 0;
     m->controls = ALL_CONTROLS;
     m->frames_limit = FRAMES_MAX;
     m->ram = calloc(1, RAM_BYTES);

@@ -101,7 +101,7 @@ static inline struct cached *mmu_translate(struct machine *m, uint32_t root, uin
                             .hpa = e.address,
                             .root = root,
                             .level = level,
-                            .valid = 1};
+                            .valid = !m->leaves};
         table = e.address;
         level--;
     }

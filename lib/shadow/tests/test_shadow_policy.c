@@ -586,7 +586,7 @@ static void arguments_are_checked(void **state)
     assert_int_equal(gn_shadow_coherence_page(m->sh, 0, gn_gva(GVA)), -GN_ERR_NOENT);
     assert_int_equal(gn_shadow_coherence_page(m->sh, GN_SHADOW_ROOT_ANY, gn_gva(GVA)), 0);
     assert_int_equal(gn_shadow_coherence_root(m->sh, GN_SHADOW_ROOT_ANY), 0);
-    p.flags = 4;
+    p.flags = 8;
     assert_int_equal(gn_shadow_size(&p), 0);
     machine_free(m);
 }

@@ -467,6 +467,7 @@ static void run_begin(struct run *r, uint32_t guest, uint32_t shadow, uint32_t p
     params.fault_around = below(r, 2) ? 0 : 1u << below(r, 10);
     params.sync_after = 1 + below(r, 4);
     params.flags |= below(r, 3) ? 0 : GN_SHADOW_MMU_GLOBAL;
+    params.flags |= params.flood_limit % 3 ? 0 : GN_SHADOW_MMU_LEAVES;
     params.lock_stripes = 1u << below(r, 13);
     params.ops = ops[below(r, 3)];
     r->m = machine_new_params(params);

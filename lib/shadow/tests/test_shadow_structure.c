@@ -39,6 +39,37 @@ static void inv7_one_table_under_parents_of_other_permissions_has_other_shadows(
     everywhere(one_table_under_two_parents);
 }
 
+/* Unmaps a page, then its table. @return the invalidations that the table took */
+static uint64_t invalidations_of_an_empty_table(uint32_t flags)
+{
+    struct gn_shadow_params params = machine_params(GN_PAGING_SV39, GN_SHADOW_POLICY_TRACED, 64);
+    struct machine *m;
+    uint64_t before;
+    uint32_t root;
+
+    params.flags = flags;
+    m = machine_new_params(params);
+    machine_guest(m, GN_PAGING_SV39);
+    guest_map(m, ROOT, GVA, PAGE, 0, USER | AD);
+    root = root_get(m, ROOT);
+    assert_int_equal(outcome(m, root, GVA, WRITE | USERS), COMPLETED);
+    device_store(m, guest_entry(m, ROOT, GVA, 0), 0);
+    before = stats(m).invalidated_ranges;
+    device_store(m, guest_entry(m, ROOT, GVA, 1), 0);
+    assert_int_equal(outcome(m, root, GVA, WRITE | USERS), GN_SHADOW_GUEST_FAULT);
+    before = stats(m).invalidated_ranges - before;
+    coherence_check(m);
+    machine_free(m);
+    return before;
+}
+
+static void an_empty_table_goes_unsaid_where_the_mmu_caches_leaves_only(void **state)
+{
+    (void)state;
+    assert_int_equal(invalidations_of_an_empty_table(0), 1);
+    assert_int_equal(invalidations_of_an_empty_table(GN_SHADOW_MMU_LEAVES), 0);
+}
+
 static void controls_situation(struct machine *m)
 {
     struct gn_shadow_root_key key = root_key(m, ROOT);
@@ -533,6 +564,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inv7_one_table_under_parents_of_other_permissions_has_other_shadows),
+        cmocka_unit_test(an_empty_table_goes_unsaid_where_the_mmu_caches_leaves_only),
         cmocka_unit_test(inv7_controls_that_change_entries_separate_roots_and_others_do_not),
         cmocka_unit_test(inv7_an_entry_that_other_controls_make_reserved_is_not_shared),
         cmocka_unit_test(inv8_a_large_page_is_mapped_as_large_as_slot_and_backing_allow),

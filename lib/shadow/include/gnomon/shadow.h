@@ -185,6 +185,10 @@ struct gn_shadow;
 /** The MMU heeds G: what it translated through one root it may use through others. See "Global
  *  pages"; without this flag, no leaf is global. */
 #define GN_SHADOW_MMU_GLOBAL 2
+/** The MMU keeps leaves only: it begins each walk at the root, having cached no table on the way,
+ *  and no CPU walks while the library is called. Then a table that has become empty leaves without
+ *  an invalidation: of each of its leaves the MMU was told. */
+#define GN_SHADOW_MMU_LEAVES 4
 
 /** The bit of a shadow leaf that marks a traced page, as gn_paging decodes it. */
 #define GN_SHADOW_TRACED GN_PAGING_SOFT0
