@@ -13,7 +13,7 @@ def main(root, kind, name, *needs):
     with tempfile.TemporaryDirectory() as temporary:
         build = pathlib.Path(temporary) / "build"
         options = [f"-D{option}={value}" for option, value in picked.items()]
-        options += ["-Dtests=disabled", "-Dbenchmarks=disabled", "-Dwerror=true"]
+        options += ["-Dtests=disabled", "-Dbenchmarks=disabled", "-Dcrypto=disabled", "-Dwerror=true"]
         subprocess.run(
             ["meson", "setup", "--fatal-meson-warnings", *options, str(build), root], check=True
         )

@@ -92,7 +92,7 @@ struct gn_cachecrypt;
 #define GN_CACHECRYPT_EPOCHS_MAX      0x7fffu                   /**< epochs of a region */
 
 /* Ciphers that have a name; an embedder's own begin at GN_CACHECRYPT_CIPHER_OWN. */
-#define GN_CACHECRYPT_CIPHER_AEGIS256  1u /**< AEGIS-256, 32-byte nonce, 16-byte tag */
+#define GN_CACHECRYPT_CIPHER_AEGIS256  1u /**< AEGIS-256, 32-byte nonce, 32-byte tag */
 #define GN_CACHECRYPT_CIPHER_AES256GCM 2u /**< AES-256-GCM, 12-byte nonce, 16-byte tag */
 #define GN_CACHECRYPT_CIPHER_XCHACHA20 3u /**< XChaCha20-Poly1305, 24-byte nonce, 16-byte tag */
 #define GN_CACHECRYPT_CIPHER_OWN       0x1000u
@@ -256,7 +256,7 @@ struct gn_cachecrypt_region_params {
      */
     uint64_t key_budget;
     uint64_t page_seals; /**< seals of one page in an epoch, to GN_CACHECRYPT_SEALS_MAX; 0: that */
-    uint32_t sweep_pace; /**< pages that each eviction re-seals while a sweep is due; 0: 2 */
+    uint32_t sweep_pace; /**< pages that each miss looks at while a sweep is due; 0: 2 */
     uint32_t reserved;   /**< zero */
 };
 
@@ -670,7 +670,7 @@ GN_API GN_NODISCARD int gn_cachecrypt_discard(struct gn_cachecrypt *cc, uint32_t
 
 /**
  * Begins a new epoch with a new key. Pages are re-sealed by gn_cachecrypt_rekey_step, and by each
- * eviction a little; the old key is wiped when none is left.
+ * miss and flush a little; the old key is wiped when none is left.
  *
  * @param cc      the object
  * @param region  the region
@@ -800,7 +800,7 @@ GN_API GN_NODISCARD int gn_cachecrypt_dma_out(struct gn_cachecrypt *cc, uint32_t
  *  - 0
  *  - -GN_ERR_INVAL: a NULL argument, or a size below that of the first version
  *
- * Context: any in which the ops may be called; O(pool pages ^ 2) when ops.hpa is there.
+ * Context: any in which the ops may be called; O(pool pages) when ops.hpa is there.
  * Thread-safety: as gn_cachecrypt_region_add.
  */
 GN_API GN_NODISCARD int gn_cachecrypt_residency(struct gn_cachecrypt *cc,
