@@ -7,21 +7,23 @@
 #include "tcache_internal.h"
 
 /* What is inherited is what the embedder says of each page, at this time. */
-static uint32_t pages_inherit(struct gn_tcache__view *to, const struct gn_tcache__view *from,
+static uint32_t pages_inherit(struct gn_tcache__vcpu *v, uint32_t to, uint32_t from,
                               int (*same)(void *ctx, gn_gva_t page, gn_gpa_t gpa), void *ctx)
 {
+    const struct gn_tcache__view *w = &v->views[from];
     uint32_t pages = 0;
 
-    for (uint32_t i = 0; i < GN_TCACHE_VIEW_IDS; i++) {
-        const uint32_t id = from->shared.ids[i];
-        const struct gn_tcache__mapping page = from->pages[i];
+    for (uint32_t i = 0; i < w->listed; i++) {
+        const uint32_t slot = w->list[i];
+        const uint32_t id = w->shared.ids[slot];
+        const struct gn_tcache__mapping page = w->pages[slot];
 
         /* Asking may withdraw pages, of either view. */
-        if (!id || to->shared.ids[i] || !same(ctx, gn_gva(page.gva), gn_gpa(page.gpa)) ||
-            from->shared.ids[i] != id)
+        if (!id || v->views[to].shared.ids[slot] ||
+            !same(ctx, gn_gva(page.gva), gn_gpa(page.gpa)) || w->shared.ids[slot] != id)
             continue;
-        to->pages[i] = page;
-        to->shared.ids[i] = id;
+        gn_tcache__page_know(v, to, slot, page.gva, page.gpa, id);
+        v->views[to].pages[slot].jumps = page.jumps;
         pages++;
     }
     return pages;
@@ -62,7 +64,7 @@ int gn_tcache_view_inherit(struct gn_tcache *tcache, uint32_t vcpu, uint64_t spa
         gn_tcache__catch_up(tcache, v, from);
         gn_tcache__catch_up(tcache, v, v->view);
         gn_tcache__unlock(tcache);
-        pages = pages_inherit(&v->views[v->view], &v->views[from], same, ctx);
+        pages = pages_inherit(v, v->view, from, same, ctx);
         jumps_inherit(&v->views[v->view], &v->views[from]);
         /* The other's, too, were true as of its catching up, and drops since are still to come. */
         head->seen = head->seen < v->heads[from].seen ? head->seen : v->heads[from].seen;

@@ -102,12 +102,16 @@ struct gn_tcache__pair {
 struct gn_tcache__mapping {
     uint64_t gva;
     uint64_t gpa;
-    uint64_t jumps; /* there may be some to the page in the view */
+    uint32_t jumps;  /* there may be some to the page in the view */
+    uint32_t listed; /* the slot is listed, whether it has an ID or not */
 };
 
+/* Slots that have an ID are listed, so that nobody looks at all to find the few there are. */
 struct gn_tcache__view {
     struct gn_tcache_view shared;
     struct gn_tcache__mapping pages[GN_TCACHE_VIEW_IDS];
+    uint32_t listed;
+    uint16_t list[GN_TCACHE_VIEW_IDS];
 };
 
 /* gn_tcache__head.state */
@@ -125,6 +129,7 @@ struct gn_tcache__head {
     uint32_t state;
     uint32_t chain;
     uint32_t fresh; /* made, and nothing was inherited since */
+    uint32_t born;  /* its memory was written */
 };
 
 /** A vCPU. All but `seen` is its thread's, or under the lock. */
@@ -144,6 +149,7 @@ struct gn_tcache__vcpu {
     struct gn_tcache_key key;
     uint64_t lookups, found, unmapped; /* atomic, relaxed: counted without the lock */
     uint64_t maps, invalidations, views_made;
+    uint16_t knowing[GN_TCACHE_VIEW_IDS]; /* views that have an ID in a slot */
 };
 
 struct gn_tcache {
@@ -267,6 +273,10 @@ void gn_tcache__page_add(struct gn_tcache *tc, uint32_t page, uint32_t block);
 void gn_tcache__page_remove(struct gn_tcache *tc, uint32_t block);
 
 /* ---- view.c ------------------------------------------------------------------------------- */
+
+/** Gives an empty slot of a view an ID. */
+void gn_tcache__page_know(struct gn_tcache__vcpu *v, uint32_t view, uint32_t slot, uint64_t gva,
+                          uint64_t gpa, uint32_t id);
 
 /** The ID of a pair of pages. Under the lock. */
 uint32_t gn_tcache__id(struct gn_tcache *tc, uint64_t gva, uint64_t gpa);

@@ -31,11 +31,43 @@ static void jumps_clear_range(struct gn_tcache_view *view, uint64_t first, uint6
             view->jumps[i].pc = no_pc(i);
 }
 
+void gn_tcache__page_know(struct gn_tcache__vcpu *v, uint32_t view, uint32_t slot, uint64_t gva,
+                          uint64_t gpa, uint32_t id)
+{
+    struct gn_tcache__view *w = &v->views[view];
+    struct gn_tcache__mapping *page = &w->pages[slot];
+
+    if (!page->listed)
+        w->list[w->listed++] = (uint16_t)slot;
+    *page = (struct gn_tcache__mapping){.gva = gva, .gpa = gpa, .listed = 1};
+    w->shared.ids[slot] = id;
+    v->knowing[slot]++;
+}
+
+static void page_forget(struct gn_tcache__vcpu *v, uint32_t view, uint32_t slot)
+{
+    v->views[view].shared.ids[slot] = 0;
+    v->knowing[slot]--;
+}
+
+static void pages_clear(struct gn_tcache__vcpu *v, uint32_t view)
+{
+    struct gn_tcache__view *w = &v->views[view];
+    uint32_t i;
+
+    for (i = 0; i < w->listed; i++) {
+        w->pages[w->list[i]].listed = 0;
+        if (w->shared.ids[w->list[i]])
+            page_forget(v, view, w->list[i]);
+    }
+    w->listed = 0;
+}
+
 static void view_clear(struct gn_tcache *tc, struct gn_tcache__vcpu *v, uint32_t view)
 {
     struct gn_tcache__head *head = &v->heads[view];
 
-    memset(v->views[view].shared.ids, 0, sizeof v->views[view].shared.ids);
+    pages_clear(v, view);
     jumps_clear(&v->views[view].shared);
     head->seen = __atomic_load_n(&tc->drops, __ATOMIC_ACQUIRE);
     head->wrap = __atomic_load_n(&tc->wraps, __ATOMIC_ACQUIRE);
@@ -143,8 +175,10 @@ static uint32_t view_make(struct gn_tcache *tc, struct gn_tcache__vcpu *v, uint6
 
     if (v->heads[view].state == VIEW_USED)
         unchain(tc, v, view);
-    v->heads[view] =
-        (struct gn_tcache__head){.space = space, .mode = mode, .state = VIEW_USED, .fresh = 1};
+    if (!v->heads[view].born)
+        memset(&v->views[view], 0, sizeof v->views[view]);
+    v->heads[view] = (struct gn_tcache__head){
+        .space = space, .mode = mode, .state = VIEW_USED, .fresh = 1, .born = 1};
     v->heads[view].chain = *bucket;
     *bucket = view;
     view_clear(tc, v, view);
@@ -217,9 +251,11 @@ int gn_tcache_view_map(struct gn_tcache *tcache, uint32_t vcpu, gn_gva_t pc, gn_
     id = gn_tcache__id(tcache, page, to);
     gn_tcache__catch_up(tcache, v, v->view); /* IDs may have begun anew */
     gn_tcache__unlock(tcache);
-    if (!view->shared.ids[slot] || old->gva != page || old->gpa != to)
-        *old = (struct gn_tcache__mapping){.gva = page, .gpa = to};
-    view->shared.ids[slot] = id;
+    if (view->shared.ids[slot] && (old->gva != page || old->gpa != to))
+        page_forget(v, v->view, slot);
+    if (!view->shared.ids[slot])
+        gn_tcache__page_know(v, v->view, slot, page, to, id);
+    view->shared.ids[slot] = id; /* the page's may be another one now */
     gn_tcache__count(&v->maps);
     return 0;
 }
@@ -230,30 +266,31 @@ struct forgotten {
     uint32_t jumps; /* there may be some to them */
 };
 
-static void forget(struct gn_tcache__view *view, uint32_t slot, struct forgotten *f)
+static void forget(struct gn_tcache__vcpu *v, uint32_t view, uint32_t slot, struct forgotten *f)
 {
-    view->shared.ids[slot] = 0;
+    page_forget(v, view, slot);
     f->pages++;
-    f->jumps |= view->pages[slot].jumps != 0;
+    f->jumps |= v->views[view].pages[slot].jumps != 0;
 }
 
 /* Pages of [first, last], which are page addresses. */
-static void pages_forget(struct gn_tcache__view *view, uint64_t first, uint64_t last,
+static void pages_forget(struct gn_tcache__vcpu *v, uint32_t view, uint64_t first, uint64_t last,
                          struct forgotten *f)
 {
+    const struct gn_tcache__view *w = &v->views[view];
     uint64_t at;
     uint32_t i;
 
-    if ((last - first) >> GN_PAGE_SHIFT >= GN_TCACHE_VIEW_IDS) {
-        for (i = 0; i < GN_TCACHE_VIEW_IDS; i++)
-            if (view->shared.ids[i] && view->pages[i].gva - first <= last - first)
-                forget(view, i, f);
+    if ((last - first) >> GN_PAGE_SHIFT >= w->listed) {
+        for (i = 0; i < w->listed; i++)
+            if (w->shared.ids[w->list[i]] && w->pages[w->list[i]].gva - first <= last - first)
+                forget(v, view, w->list[i], f);
         return;
     }
     for (at = first; at - first <= last - first; at += GN_PAGE_SIZE) {
         i = gn_tcache_page_index(at);
-        if (knows(view, i, at))
-            forget(view, i, f);
+        if (knows(w, i, at))
+            forget(v, view, i, f);
         if (at == last)
             break; /* the last page there is: the next address would be 0 */
     }
@@ -263,7 +300,7 @@ static void view_invalidate(struct gn_tcache__vcpu *v, uint32_t view, uint64_t f
 {
     struct forgotten f = {0, 0};
 
-    pages_forget(&v->views[view], first, last, &f);
+    pages_forget(v, view, first, last, &f);
     if (f.jumps)
         jumps_clear_range(&v->views[view].shared, first, last + GN_PAGE_MASK);
     if (f.pages)
@@ -283,6 +320,9 @@ int gn_tcache_invalidate(struct gn_tcache *tcache, uint32_t vcpu, uint64_t space
     if (!length)
         return 0;
     v = &tcache->vcpus[vcpu];
+    /* Most of what is withdrawn is data: no view knows it. */
+    if (first_page == (last & ~GN_PAGE_MASK) && !v->knowing[gn_tcache_page_index(first_page)])
+        return 0;
     if (space == GN_TCACHE_SPACE_ANY && length == UINT64_MAX) {
         v->forget++; /* the others find out when they are loaded */
         if (v->view != NONE)
@@ -319,6 +359,7 @@ int gn_tcache_space_drop(struct gn_tcache *tcache, uint32_t vcpu, uint64_t space
             continue;
         }
         unchain(tcache, v, i);
+        pages_clear(v, i);
         v->heads[i].state = VIEW_FREE;
     }
     return 0;
