@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Random loops of floating point, translated and interpreted. In translated code f registers stay
- * in host registers from one turn of a loop to the next; what memory and registers hold must be
- * right whenever somebody looks: C in the middle of a turn, a trap, the end of a slice, a branch
- * out of the loop.
+ * Random loops of floating point, and random programs of many blocks, translated and interpreted.
+ * In translated code f registers stay in host registers from one block to the next, and share them;
+ * what memory and registers hold must be right whenever somebody looks: C in the middle of a block,
+ * a trap, the end of a slice, which may be at any block's begin.
  */
 
 #include <setjmp.h>
@@ -29,6 +29,7 @@
 
 #define INSN_ECALL 0x00000073u
 #define TRIED      500u
+#define WORDS      256u /* of code */
 
 struct state {
     struct fake_mmu mmu;
@@ -168,7 +169,7 @@ static uint64_t value(void)
 static void begin(struct state *s, const uint32_t *code, const uint64_t *values, uint64_t fcsr)
 {
     memset(s->mmu.memory, 0, SIZE);
-    memcpy(s->mmu.memory, code, 64 * sizeof *code);
+    memcpy(s->mmu.memory, code, WORDS * sizeof *code);
     memcpy(s->mmu.memory + (DATA - BASE), values, 32 * sizeof *values);
     s->cpu = s->fresh;
     rv64_cpu_code_changed(&s->cpu, BASE, SIZE);
@@ -211,7 +212,7 @@ static void same(uint64_t seed)
 
 static void one_loop(uint64_t seed, uint64_t slice)
 {
-    uint32_t code[64] = {[63] = INSN_ECALL};
+    uint32_t code[WORDS] = {[63] = INSN_ECALL};
     uint64_t values[32], fcsr;
 
     random_state = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
@@ -224,6 +225,133 @@ static void one_loop(uint64_t seed, uint64_t slice)
     assert_true(loop_init(&loop, &got.cpu, true));
     run(&expected, 100000);
     run(&got, slice);
+    same(seed);
+    loop_fini(&loop);
+}
+
+/* Those that share a home with some other, and the whole lot. */
+static uint32_t f_change(uint32_t insn, const uint8_t few[8])
+{
+    const uint32_t rd = insn >> 7 & 31, rs1 = insn >> 15 & 31, rs2 = insn >> 20 & 31;
+
+    if ((insn & 0x7f) != 0x53 || insn >> 28 == 12 || insn >> 28 == 13 || insn >> 30 == 1)
+        return insn;
+    insn &= ~(31u << 7 | 31u << 15 | 31u << 20);
+    return insn | (uint32_t)few[rd % 8] << 7 | (uint32_t)few[rs1 % 8] << 15 |
+           (uint32_t)few[rs2 % 8] << 20;
+}
+
+#define CSR_SSTATUS_CLEAR_FS 0x100b3073u /* CSRRC x0, sstatus, x22 */
+
+/* many: 0: those, 1: three registers, so that blocks often fit each other, 2: all. */
+static uint32_t any(uint32_t many)
+{
+    static const uint8_t few[2][8] = {{15, 27, 14, 26, 10, 5, 30, 13},
+                                      {15, 14, 13, 15, 14, 13, 15, 14}};
+
+    switch (below(12) | (many == 1 && below(2) ? 7 : 0)) {
+    case 0:
+    case 1: return access(many == 2);
+    case 2:
+    case 3: return mixed(many == 2);
+    case 4: return below(6) ? 0x00128293u : CSR_SSTATUS_CLEAR_FS; /* ADDI x5, x5, 1 */
+    case 5: return 0x00530333u;                                   /* ADD x6, x6, x5 */
+    case 6: return branch(below(2), 5 + below(3), 0, 8 + 4 * (int32_t)below(2));
+    case 7: /* FLT.D x7 of two of them, which writes none */
+        return OP_FP(0x14) | 1u << 25 | (13 + below(3)) << 15 | (13 + below(3)) << 20 | 7u << 7 |
+               RM(1);
+    default: return many == 2 ? arithmetic(1) : f_change(arithmetic(0), few[many]);
+    }
+}
+
+/* A piece of code begins with this many instructions that count down to the end. */
+#define COUNTS 2u
+
+/* How a piece ends: falls through, a branch to some piece, a jump, an indirect one. */
+static uint32_t piece_end(uint32_t *code, uint32_t at, const uint32_t *pieces, uint32_t count)
+{
+    const uint32_t to = pieces[below(count)];
+    const int32_t distance = ((int32_t)to - (int32_t)at) * 4;
+
+    switch (below(5)) {
+    case 0: return at;
+    case 1: code[at] = branch(below(2), 5 + below(3), 0, distance); return at + 1;
+    case 2:
+        code[at] = 0x6fu | ((uint32_t)distance >> 20 & 1) << 31 |
+                   ((uint32_t)distance >> 1 & 1023) << 21 | ((uint32_t)distance >> 11 & 1) << 20 |
+                   ((uint32_t)distance >> 12 & 255) << 12;
+        return at + 1;
+    case 3:
+        code[at] = 0x67u | 24 << 15 | to * 4 << 20; /* JALR x0, x24 */
+        return at + 1;
+    default: code[at] = branch(4 + below(2), 6, 5, distance); return at + 1;
+    }
+}
+
+/* Pieces that end anywhere, until x20 is 0; traps skip an instruction, and have FS on. */
+static void chain_make(uint32_t *code)
+{
+    static const uint32_t handler[] = {0x100b2073u, 0x14102bf3u, 0x004b8b93u, 0x141b9073u,
+                                       0x10200073u};
+    const uint32_t end = 240, many = below(3), count = 2 + below(9);
+    uint32_t pieces[12], lengths[12], at = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        lengths[i] = below(below(2) ? 4 : 14);
+        pieces[i] = at;
+        at += COUNTS + lengths[i] + 3; /* a branch over two may be the last but one */
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        at = pieces[i];
+        code[at++] = 0xfff00013u | 20 << 15 | 20 << 7; /* ADDI x20, x20, -1 */
+        code[at] = branch(0, 20, 0, (int32_t)(end - at) * 4);
+        at++;
+        for (uint32_t n = 0; n < lengths[i]; n++)
+            code[at++] = any(many);
+        for (uint32_t next = piece_end(code, at, pieces, count); next < at + 3; next++)
+            code[next] = 0x00000013u;
+    }
+    code[at + 3] = branch(0, 0, 0, -(int32_t)(at + 3) * 4);
+    code[end] = INSN_ECALL;
+    memcpy(code + 63 + 180, handler, sizeof handler);
+}
+
+/* Brings the interpreted hart to where the other one is, which may have taken a trap more. */
+static void follow(void)
+{
+    while (expected.cpu.stats.instructions < got.cpu.stats.instructions)
+        (void)rv64_cpu_step(&expected.cpu);
+    for (uint32_t traps = 0; traps < 3 && expected.cpu.pc != got.cpu.pc; traps++)
+        (void)rv64_cpu_step(&expected.cpu);
+}
+
+static void one_chain(uint64_t seed, bool link)
+{
+    uint32_t code[WORDS] = {0};
+    uint64_t values[32], fcsr;
+
+    random_state = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    chain_make(code);
+    for (uint32_t i = 0; i < 32; i++)
+        values[i] = value();
+    fcsr = below(2) * (below(5) << 5);
+    begin(&expected, code, values, fcsr);
+    begin(&got, code, values, fcsr);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct rv64_cpu *cpu = i ? &got.cpu : &expected.cpu;
+
+        cpu->stvec = BASE + 243 * 4;
+        cpu->x[20] = 200;
+        cpu->x[22] = RV64_MSTATUS_FS;
+        cpu->x[24] = BASE;
+    }
+    assert_true(loop_init(&loop, &got.cpu, link));
+    while (rv64_cpu_run(&got.cpu, 1 + below(150)) != RV64_RUN_STOP) {
+        assert_true(got.cpu.stats.instructions < 100000);
+        follow();
+        same(seed);
+    }
+    run(&expected, 100000);
     same(seed);
     loop_fini(&loop);
 }
@@ -254,6 +382,38 @@ static void loops(bool probe_hits, uint64_t slice)
     destroy(&expected);
 }
 
+static void chains(bool probe_hits, bool link)
+{
+    const char *given = getenv("GN_TEST_SEED");
+    const uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * TRIED;
+
+    print_message("GN_TEST_SEED=%llu and on\n", (unsigned long long)seed);
+    make(&expected, true);
+    make(&got, probe_hits);
+    for (uint32_t i = 0; i < TRIED; i++)
+        one_chain(seed + i, link);
+    destroy(&got);
+    destroy(&expected);
+}
+
+static void at_each_slice_blocks_are_as_interpreted(void **state)
+{
+    (void)state;
+    chains(true, true);
+}
+
+static void at_each_slice_blocks_are_as_interpreted_when_every_probe_misses(void **state)
+{
+    (void)state;
+    chains(false, true);
+}
+
+static void at_each_slice_blocks_are_as_interpreted_unlinked(void **state)
+{
+    (void)state;
+    chains(true, false);
+}
+
 static void loops_end_as_interpreted(void **state)
 {
     (void)state;
@@ -278,6 +438,9 @@ int main(void)
         cmocka_unit_test(loops_end_as_interpreted),
         cmocka_unit_test(loops_end_as_interpreted_when_every_probe_misses),
         cmocka_unit_test(loops_end_as_interpreted_in_short_slices),
+        cmocka_unit_test(at_each_slice_blocks_are_as_interpreted),
+        cmocka_unit_test(at_each_slice_blocks_are_as_interpreted_when_every_probe_misses),
+        cmocka_unit_test(at_each_slice_blocks_are_as_interpreted_unlinked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
