@@ -280,9 +280,14 @@ void ways_close(struct ways *w)
 
 int ways_root(struct ways *w, uint32_t controls)
 {
-    const struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT,   .format = w->format,
-                                           .table = gn_gpa(w->root),  .controls = controls,
-                                           .phys_bits = w->phys_bits, .pkru = w->pkru};
+    const struct gn_shadow_root_key key = {
+        GN_SHADOW_ROOT_KEY_INIT,
+        .format = w->format,
+        .table = gn_gpa(w->root),
+        .controls = controls,
+        .phys_bits = w->phys_bits,
+        .pkru = w->pkru,
+        .table_high = gn_gpa(w->format == GN_PAGING_AARCH64_4K ? w->root : 0)};
     struct gn_shadow_root root;
 
     if (!w->host)

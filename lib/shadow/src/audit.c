@@ -32,8 +32,7 @@ static void differ(struct audit *a, uint32_t kind, uint32_t level, uint64_t gva,
 static int guest_view(struct audit *a, uint64_t gva, struct gn_paging_walk *ret_walk)
 {
     const struct gn_shadow_root_key *key = &a->sh->roots[a->root].key;
-    struct gn_paging_context c =
-        gn_shadow__guest_context(key->format, key->table, key->controls, key->phys_bits);
+    struct gn_paging_context c = gn_shadow__root_context(key, key->controls);
 
     if (gn_paging_walk(&c, a->sh->ops.guest, a->sh->params.ops_ctx, gn_gva(gva),
                        GN_ACCESS_READ | GN_PAGING_NO_UPDATE, ret_walk))

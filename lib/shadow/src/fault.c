@@ -421,7 +421,7 @@ static int fault_resolve(struct fault *f, struct gn_shadow_answer *answer)
     f->permissions = f->walk.permissions | gn_shadow__key(f->root->key.format, f->walk.attributes);
     f->slot = gn_shadow__slot_find(sh, f->walk.gpa);
     answer->gpa = f->walk.gpa;
-    answer->permissions = f->walk.permissions & (GN_PAGING_RWXU | GN_PAGING_D);
+    answer->permissions = f->walk.permissions & (GN_PAGING_RWXU | GN_PAGING_UX | GN_PAGING_D);
     /* Without translation, addresses that the shadow format cannot say are a hole. */
     if (bare && f->walk.gpa.v >> (sh->geometry.va_bits - 1))
         f->slot = NULL;
@@ -476,8 +476,7 @@ static int fault_enter(struct gn_shadow *sh, const struct gn_shadow_access *a,
     f.root = &sh->roots[a->root];
     for (uint32_t i = 0; i < GN_PAGING_LEVELS_MAX; i++)
         f.path[i] = GN_SHADOW__NIL;
-    context = gn_shadow__guest_context(f.root->key.format, f.root->key.table, a->controls,
-                                       f.root->key.phys_bits);
+    context = gn_shadow__root_context(&f.root->key, a->controls);
     context.pkru = a->pkru;
     f.tracked = sh->tracked;
     rc = gn_shadow__walk(sh, &context, a->gva, a->access & ~GN_PAGING_NO_UPDATE, &f.walk);

@@ -51,7 +51,9 @@ static uint32_t quadrant_bits(const struct gn_paging_geometry *g, uint32_t level
 
 uint32_t gn_shadow__root_level(const struct gn_shadow *sh, uint32_t format)
 {
-    uint32_t levels = gn_shadow__guest(sh, format)->levels;
+    const struct gn_paging_geometry *g = gn_shadow__guest(sh, format);
+    /* Two roots have a glue table above them, to begin with. */
+    uint32_t levels = g->levels + (g->roots == 2);
 
     return (levels > sh->geometry.levels ? levels : sh->geometry.levels) - 1;
 }
@@ -72,7 +74,7 @@ struct gn_shadow__role gn_shadow__root_role(const struct gn_shadow *sh,
         .format = key->format,
         .controls = key->controls,
         .pkru = key->pkru,
-        .permissions = GN_PAGING_RWXU,
+        .permissions = GN_PAGING_RWXU | GN_PAGING_UX,
         .phys_bits = (uint8_t)key->phys_bits,
         .level = (uint8_t)level,
         .direct = bare ? GN_SHADOW__DIRECT : GN_SHADOW__GUEST,
@@ -80,6 +82,14 @@ struct gn_shadow__role gn_shadow__root_role(const struct gn_shadow *sh,
 
     if (bare)
         return role;
+    if (g->roots == 2) {
+        int upper = level < g->levels && gva >> 63;
+
+        role.direct = level < g->levels ? GN_SHADOW__GUEST : GN_SHADOW__GLUE;
+        role.gpa = upper ? key->table_high.v : key->table.v;
+        role.gpa_high = level < g->levels ? 0 : key->table_high.v;
+        return role;
+    }
     if (level >= g->levels)
         role.direct = GN_SHADOW__GLUE;
     else

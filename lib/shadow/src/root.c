@@ -8,6 +8,9 @@
     (GN_PAGING_X86_WP | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP | GN_PAGING_X86_NXE)
 #define ROLE_X86_64 (ROLE_X86_PAE | GN_PAGING_X86_1G | GN_PAGING_X86_PKE)
 #define ROLE_RISCV  GN_PAGING_RISCV_ADUE
+#define ROLE_AARCH64                                                       \
+    (GN_PAGING_AARCH64_HA | GN_PAGING_AARCH64_HD | GN_PAGING_AARCH64_WXN | \
+     GN_PAGING_AARCH64_EPAN | GN_PAGING_AARCH64_EPD0 | GN_PAGING_AARCH64_EPD1)
 
 /* An x86 MMU knows nothing like MXR: what is readable then depends on it. */
 #define ROLE_RISCV_IN_X86 (GN_PAGING_RISCV_ADUE | GN_PAGING_RISCV_MXR)
@@ -22,11 +25,11 @@ static int key_check(const struct gn_shadow_root_key *key)
 
     if (gn_paging_geometry(key->format, &g) || key->format >= GN_SHADOW__FORMATS)
         return -GN_ERR_NOTSUP;
-    if (key->table.v & (gn_shadow__root_bytes(&g) - 1))
+    if ((key->table.v | (g.roots == 2 ? key->table_high.v : 0)) & (gn_shadow__root_bytes(&g) - 1))
         return -GN_ERR_INVAL;
     if (key->format == GN_PAGING_BARE)
         return 0;
-    if (key->format > GN_PAGING_SV57)
+    if (key->format > GN_PAGING_AARCH64_4K)
         return -GN_ERR_NOTSUP;
     return 0;
 }
@@ -36,6 +39,7 @@ static uint32_t role_controls(const struct gn_shadow *sh, uint32_t format)
 {
     switch (format) {
     case GN_PAGING_BARE: return 0;
+    case GN_PAGING_AARCH64_4K: return ROLE_AARCH64;
     case GN_PAGING_X86_32: return ROLE_X86_32;
     case GN_PAGING_X86_PAE: return ROLE_X86_PAE;
     case GN_PAGING_X86_4LEVEL:
@@ -52,16 +56,21 @@ static void key_normalize(const struct gn_shadow *sh, struct gn_shadow_root_key 
     /* An x86 MMU judges by its own PKRU. */
     if (!(key->controls & GN_PAGING_X86_PKE) || gn_shadow__is_x86(sh->params.format))
         key->pkru = 0;
-    if (!gn_shadow__is_x86(key->format))
+    if (key->format == GN_PAGING_AARCH64_4K)
+        key->phys_bits = key->phys_bits < 32 || key->phys_bits > 48 ? 48 : key->phys_bits;
+    else if (!gn_shadow__is_x86(key->format))
         key->phys_bits = 0;
     else if (key->phys_bits < 32 || key->phys_bits > 52)
         key->phys_bits = 52;
+    if (key->format != GN_PAGING_AARCH64_4K)
+        key->table_high = gn_gpa(0);
 }
 
 static int key_equal(const struct gn_shadow_root_key *a, const struct gn_shadow_root_key *b)
 {
-    return a->table.v == b->table.v && a->tag == b->tag && a->format == b->format &&
-           a->controls == b->controls && a->phys_bits == b->phys_bits && a->pkru == b->pkru;
+    return a->table.v == b->table.v && a->table_high.v == b->table_high.v && a->tag == b->tag &&
+           a->format == b->format && a->controls == b->controls && a->phys_bits == b->phys_bits &&
+           a->pkru == b->pkru;
 }
 
 uint32_t gn_shadow__root_of(const struct gn_shadow *sh, uint32_t table)

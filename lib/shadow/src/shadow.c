@@ -212,6 +212,16 @@ struct gn_paging_context gn_shadow__guest_context(uint32_t format, gn_gpa_t root
     return context;
 }
 
+struct gn_paging_context gn_shadow__root_context(const struct gn_shadow_root_key *key,
+                                                 uint32_t controls)
+{
+    struct gn_paging_context context =
+        gn_shadow__guest_context(key->format, key->table, controls, key->phys_bits);
+
+    context.root_high = key->table_high;
+    return context;
+}
+
 /* All members behind the first two are counters of 64 bits. */
 static void stats_add(struct gn_shadow_stats *sum, const struct gn_shadow_stats *lane)
 {

@@ -83,6 +83,7 @@
 /** What a shadow table stands for. Two tables never have the same role. */
 struct gn_shadow__role {
     uint64_t gpa;         /**< the guest table; glue: the root; direct: the first byte mapped */
+    uint64_t gpa_high;    /**< glue above two roots: the other one; else 0 */
     uint32_t format;      /**< of the guest's tables */
     uint32_t controls;    /**< those that change what entries mean */
     uint32_t pkru;        /**< where keys are not the MMU's business; else 0 */
@@ -194,7 +195,8 @@ struct gn_shadow {
     uint32_t shut_next;
     struct gn_shadow__shut shut[GN_SHADOW__SHUTS];
     uint32_t live;   /**< tables in use */
-    uint32_t pdpts;  /**< of those: root tables of PAE */
+    uint32_t touchy; /**< of those: where A and D may say more; walk.c */
+    uint32_t wide;   /**< of those: of x86, with entries of 8 bytes */
     uint32_t global; /**< there is, or has been, a global leaf */
     uint32_t seams;  /**< roots that have one */
     uint32_t live_peak;
@@ -278,6 +280,22 @@ static inline int gn_shadow__is_pdpt(const struct gn_shadow__role *role)
     return role->format == GN_PAGING_X86_PAE && role->level == 2 && !role->direct;
 }
 
+/** A table to whose entries a walk by other rules, that sets A and D in them, does more than that.
+ */
+static inline int gn_shadow__is_touchy(const struct gn_shadow__role *role)
+{
+    const uint32_t both = GN_PAGING_AARCH64_HA | GN_PAGING_AARCH64_HD;
+
+    return gn_shadow__is_pdpt(role) || (role->format == GN_PAGING_AARCH64_4K && !role->direct &&
+                                        (role->controls & both) != both);
+}
+
+/** Is it a guest's table of x86, with entries of 8 bytes? */
+static inline int gn_shadow__is_wide(const struct gn_shadow__role *role)
+{
+    return role->format > GN_PAGING_X86_32 && gn_shadow__is_x86(role->format) && !role->direct;
+}
+
 /** log2 of what an entry at this level maps. */
 static inline uint32_t gn_shadow__shift(uint32_t level)
 {
@@ -299,6 +317,10 @@ static inline uint32_t gn_shadow__index(uint64_t gva, uint32_t level)
 /** The context for walking a guest's tables under a role or a root's key. */
 struct gn_paging_context gn_shadow__guest_context(uint32_t format, gn_gpa_t root, uint32_t controls,
                                                   uint32_t phys_bits);
+
+/** The context for walking the guest's tables of a root. */
+struct gn_paging_context gn_shadow__root_context(const struct gn_shadow_root_key *key,
+                                                 uint32_t controls);
 
 #include "locks.h"
 
@@ -484,8 +506,14 @@ uint32_t gn_shadow__table_of_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t 
 /** Re-reads one guest entry, under its table's lock. @return GN_SHADOW__SYNC_... */
 uint32_t gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id);
 
-/** Is a PDPTE of PAE at gpa, in a root table that is shadowed? */
-int gn_shadow__is_pdpte(struct gn_shadow *sh, gn_gpa_t gpa);
+/* What the A or D that a walk sets in an entry does to others that lie there. */
+#define GN_SHADOW__TOUCH_NOTHING 0
+#define GN_SHADOW__TOUCH_MORE    1 /* there is a table in which that is another mapping */
+#define GN_SHADOW__TOUCH_SPOILS  2 /* or is one no more */
+
+/** Tells which, for an entry at gpa that was `before` and will be `after`. */
+int gn_shadow__touch(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t bytes, uint64_t before,
+                     uint64_t after);
 
 /** Re-reads the entry at gpa for all its tables. The call is alone. */
 void gn_shadow__sync_alone(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t bytes);

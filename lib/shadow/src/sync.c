@@ -360,15 +360,47 @@ static void sync_range(struct gn_shadow *sh, gn_gpa_t gpa, uint64_t length, int 
     }
 }
 
-int gn_shadow__is_pdpte(struct gn_shadow *sh, gn_gpa_t gpa)
+/* The same, for the table of one role. */
+static int touch_role(const struct gn_shadow *sh, const struct gn_shadow__role *role, gn_gpa_t gpa,
+                      uint32_t bytes, const uint64_t value[2])
 {
+    const struct gn_paging_context c =
+        gn_shadow__guest_context(role->format, gn_gpa(0), role->controls, role->phys_bits);
+    uint32_t at = (uint32_t)(gpa.v & GN_PAGE_MASK);
+    struct gn_paging_entry e[2];
+    uint32_t first;
+    uint32_t last;
+
+    if (!gn_shadow__places(sh, role, at, at + bytes - 1, &first, &last))
+        return GN_SHADOW__TOUCH_NOTHING;
+    /* A and D of x86 are in the first four bytes of an entry, whatever it has. */
+    if (gn_shadow__guest(sh, role->format)->entry_bytes != bytes)
+        return gpa.v & 4 ? GN_SHADOW__TOUCH_MORE : GN_SHADOW__TOUCH_NOTHING;
+    for (uint32_t i = 0; i < 2; i++)
+        if (gn_paging_entry_decode(&c, role->level, value[i], &e[i]))
+            return GN_SHADOW__TOUCH_MORE;
+    if (e[0].kind != e[1].kind)
+        return GN_SHADOW__TOUCH_SPOILS;
+    return (e[0].permissions ^ e[1].permissions) & ~(GN_PAGING_A | GN_PAGING_D) ||
+                   e[0].address != e[1].address
+               ? GN_SHADOW__TOUCH_MORE
+               : GN_SHADOW__TOUCH_NOTHING;
+}
+
+int gn_shadow__touch(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t bytes, uint64_t before,
+                     uint64_t after)
+{
+    const uint64_t value[2] = {before, after};
     gn_gpa_t page = gn_gpa(gpa.v & ~GN_PAGE_MASK);
+    int most = GN_SHADOW__TOUCH_NOTHING;
     uint32_t table;
 
-    for (uint32_t i = 0; (table = gn_shadow__table_of_page(sh, page, i)) != GN_SHADOW__NIL; i++)
-        if (gn_shadow__is_pdpt(&sh->tables[table].role) && gpa.v - sh->tables[table].role.gpa < 32)
-            return 1;
-    return 0;
+    for (uint32_t i = 0; (table = gn_shadow__table_of_page(sh, page, i)) != GN_SHADOW__NIL; i++) {
+        int here = touch_role(sh, &sh->tables[table].role, gpa, bytes, value);
+
+        most = here > most ? here : most;
+    }
+    return most;
 }
 
 void gn_shadow__sync_alone(struct gn_shadow *sh, gn_gpa_t gpa, uint32_t bytes)

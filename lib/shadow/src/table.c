@@ -206,8 +206,8 @@ void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id, uint64_t value)
 
 int gn_shadow__role_equal(const struct gn_shadow__role *a, const struct gn_shadow__role *b)
 {
-    return a->gpa == b->gpa && a->level == b->level && a->direct == b->direct &&
-           a->permissions == b->permissions && a->format == b->format &&
+    return a->gpa == b->gpa && a->gpa_high == b->gpa_high && a->level == b->level &&
+           a->direct == b->direct && a->permissions == b->permissions && a->format == b->format &&
            a->controls == b->controls && a->phys_bits == b->phys_bits && a->pkru == b->pkru &&
            a->quadrant == b->quadrant && a->half == b->half;
 }
@@ -364,7 +364,8 @@ uint32_t gn_shadow__table_get(struct gn_shadow *sh, const struct gn_shadow__role
     *bucket = table;
     gn_shadow__count(sh, tables_created, 1);
     gn_shadow__poke(&sh->live, sh->live + 1);
-    sh->pdpts += (uint32_t)gn_shadow__is_pdpt(role);
+    sh->touchy += (uint32_t)gn_shadow__is_touchy(role);
+    sh->wide += (uint32_t)gn_shadow__is_wide(role);
     if (sh->live > sh->live_peak)
         gn_shadow__poke(&sh->live_peak, sh->live);
     gn_shadow__loose_begin(sh, table);
@@ -457,7 +458,8 @@ void gn_shadow__table_release(struct gn_shadow *sh, uint32_t table)
     sh->spare++;
     sh->freed++;
     gn_shadow__poke(&sh->live, sh->live - 1);
-    sh->pdpts -= (uint32_t)gn_shadow__is_pdpt(&t->role);
+    sh->touchy -= (uint32_t)gn_shadow__is_touchy(&t->role);
+    sh->wide -= (uint32_t)gn_shadow__is_wide(&t->role);
     gn_shadow__count(sh, tables_freed, 1);
 }
 

@@ -21,6 +21,13 @@ uint32_t gn_shadow_mmu_controls(const struct gn_shadow *sh, uint32_t format, uin
 
     if (!sh)
         return controls;
+    /* PAN is to EL1 what SMAP without AC is, and a RISC-V supervisor without SUM. */
+    if (format == GN_PAGING_AARCH64_4K) {
+        open = !(controls & GN_PAGING_AARCH64_PAN);
+        if (!gn_shadow__is_x86(sh->params.format))
+            return open ? GN_PAGING_RISCV_SUM : 0;
+        return x86_always | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP | (open ? GN_PAGING_X86_AC : 0);
+    }
     if (gn_shadow__is_x86(sh->params.format)) {
         /* Entries of shorter formats have no keys: ours, of key 0, are open to all. */
         if (x86_guest || format == GN_PAGING_BARE)
@@ -78,6 +85,29 @@ static uint32_t view_x86(int x86_shadow, const struct gn_shadow__rules *rules, u
     return x86_shadow ? 0 : supervisor & GN_PAGING_X;
 }
 
+/*
+ * Arm DDI 0487 D8.4. View 0 has the data of a page, and its execution by those whose data they are;
+ * view 1 is for the others, who execute it only, which no x86 entry can say.
+ */
+static uint32_t view_aarch64(int x86_shadow, uint32_t controls, uint32_t p, uint32_t view)
+{
+    uint32_t user = p & GN_PAGING_U;
+    uint32_t wxn = controls & GN_PAGING_AARCH64_WXN;
+    int write = (p & GN_PAGING_W) != 0;
+    int user_runs = p & GN_PAGING_UX && !(wxn && user && write);
+    int kernel_runs = p & GN_PAGING_X && !(write && (user || wxn));
+    int runs = view ? (user ? kernel_runs : user_runs) : (user ? user_runs : kernel_runs);
+
+    /* With EPAN what EL0 may run is closed to EL1 as PAN says, and no page of the MMU's is so. */
+    if (view == 0 && !user && controls & GN_PAGING_AARCH64_EPAN && p & GN_PAGING_UX)
+        return runs && !x86_shadow ? GN_PAGING_X : 0;
+    if (view == 0)
+        return (p & (GN_PAGING_R | GN_PAGING_W | GN_PAGING_U)) | (runs ? GN_PAGING_X : 0);
+    if (view > 1 || x86_shadow || !runs)
+        return 0;
+    return GN_PAGING_X | (user ? 0 : GN_PAGING_U);
+}
+
 /* x86 cannot forbid to read. With MXR, which is part of the role then, what executes is read. */
 static uint32_t view_riscv(int x86_shadow, uint32_t controls, uint32_t p, uint32_t view)
 {
@@ -96,8 +126,9 @@ static uint32_t view_riscv(int x86_shadow, uint32_t controls, uint32_t p, uint32
 static int view_global(const struct gn_shadow *sh, const struct gn_shadow__rules *rules,
                        uint32_t permissions, uint32_t seen)
 {
+    /* AArch64's permissions are other ones. */
     return sh->params.flags & GN_SHADOW_MMU_GLOBAL && permissions & GN_PAGING_G &&
-           seen == (permissions & GN_PAGING_RWXU) &&
+           rules->format != GN_PAGING_AARCH64_4K && seen == (permissions & GN_PAGING_RWXU) &&
            !(gn_shadow__has_keys(rules->format) && permissions & GN_PAGING_U &&
              !gn_shadow__is_x86(sh->params.format));
 }
@@ -115,7 +146,9 @@ uint32_t gn_shadow__view(const struct gn_shadow *sh, const struct gn_shadow__rul
      */
     if (rules->format == GN_PAGING_BARE)
         return view == 0 ? p : view == 1 ? p & ~GN_PAGING_U : 0;
-    if (gn_shadow__is_x86(rules->format))
+    if (rules->format == GN_PAGING_AARCH64_4K)
+        seen = view_aarch64(x86_shadow, rules->controls, permissions, view);
+    else if (gn_shadow__is_x86(rules->format))
         seen = view_x86(x86_shadow, rules, permissions, view);
     else
         seen = view_riscv(x86_shadow, rules->controls, p, view);
@@ -139,7 +172,8 @@ uint32_t gn_shadow__view_for(const struct gn_shadow *sh, const struct gn_shadow_
                              uint32_t permissions, const struct gn_shadow_access *a)
 {
     const struct gn_shadow__rules rules = {key->format, key->controls, key->pkru};
-    uint32_t of_access = GN_PAGING_X86_AC | GN_PAGING_RISCV_SUM | GN_PAGING_RISCV_MXR;
+    uint32_t of_access =
+        GN_PAGING_X86_AC | GN_PAGING_RISCV_SUM | GN_PAGING_RISCV_MXR | GN_PAGING_AARCH64_PAN;
     uint32_t controls =
         key->format == GN_PAGING_BARE ? a->controls : key->controls | (a->controls & of_access);
     uint32_t access = a->access;

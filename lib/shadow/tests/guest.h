@@ -102,7 +102,8 @@ static inline struct gn_paging_context guest_context(const struct machine *m, ui
         .root = key->table,
         .controls = (key->controls & ~judged(m)) | (m->controls & judged(m)),
         .phys_bits = key->phys_bits,
-        .pkru = is_x86(m->format) ? m->pkru : key->pkru};
+        .pkru = is_x86(m->format) ? m->pkru : key->pkru,
+        .root_high = key->table_high};
 }
 
 static inline int has_keys(uint32_t format)
@@ -197,6 +198,9 @@ static inline int view_through(struct machine *m, uint32_t root, uint32_t judge,
 
     if (key->format != GN_PAGING_BARE && !canonical(&m->geometry, gva))
         return 0;
+    if (key->format == GN_PAGING_AARCH64_4K &&
+        key->controls & (gva >> 63 ? GN_PAGING_AARCH64_EPD1 : GN_PAGING_AARCH64_EPD0))
+        return 0;
     if (key->format == GN_PAGING_BARE) {
         struct view view = {.kind = GN_PAGING_ENTRY_LEAF,
                             .gpa = gva,
@@ -205,7 +209,9 @@ static inline int view_through(struct machine *m, uint32_t root, uint32_t judge,
 
         return match(&v, &view);
     }
-    return view_from(&v, key->table.v, m->geometry.levels - 1, GN_PAGING_RWXU, 1);
+    return view_from(
+        &v, key->format == GN_PAGING_AARCH64_4K && gva >> 63 ? key->table_high.v : key->table.v,
+        m->geometry.levels - 1, GN_PAGING_RWXU | GN_PAGING_UX, 1);
 }
 
 static inline int view_any(struct machine *m, uint32_t root, uint64_t gva,
@@ -232,6 +238,9 @@ static inline const struct gn_shadow_slot *slot_of_hpa(const struct machine *m, 
     return NULL;
 }
 
+/* A table that takes nothing away. */
+#define OPEN (USER | GN_PAGING_UX)
+
 /* ---- Building guest tables
  * ------------------------------------------------------------------------ */
 
@@ -253,7 +262,7 @@ static inline uint64_t leaf_value(const struct machine *m, uint32_t level, uint6
 
 static inline uint64_t table_value(const struct machine *m, uint64_t gpa)
 {
-    return encode(m, 1, GN_PAGING_ENTRY_TABLE, gpa, USER);
+    return encode(m, 1, GN_PAGING_ENTRY_TABLE, gpa, OPEN);
 }
 
 static inline uint64_t table_new(struct machine *m)
@@ -281,7 +290,7 @@ static inline uint64_t guest_entry(struct machine *m, uint64_t root, uint64_t gv
         assert_int_equal(gn_paging_entry_decode(&c, at, guest_read(m, entry), &e), 0);
         if (e.kind != GN_PAGING_ENTRY_TABLE) {
             e.address = table_new(m);
-            guest_write(m, entry, encode(m, at, GN_PAGING_ENTRY_TABLE, e.address, USER));
+            guest_write(m, entry, encode(m, at, GN_PAGING_ENTRY_TABLE, e.address, OPEN));
         }
         table = e.address;
     }

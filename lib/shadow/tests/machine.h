@@ -54,8 +54,10 @@
      GN_PAGING_RISCV_ADUE)
 #define KERNEL (GN_PAGING_R | GN_PAGING_W | GN_PAGING_X)
 #define USER   (KERNEL | GN_PAGING_U)
-#define JUDGED (GN_PAGING_X86_AC | GN_PAGING_RISCV_SUM | GN_PAGING_RISCV_MXR) /* of an access */
-#define AD     (GN_PAGING_A | GN_PAGING_D)
+/* Of an access. */
+#define JUDGED \
+    (GN_PAGING_X86_AC | GN_PAGING_RISCV_SUM | GN_PAGING_RISCV_MXR | GN_PAGING_AARCH64_PAN)
+#define AD (GN_PAGING_A | GN_PAGING_D)
 
 /* What the TLB holds: a page of 4 KiB, or (level > 0) which table translates a region. */
 struct cached {
@@ -668,8 +670,8 @@ static inline void machine_free(struct machine *m)
 static inline struct gn_shadow_root_key root_key(const struct machine *m, uint64_t table)
 {
     return (struct gn_shadow_root_key){GN_SHADOW_ROOT_KEY_INIT, .format = m->guest,
-                                       .table = gn_gpa(table), .controls = m->controls,
-                                       .pkru = m->pkru};
+                                       .table = gn_gpa(table),  .controls = m->controls,
+                                       .pkru = m->pkru,         .table_high = gn_gpa(table)};
 }
 
 static inline int root_try(struct machine *m, struct gn_shadow_root_key key, uint32_t *ret_id)

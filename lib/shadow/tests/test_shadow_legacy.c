@@ -361,6 +361,61 @@ static void an_a_bit_that_spoils_a_pdpte_is_no_secret_of_the_walk(void **state)
     in_every_shadow(GN_PAGING_X86_PAE, spoilt_situation);
 }
 
+/* The same, of a PDPTE that the walk itself has passed. */
+static void own_situation(struct machine *m)
+{
+    uint64_t gva = (uint64_t)1 << 21;
+    struct gn_shadow_answer answer;
+    uint32_t root;
+
+    *ram_word(m, ROOT) = 0x60001;
+    *ram_word(m, 0x60008) = ROOT | 0x23;
+    root = root_get(m, ROOT);
+    assert_int_equal(shadow_fault(m, root, gva, READ, &answer), -GN_ERR_AGAIN);
+    assert_int_equal(*ram_word(m, ROOT), 0x60021);
+    assert_int_equal(access_at(m, root, gva, READ).answer.code,
+                     GN_PAGING_X86_PF_P | GN_PAGING_X86_PF_RSVD);
+    coherence_check(m);
+}
+
+static void an_a_bit_that_spoils_the_walks_own_pdpte_promises_nothing(void **state)
+{
+    (void)state;
+    in_every_shadow(GN_PAGING_X86_PAE, own_situation);
+}
+
+/* A table of 4-byte entries is one of 8-byte entries elsewhere: A is then a bit of an address. */
+static void shared_word_situation(struct machine *m)
+{
+    uint64_t table = guest_entry(m, ROOT, GVA, 0) & ~GN_PAGE_MASK;
+    uint64_t gva = ((uint64_t)1 << 30) + ((uint64_t)1 << 20);
+    uint64_t gpa = ((uint64_t)1 << 32) + PAGE;
+    uint32_t root = root_get(m, ROOT);
+    uint32_t other;
+
+    slot_add(m, GN_SHADOW_SLOT_RAM, (uint64_t)1 << 32, MIB4, (uint64_t)8 << 30);
+    /* Entries 512 and 513, of which the latter maps GVA to page 0; or entry 256. */
+    *ram_word(m, table + 0x800) = gpa | 0x63;
+    machine_guest(m, GN_PAGING_X86_PAE);
+    *ram_word(m, ROOT2 + 8) = 0x60001;
+    *ram_word(m, 0x60000) = table | 0x23;
+    other = root_get(m, ROOT2);
+    assert_int_equal(access_at(m, other, gva, READ).gpa, gpa);
+    machine_guest(m, GN_PAGING_X86_32);
+    assert_int_equal(access_at(m, root, GVA + 7, READ).gpa, 7);
+    assert_int_equal(audit(m), 0);
+    assert_int_equal(mapped(m, other, gva, NULL), 0);
+    machine_guest(m, GN_PAGING_X86_PAE);
+    assert_int_equal(outcome(m, other, gva, READ), GN_SHADOW_HOLE);
+    UNTIL_DONE(gn_shadow_flush(m->sh, GN_SHADOW_ROOT_ANY));
+}
+
+static void inv1_an_a_bit_that_is_an_address_elsewhere_is_no_secret_of_the_walk(void **state)
+{
+    (void)state;
+    in_every_shadow(GN_PAGING_X86_32, shared_word_situation);
+}
+
 /* ---- 7: roles -----------------------------------------------------------------------------------
  */
 
@@ -539,6 +594,8 @@ int main(void)
         cmocka_unit_test(a_pae_root_is_four_entries_anywhere_in_a_page),
         cmocka_unit_test(a_pae_root_may_be_a_copy_that_the_embedder_keeps),
         cmocka_unit_test(an_a_bit_that_spoils_a_pdpte_is_no_secret_of_the_walk),
+        cmocka_unit_test(an_a_bit_that_spoils_the_walks_own_pdpte_promises_nothing),
+        cmocka_unit_test(inv1_an_a_bit_that_is_an_address_elsewhere_is_no_secret_of_the_walk),
         cmocka_unit_test(inv7_a_page_is_read_by_each_format_in_its_own_way),
         cmocka_unit_test(inv7_pse_decides_what_an_entry_is_and_parts_the_roots),
         cmocka_unit_test(roots_are_parted_by_the_controls_of_their_own_format_alone),

@@ -22,9 +22,10 @@
 #define HELD        4u
 #define RECENT      64u
 #define OLDS_MANY   16u
-#define SWITCHED                                                                      \
-    (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP | \
-     GN_PAGING_X86_PKE | GN_PAGING_RISCV_MXR)
+#define SWITCHED                                                                             \
+    (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP | GN_PAGING_X86_SMAP |        \
+     GN_PAGING_X86_PKE | GN_PAGING_RISCV_MXR | GN_PAGING_AARCH64_HA | GN_PAGING_AARCH64_HD | \
+     GN_PAGING_AARCH64_WXN | GN_PAGING_AARCH64_EPAN | GN_PAGING_AARCH64_EPD1)
 
 struct run {
     struct machine *m;
@@ -78,6 +79,8 @@ static uint64_t gva_any(struct run *r)
     for (uint32_t level = 0; level < m->geometry.levels; level++)
         gva |= (uint64_t)index_any(r, level) << guest_shift(m, level);
     gva |= below(r, 4096);
+    if (m->geometry.roots == 2 && below(r, 2))
+        gva |= (uint64_t)1 << (m->geometry.va_bits - 1);
     /* An address of the shadow's width, and perhaps not of the guest's. */
     if (below(r, 12) == 0) {
         for (uint32_t level = m->geometry.levels; level < m->shadow.levels; level++)
@@ -115,6 +118,11 @@ static uint64_t page_any(struct run *r)
     }
 }
 
+static int is_aarch64(const struct run *r)
+{
+    return r->m->guest == GN_PAGING_AARCH64_4K;
+}
+
 static uint32_t permissions_any(struct run *r)
 {
     static const uint32_t kinds[] = {
@@ -125,7 +133,7 @@ static uint32_t permissions_any(struct run *r)
     };
 
     return kinds[below(r, 8)] | (below(r, 8) ? GN_PAGING_A : 0) | (below(r, 3) ? GN_PAGING_D : 0) |
-           (below(r, 4) ? 0 : GN_PAGING_G);
+           (below(r, 4) ? 0 : GN_PAGING_G) | (is_aarch64(r) && below(r, 2) ? GN_PAGING_UX : 0);
 }
 
 /* A page that serves as a table of this level, mostly: guests are orderly, mostly. */
@@ -148,7 +156,7 @@ static uint32_t level_of(struct run *r, uint64_t page)
 
 static uint64_t table_any(struct run *r, uint32_t level)
 {
-    uint32_t bits = below(r, 4) ? USER : permissions_any(r);
+    uint32_t bits = below(r, 4) ? OPEN : permissions_any(r);
     uint64_t gpa = below(r, 8) && level ? table_page(r, level - 1) : pool_page(r);
 
     return encode(r->m, level ? level : 1, GN_PAGING_ENTRY_TABLE, below(r, 32) ? gpa : page_any(r),
@@ -177,6 +185,8 @@ static uint64_t entry_any(struct run *r, uint64_t place)
     e.address = page_any(r) & ~(guest_span(m, level) - 1);
     if (has_keys(m->guest))
         e.attributes = GN_PAGING_X86_KEY(keys[below(r, 4)]);
+    if (is_aarch64(r) && below(r, 2))
+        e.attributes = GN_PAGING_AARCH64_DBM;
     if (gn_paging_entry_encode(m->guest, level, &e, &value))
         return table_any(r, level);
     return below(r, 64) ? value : value | (uint64_t)below(r, 4096) << 12;
@@ -188,6 +198,14 @@ static uint64_t entry_any(struct run *r, uint64_t place)
 static int wide(const struct run *r)
 {
     return r->m->geometry.levels > r->m->shadow.levels;
+}
+
+/* Roots have a frame each beside their tables. */
+static int seamed(const struct run *r)
+{
+    const struct gn_paging_geometry *g = &r->m->geometry;
+
+    return g->levels + (g->roots == 2) > r->m->shadow.levels;
 }
 
 /* The entry of every root table that is never edited: the way to the map of all memory. */
@@ -291,6 +309,8 @@ static void op_switch(struct run *r)
     struct gn_shadow_root_key key = root_key(m, r->root_page[below(r, ROOT_PAGES)]);
     uint32_t id = 0;
 
+    if (is_aarch64(r))
+        key.table_high = gn_gpa(r->root_page[below(r, ROOT_PAGES)]);
     key.tag = below(r, 3);
     key.pkru = pkru_any(r);
     /* What changes the meaning of entries and is not of an access makes other roots. */
@@ -479,6 +499,8 @@ static void run_begin(struct run *r, uint32_t guest, uint32_t shadow, uint32_t p
     r->m->controls |= below(r, 2) ? GN_PAGING_X86_PKE : 0;
     r->m->controls ^= below(r, 4) ? 0 : GN_PAGING_RISCV_ADUE;
     r->m->controls ^= below(r, 4) ? 0 : GN_PAGING_X86_NXE;
+    if (is_aarch64(r))
+        r->m->controls |= GN_PAGING_AARCH64_HA | GN_PAGING_AARCH64_HD;
     r->dynamic = UINT32_MAX;
     slot_add(r->m, GN_SHADOW_SLOT_RAM, (uint64_t)4 << 20, ((uint64_t)2 << 20) + 0x3000,
              ((uint64_t)8 << 30) + 0x5000);
@@ -489,7 +511,7 @@ static void run_begin(struct run *r, uint32_t guest, uint32_t shadow, uint32_t p
         r->root_page[i] = (uint64_t)(16 + i) << GN_PAGE_SHIFT;
     for (uint64_t gpa = 0; gpa < RAM_BYTES; gpa += guest_span(r->m, 1))
         guest_map(r->m, r->root_page[0], linear(r, gpa), gpa, 1,
-                  KERNEL | (r->m->controls & GN_PAGING_RISCV_ADUE ? 0 : AD));
+                  KERNEL | (r->m->controls & GN_PAGING_RISCV_ADUE && !is_aarch64(r) ? 0 : AD));
     entry = guest_read(r->m, nth(r->m, r->root_page[0], kept(r)));
     for (uint32_t i = 1; i < ROOT_PAGES; i++)
         guest_write(r->m, nth(r->m, r->root_page[i], kept(r)), entry);
@@ -512,7 +534,7 @@ static void run_operations(struct run *r, uint32_t ops, uint32_t tables)
             tlb_is_within_the_spt(r->m);
             coherence_check(r->m);
         }
-        assert_true(r->m->frames_out <= tables + (wide(r) ? r->m->sh->params.roots : 0));
+        assert_true(r->m->frames_out <= tables + (seamed(r) ? r->m->sh->params.roots : 0));
     }
     coherence_check(r->m);
 }
@@ -636,6 +658,13 @@ static void guests_of_32_bits_agree_with_their_tables_in_every_shadow(void **sta
     run_elsewhere(GN_PAGING_X86_PAE);
 }
 
+static void guests_of_two_roots_agree_with_their_tables_in_every_shadow(void **state)
+{
+    (void)state;
+    for (uint32_t f = 0; f < FORMATS; f++)
+        run_pair(GN_PAGING_AARCH64_4K, formats[f], 2 * POLICIES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -648,6 +677,7 @@ int main(void)
         cmocka_unit_test(x86_guests_agree_with_their_tables_in_every_other_shadow),
         cmocka_unit_test(guests_that_are_wider_agree_with_their_tables_where_the_mmu_can_reach),
         cmocka_unit_test(guests_of_32_bits_agree_with_their_tables_in_every_shadow),
+        cmocka_unit_test(guests_of_two_roots_agree_with_their_tables_in_every_shadow),
     };
 
     return cmocka_run_group_tests_name("shadow_random", tests, NULL, NULL);

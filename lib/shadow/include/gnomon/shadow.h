@@ -97,6 +97,8 @@
  *     x86 in RISC-V       MXR clear; SUM = AC, or set if SMAP is   supervisor fetch of a user page;
  *                         clear; SUM clear for implicit accesses   WP = 0
  *                         under SMAP
+ *     AArch64 in x86      WP, NXE, SMEP, SMAP set; AC = not PAN    execution without reading
+ *     AArch64 in RISC-V   MXR clear; SUM = not PAN
  *
  * Then a leaf shows one view of the page, which allows less than the guest does, and another access
  * faults and flips it: with CR0.WP = 0 a read-only user page that the supervisor writes becomes a
@@ -110,6 +112,14 @@
  * A page of 4 MiB (32-bit x86) is mapped by two leaves of 2 MiB. The root of a PAE guest is its
  * four PDPTEs, 32 bytes, read as memory: where the machine would have them in registers, name a
  * copy in no slot, and call gn_shadow_sync() for it at each MOV to CR3.
+ *
+ * AArch64 (stage 1, 4 KiB granule): TTBR0 and TTBR1 are halves of one root. A page that EL1 may run
+ * and EL0 read, or EL0 run and not read, has two views in a RISC-V shadow; in an x86 shadow its
+ * execution by the other is answered with GN_SHADOW_EMULATE. So is, under SCTLR_EL1.EPAN, EL1's
+ * access to the data of a page that EL0 may run and not read: PSTATE.PAN decides about it, which is
+ * no matter of such a page for our MMU. No leaf is global. Tags (TBI) make an address one that the
+ * MMU cannot be asked for: strip them, or see below. Where a walk under TCR_EL1.HD makes a page
+ * dirty, roots without HD learn of it at once.
  *
  * Protection keys (x86 of 4 and 5 levels with CR4.PKE). In an x86 shadow each leaf has the key of
  * the guest's, and the MMU judges by the guest's PKRU, which the guest may change without a word. A
@@ -137,8 +147,6 @@
  * which whoever runs the guest must not give to the MMU with bits cut off, is answered by
  * gn_shadow_fault() each time: with the guest's own fault, as MMIO, HOLE or ROM_WRITE, or with
  * GN_SHADOW_EMULATE and where it leads.
- *
- * Limits of this version: no guests of AArch64 (-GN_ERR_NOTSUP).
  *
  * Sources: US 8,060,722, 8,219,779 and 8,838,914 (traced writes); K. Adams and O. Agesen, "A
  * comparison of software and hardware techniques for x86 virtualization", ASPLOS 2006; Linux,
@@ -357,7 +365,8 @@ struct gn_shadow_root_key {
     uint32_t phys_bits; /**< x86 MAXPHYADDR, as in gn_paging_context */
     uint64_t tag;       /**< distinguishes roots over one table: the guest's ASID, say */
     uint32_t pkru; /**< x86 with PKE, in a RISC-V shadow: PKRU, which is a part of the root there */
-    uint32_t reserved; /**< zero */
+    uint32_t reserved;   /**< zero */
+    gn_gpa_t table_high; /**< AArch64: TTBR1, of the upper half; `table` is TTBR0. Else ignored */
 };
 
 /** First initializer of a gn_shadow_root_key. */
@@ -403,7 +412,7 @@ struct gn_shadow_answer {
     uint32_t code;        /**< GUEST_FAULT: error code or cause, as in gn_paging_walk */
     uint32_t level;       /**< FILLED: level of the leaf written; GUEST_FAULT: where it arose */
     gn_gpa_t gpa;         /**< where the access leads; not set by GUEST_FAULT */
-    uint32_t permissions; /**< GN_PAGING_R|W|X|U|D of the guest's mapping; not GUEST_FAULT */
+    uint32_t permissions; /**< GN_PAGING_R|W|X|U|UX|D of the guest's mapping; not GUEST_FAULT */
     uint32_t reserved;    /**< zero */
 };
 
