@@ -11,10 +11,6 @@
 
 #include "emit.h"
 
-/* An emitted instruction takes less, its slow path included. */
-#define INSN_ROOM 240u
-#define EXIT_ROOM 64u
-
 static uint32_t emit_one(struct rv64_emit *e)
 {
     static uint32_t (*const parts[])(struct rv64_emit *) = {
@@ -129,6 +125,8 @@ static bool emit_block(struct rv64_emit *e)
 {
     uint8_t *budget;
 
+    if (emit_full(e))
+        return false;
     if (!e->count) {
         emit_interpret(e);
         return true;
@@ -144,48 +142,54 @@ static bool emit_block(struct rv64_emit *e)
     emit_straddle_otherwise(e);
     rv64_emit_slow_paths(e);
     rv64_emit_fp_slow_paths(e);
+    if (emit_full(e))
+        return false;
     rv64_emit_fp_missing(e);
     emit_budget(e, budget);
     rv64_emit_skips(e);
     rv64_emit_exits(e);
-    return true;
+    return !emit_full(e);
 }
 
-static uint32_t room_needed(const struct rv64_emit *e)
+/* What is known before the first byte: the instructions, at most so many, and their f registers. */
+static void begin(struct rv64_emit *e, const struct rv64_tr_code *code, uint32_t most)
 {
-    return e->count * INSN_ROOM + (RV64_TR_EXITS + 2) * EXIT_ROOM;
+    e->a.at = code->write;
+    e->start = code->write;
+    e->limit = code->write + code->room;
+    e->exec = code->exec;
+    e->most = most;
+    e->count = 0;
+    e->at = 0;
+    e->flags_of = 0;
+    e->words = 0;
+    e->cold = false;
+    e->ended = false;
+    e->slow_count = 0;
+    e->exit_count = 0;
+    e->skip_count = 0;
+    memset(e->block, 0, offsetof(struct rv64_tr_block, exits));
+    rv64_emit_form(e);
+    rv64_emit_fp_begin(e);
 }
 
 int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr_source *source,
                        const struct rv64_tr_code *code, struct rv64_tr_block *ret_block)
 {
+    uint32_t most = BLOCK_MAX - 1;
     struct rv64_emit e;
 
-    e.a.at = code->write;
-    e.start = code->write;
-    e.limit = code->write + code->room;
-    e.exec = code->exec;
     e.thunks = thunks;
     e.source = source;
     e.block = ret_block;
-    e.count = 0;
-    e.at = 0;
-    e.flags_of = 0;
-    e.words = 0;
-    e.cold = false;
-    e.ended = false;
-    e.slow_count = 0;
-    e.exit_count = 0;
-    e.skip_count = 0;
-    memset(ret_block, 0, offsetof(struct rv64_tr_block, exits));
-    rv64_emit_form(&e);
-    rv64_emit_fp_begin(&e);
-    while (room_needed(&e) > RV64_TR_BLOCK_ROOM)
-        e.count /= 2;
-    if (code->room < room_needed(&e))
-        return -1;
-    if (!emit_block(&e) || emit_full(&e))
-        return -1;
+    begin(&e, code, most);
+    /* What is too large is made of fewer instructions. */
+    while (!emit_block(&e)) {
+        most /= 2;
+        if (!most)
+            return -1;
+        begin(&e, code, most);
+    }
     ret_block->size = (uint32_t)(e.a.at - code->write);
     ret_block->instructions = e.count;
     return 0;

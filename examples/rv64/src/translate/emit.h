@@ -83,6 +83,7 @@ struct rv64_emit {
     struct rv64_tr_block *block;
     struct emit_insn insns[BLOCK_MAX];
     uint32_t count;
+    uint32_t most;  /**< instructions that it may have */
     uint32_t at;    /**< instruction being emitted */
     uint32_t words; /**< registers whose value is known to be a word, sign-extended: a bit each */
     bool cold;      /**< behind the block: small rather than fast */

@@ -109,7 +109,7 @@ static void form(struct rv64_emit *e)
 
     e->block->low = offset;
     e->block->high = offset;
-    while (e->count < BLOCK_MAX - 1 && offset < GN_PAGE_SIZE) {
+    while (e->count < e->most && offset < GN_PAGE_SIZE) {
         struct emit_insn *insn = &e->insns[e->count];
         int64_t to;
 

@@ -145,7 +145,7 @@ static struct group find_group(const struct rv64_emit *e)
 /* What stands in a group, apart from accesses, is emitted as anywhere. */
 static void emit_members(struct rv64_emit *e, uint32_t end, struct group *g)
 {
-    while (e->at < end) {
+    while (e->at < end && !emit_full(e)) {
         const struct rv64_insn *d = &e->insns[e->at].d;
         uint32_t count = 1;
 
