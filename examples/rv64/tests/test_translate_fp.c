@@ -314,6 +314,44 @@ static void conversions_are_as_interpreted(void **state)
     }
 }
 
+/* The result of f1 and f2 in x7, the flags in x6, and the flags as they were. */
+static void one_quiet(uint32_t compare, uint64_t a, uint64_t b, uint64_t fcsr)
+{
+    struct rv64_cpu expected;
+
+    cpu.f[1] = a;
+    cpu.f[2] = b;
+    cpu.fcsr = fcsr;
+    cpu.pc = BASE;
+    cpu.stop = false;
+    cpu.mstatus = (cpu.mstatus & ~RV64_MSTATUS_FS) | UINT64_C(1) << 13;
+    expected = cpu;
+    assert_int_equal(rv64_fpu_execute(&expected, compare), 0);
+    assert_int_equal(rv64_cpu_run(&cpu, 1000), RV64_RUN_STOP);
+    assert_int_equal(cpu.x[7], expected.x[7]);
+    assert_int_equal(cpu.x[6], fcsr & 31);
+    assert_int_equal(cpu.fcsr, fcsr);
+    assert_int_equal(cpu.mstatus & RV64_MSTATUS_FS, RV64_MSTATUS_FS);
+}
+
+static void comparisons_between_two_looks_at_the_flags_leave_them(void **state)
+{
+    (void)state;
+    for (uint32_t which = 0; which < 4; which++) {
+        const struct values *of = &of_format[which & 1];
+        const uint32_t compare =
+            OP_FP(0x14, which & 1) | (which >> 1) << 12 | 2u << 20 | 1u << 15 | 7u << 7;
+        const uint32_t insns[] = {0x00102373u, compare, 0x00131073u, INSN_ECALL};
+
+        program(insns[0], false);
+        memcpy(mmu.memory, insns, sizeof insns);
+        for (uint32_t a = 0; a < of->count; a++)
+            for (uint32_t b = 0; b < of->count; b++)
+                for (uint64_t fcsr = 0; fcsr < 0x60; fcsr += 0x11)
+                    one_quiet(compare, of->of[a], of->of[b], fcsr);
+    }
+}
+
 static void floats_are_illegal_when_they_are_off(void **state)
 {
     static const uint32_t insns[] = {OP_FP(0, 1),    0x00003007u | 10 << 15, 0x00003027u | 10 << 15,
@@ -364,6 +402,7 @@ int main(void)
         cmocka_unit_test(fused_arithmetic_is_as_interpreted),
         cmocka_unit_test(what_does_not_round_is_as_interpreted),
         cmocka_unit_test(conversions_are_as_interpreted),
+        cmocka_unit_test(comparisons_between_two_looks_at_the_flags_leave_them),
         cmocka_unit_test(floats_are_illegal_when_they_are_off),
         cmocka_unit_test(rounding_modes_that_are_none_are_illegal),
     };

@@ -264,6 +264,15 @@ static uint32_t any(uint32_t many)
     }
 }
 
+/* FRFLAGS x6; FLT or FLE; FSFLAGS x6: or something like it. */
+static void quiet(uint32_t *code)
+{
+    code[0] = 0x00102373u;
+    code[1] = OP_FP(0x14) | below(2) << 25 | (13 + below(3)) << 15 | (13 + below(3)) << 20 |
+              (5 + below(3)) << 7 | RM(below(3));
+    code[2] = below(9) ? 0x00131073u : 0x00139073u;
+}
+
 /* A piece of code begins with this many instructions that count down to the end. */
 #define COUNTS 2u
 
@@ -308,6 +317,8 @@ static void chain_make(uint32_t *code)
         at++;
         for (uint32_t n = 0; n < lengths[i]; n++)
             code[at++] = any(many);
+        if (lengths[i] > 4 && below(2))
+            quiet(code + at - 3);
         for (uint32_t next = piece_end(code, at, pieces, count); next < at + 3; next++)
             code[next] = 0x00000013u;
     }

@@ -14,8 +14,8 @@
 static uint32_t emit_one(struct rv64_emit *e)
 {
     static uint32_t (*const parts[])(struct rv64_emit *) = {
-        rv64_emit_jump,   rv64_emit_integer, rv64_emit_group,  rv64_emit_access,
-        rv64_emit_muldiv, rv64_emit_atomic,  rv64_emit_system, rv64_emit_fp,
+        rv64_emit_jump,   rv64_emit_integer,  rv64_emit_group,  rv64_emit_access, rv64_emit_muldiv,
+        rv64_emit_atomic, rv64_emit_fp_quiet, rv64_emit_system, rv64_emit_fp,
     };
 
     for (uint32_t i = 0; i < sizeof parts / sizeof *parts; i++) {

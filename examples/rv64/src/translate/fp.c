@@ -19,7 +19,7 @@ _Static_assert(offsetof(struct rv64_cpu, jit.f_unsaved) ==
 #define STATE_HOMES(state)    ((uint32_t)(state))
 #define STATE_WRITTEN(state)  ((uint32_t)((state) >> 32))
 
-static struct fp_insn take_apart(const struct emit_insn *insn)
+struct fp_insn rv64_fp_take_apart(const struct emit_insn *insn)
 {
     uint32_t raw = (uint32_t)insn->d.imm;
 
@@ -37,7 +37,7 @@ static struct fp_insn take_apart(const struct emit_insn *insn)
 /* Which of the fields are f registers; too many do no harm. @return whether rd is one of them */
 static bool count_uses(const struct emit_insn *insn, uint32_t uses[32])
 {
-    struct fp_insn i = take_apart(insn);
+    struct fp_insn i = rv64_fp_take_apart(insn);
     uint32_t funct5 = i.raw >> 27;
 
     if ((i.raw & 0x7f) != 0x53) {
@@ -219,7 +219,7 @@ void rv64_fp_slow_nan(struct rv64_emit *e, uint8_t *from, uint32_t xmm, bool d)
 void rv64_fp_slow_here(struct rv64_emit *e)
 {
     for (uint32_t i = e->fp.slow_count; i-- > e->fp.slow_first;)
-        if (e->fp.slow[i].kind == FP_SLOW_EXECUTE || e->fp.slow[i].kind == FP_SLOW_ACCESS)
+        if (e->fp.slow[i].kind == FP_SLOW_EXECUTE || e->fp.slow[i].kind >= FP_SLOW_ACCESS)
             e->fp.slow[i].back = e->a.at;
 }
 
@@ -389,7 +389,7 @@ void rv64_fp_execute(struct rv64_emit *e)
 uint32_t rv64_emit_fp(struct rv64_emit *e)
 {
     const struct emit_insn *insn = &e->insns[e->at];
-    struct fp_insn i = take_apart(insn);
+    struct fp_insn i = rv64_fp_take_apart(insn);
 
     /* A group has an instruction twice: what the other one's homes were is nothing to this one. */
     e->fp.slow_first = e->fp.slow_count;
@@ -428,6 +428,7 @@ static void slow_path(struct rv64_emit *e, const struct fp_slow *slow)
     case FP_SLOW_REVIVE: call(e, slow, slow->d ? THUNK_FP_LIVE : THUNK_FP_ON, insn->raw); return;
     case FP_SLOW_EXECUTE: call(e, slow, THUNK_FP, (uint32_t)insn->d.imm); return;
     case FP_SLOW_ACCESS: call(e, slow, store ? THUNK_FP_STORE : THUNK_FP_LOAD, insn->raw); return;
+    case FP_SLOW_QUIET: rv64_fp_slow_quiet(e, slow->insn); return;
     case FP_SLOW_NAN: rv64_fp_constant(e, slow->xmm, slow->d ? FP_NAN_D : FP_NAN_S); return;
     default: interpret(e, slow->insn); return;
     }

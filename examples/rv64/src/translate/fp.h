@@ -65,6 +65,9 @@ void rv64_emit_fp_missing(struct rv64_emit *e);
 /** A call of C was emitted: behind it, homes are fixed, and nothing else is known any more. */
 void rv64_emit_fp_called(struct rv64_emit *e);
 
+/** As rv64_emit_fp(): a comparison around which flags are read, and written back. */
+uint32_t rv64_emit_fp_quiet(struct rv64_emit *e);
+
 /** Emits a read or write of fflags. @return whether the instruction is one */
 bool rv64_emit_fp_flags(struct rv64_emit *e, uint32_t raw);
 

@@ -20,6 +20,7 @@ enum {
     FP_SLOW_NAN,       /**< loads the canonical NaN */
     FP_SLOW_INTERPRET, /**< leaves the block: the instruction is for the interpreter */
     FP_SLOW_ACCESS,    /**< has C load or store, and comes back behind it */
+    FP_SLOW_QUIET,     /**< a quiet comparison of a NaN: comes back behind it */
 };
 
 #define FP_NAN_D UINT64_C(0x7ff8000000000000)
@@ -35,6 +36,12 @@ struct fp_insn {
     uint32_t rm;
     bool d;
 };
+
+/** Takes one apart. */
+struct fp_insn rv64_fp_take_apart(const struct emit_insn *insn);
+
+/** FP_SLOW_QUIET, for the comparison whose first instruction this is. */
+void rv64_fp_slow_quiet(struct rv64_emit *e, uint32_t index);
 
 /** The slow path of this kind of the instruction being emitted; a jump is added to it. */
 void rv64_fp_slow(struct rv64_emit *e, uint32_t kind, uint8_t *from);

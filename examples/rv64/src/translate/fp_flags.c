@@ -82,6 +82,75 @@ static struct emit_slow *when_live(struct rv64_emit *e)
     return slow;
 }
 
+/* A comparison that signals for NaNs, FLT or FLE: its x register, or 32 if it is none. */
+static uint32_t compared_to(const struct emit_insn *insn)
+{
+    const uint32_t raw = (uint32_t)insn->d.imm;
+
+    if (insn->d.op != RV64_OP_FP || (raw & 0x7f) != 0x53 || raw >> 27 != 0x14 || raw >> 26 & 1 ||
+        (raw >> 12 & 7) > 1)
+        return 32;
+    return raw >> 7 & 31;
+}
+
+static bool is_alone(const struct emit_insn *insn)
+{
+    return insn->straddles || insn->joined;
+}
+
+/* FRFLAGS t; FLT or FLE; FSFLAGS t: a comparison that leaves the flags as they were. */
+static bool is_quiet(const struct rv64_emit *e)
+{
+    const struct emit_insn *insn = &e->insns[e->at];
+    const uint32_t raw = insn->raw, t = raw >> 7 & 31;
+
+    return e->at + 2 < e->count && insn->d.op == RV64_OP_CSR && t &&
+           (raw & 0xfffff07f) == 0x00102073 && !insn->straddles && !is_alone(insn + 1) &&
+           !is_alone(insn + 2) && compared_to(insn + 1) < 32 && compared_to(insn + 1) != t &&
+           insn[2].raw == (0x00101073 | t << 15);
+}
+
+/*
+ * UCOMISD changes no flag of the guest's unless an operand is a NaN: then the result is 0, and the
+ * flags are written back behind the block.
+ */
+uint32_t rv64_emit_fp_quiet(struct rv64_emit *e)
+{
+    struct fp_insn i;
+    uint32_t a;
+    uint32_t b;
+
+    if (!is_quiet(e))
+        return 0;
+    i = rv64_fp_take_apart(&e->insns[e->at + 1]);
+    e->fp.slow_first = e->fp.slow_count;
+    rv64_fp_need(e, RV64_FP_LIVE);
+    rv64_fp_unbox(e, i.rs1, i.d);
+    rv64_fp_unbox(e, i.rs2, i.d);
+    emit_call_thunk(e, THUNK_READ_FLAGS);
+    emit_put(e, e->insns[e->at].raw >> 7 & 31, X86_RAX);
+    a = rv64_fp_in(e, i.rs1, FP_T0);
+    b = rv64_fp_in(e, i.rs2, FP_T1);
+    x86_rr(&e->a, X86_XOR, X86_RAX, X86_RAX);
+    x86_rr(&e->a, SSE_UCOMI | (i.d ? SSE_PACKED_D : 0), b, a);
+    rv64_fp_slow(e, FP_SLOW_QUIET, x86_jcc_later(&e->a, X86_P));
+    x86_rr(&e->a, (X86_SET + (i.rm == 1 ? X86_A : X86_AE)) | X86_8, 0, X86_RAX);
+    if (i.rd)
+        emit_put(e, i.rd, X86_RAX);
+    rv64_fp_slow_here(e);
+    return 3;
+}
+
+void rv64_fp_slow_quiet(struct rv64_emit *e, uint32_t index)
+{
+    const uint32_t rd = compared_to(&e->insns[index + 1]);
+
+    emit_get(e, X86_RCX, e->insns[index].raw >> 7 & 31);
+    emit_call_thunk(e, THUNK_WRITE_FLAGS);
+    if (rd)
+        rv64_emit_constant(e, rd, 0);
+}
+
 bool rv64_emit_fp_flags(struct rv64_emit *e, uint32_t raw)
 {
     const uint32_t kind = raw >> 12 & 3, rd = raw >> 7 & 31, source = raw >> 15 & 31;
