@@ -19,8 +19,9 @@
 #define RV64_WITHOUT_NONPRESENT 2u
 #define RV64_WITHOUT_ASID       4u
 
-/* A mechanism of the translator that it can do without. */
-#define RV64_WITHOUT_CHAIN 8u
+/* Mechanisms of the translator that it can do without. */
+#define RV64_WITHOUT_CHAIN    8u
+#define RV64_WITHOUT_REGSTATE 16u
 
 struct rv64_compose;
 

@@ -95,9 +95,8 @@ static const char help_text[] =
     "  --code-cache SIZE   translated code: 1M to 64M, 32M unless given\n"
     "  --perf-map          tell perf(1) about translated code, in /tmp/perf-PID.map\n"
     "  --mmu NAME          what executes guest accesses: softmmu (default)\n"
-    "  --without LIST      leave libraries out: tracelog, nonpresent, asid (with commas); or "
-    "chain:\n"
-    "                      translated blocks do not jump to one another\n"
+    "  --without LIST      leave libraries out: tracelog, nonpresent, asid, regstate (with\n"
+    "                      commas); or chain: translated blocks do not jump to one another\n"
     "  --audit             check every translation against the guest's tables: slow\n"
     "  --asid-trace FILE   record the address spaces that the guest activates, for bench_asid\n"
     "  --check[=SEED]      run a second machine, interpreted one instruction after the other, and\n"
@@ -262,10 +261,10 @@ static int parse_drive(struct rv64_options *options, char *text, struct rv64_err
 
 static int parse_without(struct rv64_options *options, char *text, struct rv64_error *error)
 {
-    static char *const names[] = {"tracelog", "nonpresent", "asid",   "chain",
+    static char *const names[] = {"tracelog", "nonpresent", "asid",   "chain", "regstate",
                                   "base",     "paging",     "shadow", NULL};
     static const uint32_t bits[] = {RV64_WITHOUT_TRACELOG, RV64_WITHOUT_NONPRESENT,
-                                    RV64_WITHOUT_ASID, RV64_WITHOUT_CHAIN};
+                                    RV64_WITHOUT_ASID, RV64_WITHOUT_CHAIN, RV64_WITHOUT_REGSTATE};
     char *value;
 
     if (!*text)
@@ -277,12 +276,13 @@ static int parse_without(struct rv64_options *options, char *text, struct rv64_e
         if (which < 0 || value)
             return rv64_error_set(error,
                                   "--without: unknown library '%s'; known are tracelog, "
-                                  "nonpresent, asid and chain",
+                                  "nonpresent, asid, chain and regstate",
                                   name);
         if ((size_t)which >= sizeof bits / sizeof bits[0])
             return rv64_error_set(error, "--without: %s cannot be left out", names[which]);
         options->without |= bits[which];
         options->translator.unchained = options->without & RV64_WITHOUT_CHAIN;
+        options->translator.eager = options->without & RV64_WITHOUT_REGSTATE;
     }
     return 0;
 }

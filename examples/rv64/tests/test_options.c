@@ -139,6 +139,9 @@ static void libraries_are_left_out_by_name(void **state)
     assert_false(options.translator.unchained);
     accepted("-kernel k --without asid,chain");
     assert_true(options.translator.unchained);
+    assert_false(options.translator.eager);
+    accepted("-kernel k --without regstate");
+    assert_true(options.translator.eager);
     refused("-kernel k --without sun", "unknown library 'sun'");
     refused("-kernel k --without asid,sun", "unknown library 'sun'");
     refused("-kernel k --without asid=no", "unknown library");

@@ -336,7 +336,7 @@ static void follow(void)
         (void)rv64_cpu_step(&expected.cpu);
 }
 
-static void one_chain(uint64_t seed, bool link)
+static void one_chain(uint64_t seed, bool link, bool eager)
 {
     uint32_t code[WORDS] = {0};
     uint64_t values[32], fcsr;
@@ -357,6 +357,7 @@ static void one_chain(uint64_t seed, bool link)
         cpu->x[24] = BASE;
     }
     assert_true(loop_init(&loop, &got.cpu, link));
+    loop.thunks.eager = eager;
     while (rv64_cpu_run(&got.cpu, 1 + below(150)) != RV64_RUN_STOP) {
         assert_true(got.cpu.stats.instructions < 100000);
         follow();
@@ -393,7 +394,7 @@ static void loops(bool probe_hits, uint64_t slice)
     destroy(&expected);
 }
 
-static void chains(bool probe_hits, bool link)
+static void chains(bool probe_hits, bool link, bool eager)
 {
     const char *given = getenv("GN_TEST_SEED");
     const uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * TRIED;
@@ -402,7 +403,7 @@ static void chains(bool probe_hits, bool link)
     make(&expected, true);
     make(&got, probe_hits);
     for (uint32_t i = 0; i < TRIED; i++)
-        one_chain(seed + i, link);
+        one_chain(seed + i, link, eager);
     destroy(&got);
     destroy(&expected);
 }
@@ -410,19 +411,25 @@ static void chains(bool probe_hits, bool link)
 static void at_each_slice_blocks_are_as_interpreted(void **state)
 {
     (void)state;
-    chains(true, true);
+    chains(true, true, false);
 }
 
 static void at_each_slice_blocks_are_as_interpreted_when_every_probe_misses(void **state)
 {
     (void)state;
-    chains(false, true);
+    chains(false, true, false);
 }
 
 static void at_each_slice_blocks_are_as_interpreted_unlinked(void **state)
 {
     (void)state;
-    chains(true, false);
+    chains(true, false, false);
+}
+
+static void at_each_slice_blocks_are_as_interpreted_without_regstate(void **state)
+{
+    (void)state;
+    chains(true, true, true);
 }
 
 static void loops_end_as_interpreted(void **state)
@@ -452,6 +459,7 @@ int main(void)
         cmocka_unit_test(at_each_slice_blocks_are_as_interpreted),
         cmocka_unit_test(at_each_slice_blocks_are_as_interpreted_when_every_probe_misses),
         cmocka_unit_test(at_each_slice_blocks_are_as_interpreted_unlinked),
+        cmocka_unit_test(at_each_slice_blocks_are_as_interpreted_without_regstate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

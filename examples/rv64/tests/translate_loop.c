@@ -128,6 +128,7 @@ static void link_exit(struct loop *loop, const struct loop_block *to)
     const struct rv64_tr_exit *exit = &from->block.exits[token % RV64_TR_EXITS];
     uint32_t id = page_id(exit->target);
     uint32_t entry;
+    bool fits;
 
     if (exit->target != to->pc)
         abort();
@@ -135,7 +136,8 @@ static void link_exit(struct loop *loop, const struct loop_block *to)
         loop->cpu->jit.view->pages[rv64_view_page_index(exit->target)] = id;
         put(from->code + exit->guard, id);
     }
-    entry = rv64_tr_fits(from->block.state, to->block.state) ? to->block.fast : to->block.entry;
+    fits = !loop->thunks.eager && rv64_tr_fits(from->block.state, to->block.state);
+    entry = fits ? to->block.fast : to->block.entry;
     put(from->code + exit->patch, (uint32_t)(to->code + entry - (from->code + exit->patch + 4)));
 }
 

@@ -135,6 +135,7 @@ int rv64_translator_attach(struct rv64_cpu *cpu, const struct rv64_translator_pa
     code.room = RV64_TR_THUNKS_ROOM;
     cpu->jit.data = cpu->mmu->data;
     rv64_tr_emit_thunks(&tr->thunks, cpu->jit.data, &code);
+    tr->thunks.eager = params->eager;
     cpu->translator = tr;
     cpu->engine = &rv64_translator_engine;
     cpu->context_known = false;

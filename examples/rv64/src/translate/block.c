@@ -132,6 +132,7 @@ static bool emit_block(struct rv64_emit *e)
         return true;
     }
     rv64_emit_fp_enter(e);
+    rv64_emit_eager_entry(e);
     e->loop = e->a.at;
     e->block->fast = (uint32_t)(e->a.at - e->start);
     x86_arith_imm(&e->a, X86_I_SUB, X86_W, x86_reg(REG_LEFT), (int32_t)e->count);

@@ -97,7 +97,8 @@ struct rv64_emit {
     uint32_t skip_count;
     struct emit_exit exits[RV64_TR_EXITS];
     uint32_t exit_count;
-    uint8_t *loop; /**< where the block's own loop comes back to */
+    uint8_t *loop;          /**< where the block's own loop comes back to */
+    uint32_t eager_written; /**< x registers that exits save */
     struct emit_fp fp;
 };
 
@@ -228,6 +229,10 @@ static inline uint32_t emit_in_reg(struct rv64_emit *e, uint32_t reg, uint32_t t
     x86_op(&e->a, X86_MOV | X86_W, temporary, emit_rm(reg));
     return temporary;
 }
+
+/** Without regstate: a block's entry loads what it uses, an exit saves what it writes. */
+void rv64_emit_eager_entry(struct rv64_emit *e);
+void rv64_emit_eager_exit(struct rv64_emit *e);
 
 /** Sets a guest register to a constant. Leaves the flags alone. */
 void rv64_emit_constant(struct rv64_emit *e, uint32_t rd, uint64_t value);

@@ -155,6 +155,8 @@ void rv64_emit_fp_enter(struct rv64_emit *e)
     x86_mov_imm(&e->a, X86_RDX, sharers(STATE_HOMES(fp->state)));
     emit_jmp_thunk(e, THUNK_F_FIX);
     e->block->entry = (uint32_t)(e->a.at - e->start);
+    if (e->thunks->eager)
+        return;
     /* All ones, or something is missing. */
     x86_mov_imm(&e->a, X86_RCX, ~fp->state);
     x86_op(&e->a, X86_OR | X86_W, X86_RCX, CPU_MEM(jit.f_valid));

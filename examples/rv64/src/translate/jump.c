@@ -45,8 +45,9 @@ static void finish_exit(struct rv64_emit *e, const struct emit_exit *exit)
     uint8_t *guards = NULL;
 
     *ret = (struct rv64_tr_exit){.target = exit->target, .kind = RV64_EXIT_NEAR};
-    if (exit->refund || !is_near(e, exit->target)) {
+    if (exit->refund || e->thunks->eager || !is_near(e, exit->target)) {
         x86_patch(exit->from, e->a.at);
+        rv64_emit_eager_exit(e);
         if (exit->refund)
             x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)exit->refund);
         if (!is_near(e, exit->target)) {
@@ -82,7 +83,7 @@ void rv64_emit_exits(struct rv64_emit *e)
         const struct emit_exit *exit = &e->exits[i];
 
         /* A loop: no link, for nothing can come between a block and itself. */
-        if (exit->target == e->source->pc && !exit->refund)
+        if (exit->target == e->source->pc && !exit->refund && !e->thunks->eager)
             x86_patch(exit->from, e->loop);
         else
             finish_exit(e, exit);
@@ -150,6 +151,7 @@ static void jump_register(struct rv64_emit *e, const struct emit_insn *insn)
         x86_mov_imm(&e->a, X86_RCX, insn->pc + insn->length);
         emit_put(e, d->rd, X86_RCX);
     }
+    rv64_emit_eager_exit(e);
     rv64_emit_indirect(e);
     e->ended = true;
 }

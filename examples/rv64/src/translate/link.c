@@ -12,7 +12,7 @@
 void rv64_tr_link(struct rv64_translator *tr, gn_tcache_handle_t exit,
                   const struct gn_tcache_block *to)
 {
-    bool fits = rv64_tr_fits(tr->exit_states[tr->cpu->jit.token], to->cookie);
+    bool fits = !tr->thunks.eager && rv64_tr_fits(tr->exit_states[tr->cpu->jit.token], to->cookie);
 
     tr->link_entry = fits ? to->entry_fast : to->entry;
     tr->stats.edges_checked += !fits;

@@ -23,6 +23,7 @@ struct rv64_translator_params {
     uint32_t code_size; /**< bytes of host code, RV64_TR_CODE_MIN to _MAX; 0: the default */
     bool perf_map;      /**< write what perf reads: /tmp/perf-PID.map */
     bool unchained;     /**< blocks are not linked */
+    bool eager;         /**< blocks save and restore registers at their bounds */
 };
 
 /** Is there an emission for this host? */

@@ -149,6 +149,55 @@ void rv64_emit_state_load(struct x86 *a)
            x86_mem(REG_DATA, offsetof(struct gn_softmmu_window, slab)));
 }
 
+static uint32_t written_x(const struct emit_insn *insn)
+{
+    uint32_t rd = insn->d.rd;
+
+    /* These two are not taken apart; what is no x register does no harm. */
+    if (insn->d.op == RV64_OP_FP || insn->d.op == RV64_OP_CSR)
+        rd = insn->raw >> 7 & 31;
+    return rd < 32 ? UINT32_C(1) << rd : 0;
+}
+
+static void emit_eager(struct x86 *a, int32_t x_op, uint32_t x, int32_t f_op, uint32_t f)
+{
+    for (uint32_t reg = 0; reg < 32; reg++) {
+        if (x >> reg & 1 && emit_has_home(reg))
+            x86_op(a, x_op | X86_W, rv64_emit_home[reg], CPU_AT(reg * 8));
+        if (f >> reg & 1)
+            x86_op(a, f_op, rv64_emit_f_home[reg], F_MEM(reg));
+    }
+}
+
+void rv64_emit_eager_entry(struct rv64_emit *e)
+{
+    uint32_t used = 0;
+
+    if (!e->thunks->eager)
+        return;
+    e->eager_written = 0;
+    for (uint32_t i = 0; i < e->count; i++) {
+        const struct rv64_insn *d = &e->insns[i].d;
+
+        e->eager_written |= written_x(&e->insns[i]);
+        used |= UINT32_C(1) << (d->rs1 & 31) | UINT32_C(1) << (d->rs2 & 31);
+    }
+    emit_eager(&e->a, X86_MOV, used | e->eager_written, SSE_LOAD_D, (uint32_t)e->fp.state);
+    if (e->fp.state) {
+        x86_mov_imm(&e->a, X86_RCX, e->fp.state);
+        x86_op(&e->a, X86_MOV_STORE | X86_W, X86_RCX, CPU_MEM(jit.f_valid));
+    }
+}
+
+void rv64_emit_eager_exit(struct rv64_emit *e)
+{
+    if (!e->thunks->eager)
+        return;
+    emit_eager(&e->a, X86_MOV_STORE, e->eager_written, SSE_STORE_D, (uint32_t)(e->fp.state >> 32));
+    if (e->fp.state)
+        x86_store_imm(&e->a, CPU_MEM(jit.f_valid), 0);
+}
+
 void rv64_emit_constant(struct rv64_emit *e, uint32_t rd, uint64_t value)
 {
     if (emit_has_home(rd)) {

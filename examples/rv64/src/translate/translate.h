@@ -113,6 +113,7 @@ struct rv64_tr_thunks {
     rv64_tr_enter_t enter;
     const uint8_t *at[RV64_TR_THUNKS];    /**< known to emission only */
     int32_t data_offset[GN_ACCESS_KINDS]; /**< of the slab's arrays */
+    bool eager; /**< for comparison: blocks load registers at their entry, and save at exits */
 };
 
 /** Room that the thunks need. */
