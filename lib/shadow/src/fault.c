@@ -19,6 +19,7 @@ struct fault {
     uint32_t path[GN_PAGING_LEVELS_MAX];              /**< shadow entries passed, by level */
     uint32_t tracked;                                 /**< sh->tracked when the walk began */
     int beyond;                                       /**< no MMU entry can be for the address */
+    int linked;                                       /**< a table on the way was not, before */
 };
 
 uint64_t gn_shadow__leaf(struct gn_shadow *sh, const struct gn_shadow__slot *slot, gn_gpa_t gpa,
@@ -69,8 +70,9 @@ uint64_t gn_shadow__leaf(struct gn_shadow *sh, const struct gn_shadow__slot *slo
  * shares the shadow can find it only: NIL if it is not linked there. One that is alone, and gets
  * NIL, has no steps left.
  */
-static uint32_t path_child(struct gn_shadow *sh, uint32_t id, const struct gn_shadow__role *role)
+static uint32_t path_child(struct fault *f, uint32_t id, const struct gn_shadow__role *role)
 {
+    struct gn_shadow *sh = f->sh;
     uint32_t table = id / GN_SHADOW__ENTRIES;
     uint64_t entry = gn_shadow__peek(&sh->tables[table].entries[id % GN_SHADOW__ENTRIES]);
     uint32_t child = GN_SHADOW__NIL;
@@ -86,6 +88,7 @@ static uint32_t path_child(struct gn_shadow *sh, uint32_t id, const struct gn_sh
     gn_shadow__entry_drop(sh, id);
     gn_shadow__link_set(sh, id, child);
     sh->tables[child].roots--;
+    f->linked = 1;
     return child;
 }
 
@@ -126,7 +129,7 @@ static uint32_t path_build(struct fault *f, uint32_t level)
         if (at == level)
             return id;
         role = path_role(f, &t->role, at);
-        table = path_child(sh, id, &role);
+        table = path_child(f, id, &role);
         if (table == GN_SHADOW__NIL)
             return GN_SHADOW__NIL;
     }
@@ -367,9 +370,9 @@ static int fill_locked(struct fault *f, uint32_t id, uint32_t level)
     if (sh->tables[id / GN_SHADOW__ENTRIES].entries[id % GN_SHADOW__ENTRIES] != leaf) {
         gn_shadow__entry_drop(sh, id);
         gn_shadow__leaf_set(sh, id, leaf, gn_shadow__frame(sh, f->walk.gpa, level));
-    } else {
+    } else if (!f->linked) {
         /* The MMU faulted nevertheless: it holds what was there before an upgrade, or what is
-         * global and of another root's. */
+         * global and of another root's. If a table had to be linked, that was why. */
         gn_shadow__invalidate(sh, id, 0);
     }
     if (sh->params.fault_around && f->leaf_level == 0)

@@ -70,6 +70,31 @@ static void an_empty_table_goes_unsaid_where_the_mmu_caches_leaves_only(void **s
     assert_int_equal(invalidations_of_an_empty_table(GN_SHADOW_MMU_LEAVES), 0);
 }
 
+/* What two roots share is not withdrawn from one since the other comes by. */
+static void shared_way_situation(struct machine *m)
+{
+    struct gn_shadow_stats before;
+    uint32_t root;
+    uint32_t other;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, USER | AD);
+    guest_write(m, ROOT2 + (guest_entry(m, ROOT, GVA, m->geometry.levels - 1) - ROOT),
+                guest_read(m, guest_entry(m, ROOT, GVA, m->geometry.levels - 1)));
+    root = root_get(m, ROOT);
+    assert_int_equal(outcome(m, root, GVA, WRITE | USERS), COMPLETED);
+    other = root_get(m, ROOT2);
+    before = stats(m);
+    assert_int_equal(outcome(m, other, GVA, WRITE | USERS), COMPLETED);
+    assert_int_equal(stats(m).fills, before.fills + 1);
+    assert_int_equal(stats(m).invalidated_ranges, before.invalidated_ranges);
+}
+
+static void a_table_that_is_linked_takes_no_invalidation_of_what_it_maps(void **state)
+{
+    (void)state;
+    everywhere(shared_way_situation);
+}
+
 static void controls_situation(struct machine *m)
 {
     struct gn_shadow_root_key key = root_key(m, ROOT);
@@ -565,6 +590,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inv7_one_table_under_parents_of_other_permissions_has_other_shadows),
         cmocka_unit_test(an_empty_table_goes_unsaid_where_the_mmu_caches_leaves_only),
+        cmocka_unit_test(a_table_that_is_linked_takes_no_invalidation_of_what_it_maps),
         cmocka_unit_test(inv7_controls_that_change_entries_separate_roots_and_others_do_not),
         cmocka_unit_test(inv7_an_entry_that_other_controls_make_reserved_is_not_shared),
         cmocka_unit_test(inv8_a_large_page_is_mapped_as_large_as_slot_and_backing_allow),
