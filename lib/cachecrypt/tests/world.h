@@ -182,6 +182,7 @@ struct world {
     uint64_t random;
     uint64_t fail_random_in, fail_unmap_in, fail_map_in, fail_dma_in;
     uint64_t generation;
+    int refuse_unmap; /* ops.unmap fails until told otherwise */
     uint64_t maps, unmaps;
     uint8_t *mapped[64]; /* frame at each page of land 0, by ops.map */
     uint32_t accessed;   /* what ops.accessed answers */
@@ -224,7 +225,7 @@ static inline int world_unmap(void *ctx, uint32_t region, uint64_t page, void *f
 {
     struct world *w = ctx;
 
-    if (falls_due(&w->fail_unmap_in))
+    if (w->refuse_unmap || falls_due(&w->fail_unmap_in))
         return -GN_ERR_IO;
     w->unmaps++;
     if (region == 0 && page < 64) {
