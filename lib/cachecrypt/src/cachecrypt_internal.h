@@ -76,6 +76,7 @@ struct gn_cachecrypt__region {
     uint32_t sweeping; /* keys[1] is in use */
     uint64_t cursor;   /* of the sweep: no page below is of the epoch before */
     uint64_t sealed;   /* bytes under keys[0] */
+    uint64_t swept;    /* of these: while a sweep was at work */
     uint64_t budget;
     uint64_t page_seals;
     uint32_t pace;

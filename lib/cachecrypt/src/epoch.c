@@ -38,6 +38,7 @@ int gn_cachecrypt__epoch_begin(struct gn_cachecrypt *cc, struct gn_cachecrypt__r
     reg->epoch++;
     reg->cursor = 0;
     reg->sealed = 0;
+    reg->swept = 0;
     cc->stats.epochs++;
     return 0;
 }
@@ -48,8 +49,9 @@ int gn_cachecrypt__next_word(struct gn_cachecrypt *cc, struct gn_cachecrypt__reg
     uint64_t seals;
     int r;
 
-    /* A sweep may go beyond the budget, by the size of the region: else it could never end. */
-    if (reg->sealed + reg->page_bytes > reg->budget && !reg->in_sweep) {
+    /* What a sweep seals does not count, by the size of the region at most: else it might not end.
+     */
+    if (reg->sealed - reg->swept + reg->page_bytes > reg->budget && !reg->in_sweep) {
         r = reg->sweeping ? -GN_ERR_OVERFLOW : gn_cachecrypt__epoch_begin(cc, reg);
         if (r)
             return r;

@@ -187,6 +187,7 @@ int gn_cachecrypt__seal(struct gn_cachecrypt *cc, uint32_t f)
     *word = next;
     leaf->dirty = 1;
     reg->sealed += reg->page_bytes;
+    reg->swept += reg->in_sweep ? reg->page_bytes : 0;
     bind(reg, page, next, nonce, ad);
     cc->used = &reg->cipher;
     r = reg->cipher.seal(reg->keys[0], cc->scratch, cc->tag, gn_cachecrypt__frame_at(cc, f),

@@ -263,9 +263,9 @@ static void a_store_that_is_too_short_or_somebody_elses_is_refused(void **state)
     q = land_plan(&other, 100, 4096);
     q.data = land.data + 50 * 4096;
     assert_int_equal(add_result(&w, &q), -GN_ERR_EXIST);
-    q.data = land.meta;
-    assert_int_equal(add_result(&w, &q), -GN_ERR_EXIST);
     q.data = other.data;
+    q.meta = land.data;
+    assert_int_equal(add_result(&w, &q), -GN_ERR_EXIST);
     q.meta = land.meta;
     assert_int_equal(add_result(&w, &q), -GN_ERR_EXIST);
     q.meta = other.meta;

@@ -239,6 +239,7 @@ static inline int world_unmap(void *ctx, uint32_t region, uint64_t page, void *f
 static inline void world_plan(struct world *w, uint32_t frames, uint32_t frame_bytes)
 {
     memset(w, 0, sizeof *w);
+    toy_log_reset();
     w->random = 0x1234567;
     w->fail_random_in = w->fail_unmap_in = w->fail_map_in = w->fail_dma_in = UINT64_MAX;
     fail_seal_in = fail_expand_in = UINT64_MAX;

@@ -252,7 +252,9 @@ struct gn_cachecrypt_region_params {
     uint64_t meta_bytes; /**< at least gn_cachecrypt_meta_size() */
     /**
      * Bytes that one key may seal before the next epoch begins by itself; 0: 64 GiB, well below
-     * what libsodium's manual gives AES-256-GCM. At least 64 pages.
+     * what libsodium's manual gives AES-256-GCM. At least 64 pages. What a sweep re-seals comes on
+     * top, by the region's bytes at most. With half of these or more and a pace of 2, a sweep
+     * always ends before the next is due.
      */
     uint64_t key_budget;
     uint64_t page_seals; /**< seals of one page in an epoch, to GN_CACHECRYPT_SEALS_MAX; 0: that */
