@@ -212,8 +212,9 @@ static int exit_check(const struct gn_tcache_code *code, const struct gn_tcache_
 {
     const int guarded = exit->flags & GN_TCACHE_EXIT_GUARDED;
 
-    return exit->flags & ~GN_TCACHE_EXIT_GUARDED || exit->jump >= code->code_size ||
-           exit->stub >= code->code_size || (guarded && exit->guard >= code->code_size);
+    return exit->flags & ~(GN_TCACHE_EXIT_GUARDED | GN_TCACHE_EXIT_OPEN) ||
+           exit->jump >= code->code_size || exit->stub >= code->code_size ||
+           (guarded && exit->guard >= code->code_size);
 }
 
 static int code_check(const struct gn_tcache *tc, const struct gn_tcache_code *code)

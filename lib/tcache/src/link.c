@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Direct exits, linked to blocks.
+ * Exits, linked to blocks.
  *
  * A plain exit always leads to one guest PC in its block's own page, so that a change of its target
  * is good whenever another vCPU sees it. A guard that changes over is not: a vCPU that has compared
@@ -11,7 +11,7 @@
 static void patch(struct gn_tcache *tc, const struct gn_tcache__exit *exit, uint64_t target,
                   uint32_t id)
 {
-    const int guarded = exit->flags & GN_TCACHE_EXIT_GUARDED;
+    const int guarded = exit->flags & GN_TCACHE_EXIT_GUARDED && exit->id;
     const struct gn_tcache_patch p = {
         .jump = tc->code + exit->jump,
         .jump_exec = tc->exec + exit->jump,
@@ -20,6 +20,8 @@ static void patch(struct gn_tcache *tc, const struct gn_tcache__exit *exit, uint
         .id = id,
         .linked = exit->to != NONE,
         .jump_offset = exit->jump,
+        .flags = exit->flags,
+        .pc = exit->flags & GN_TCACHE_EXIT_OPEN && exit->to != NONE ? tc->blocks[exit->to].pc : 0,
     };
 
     gn_tcache__open(tc);
@@ -104,18 +106,27 @@ static int same_page(uint64_t a, uint64_t b)
     return a >> GN_PAGE_SHIFT == b >> GN_PAGE_SHIFT;
 }
 
+/* Which blocks an open exit is linked to says the embedder, but it keeps the one that it has. */
+static int may_lead(const struct gn_tcache *tc, const struct gn_tcache__exit *e, uint32_t block)
+{
+    return !(e->flags & GN_TCACHE_EXIT_OPEN) ||
+           (!(e->flags & GN_TCACHE_EXIT_CLOSED) &&
+            (e->to == NONE || tc->blocks[e->to].pc == tc->blocks[block].pc));
+}
+
 static int link(struct gn_tcache *tc, uint32_t exit, uint32_t block)
 {
     struct gn_tcache__exit *e = &tc->exits[exit];
     const struct gn_tcache__block *from = &tc->blocks[e->block];
     const struct gn_tcache__block *to = &tc->blocks[block];
     const int guarded = e->flags & GN_TCACHE_EXIT_GUARDED;
+    const int open = e->flags & GN_TCACHE_EXIT_OPEN;
+    const int near = same_page(from->pc, to->pc) && same_page(from->gpa, to->gpa);
     uint32_t id = 0;
 
-    if (from->mode != to->mode ||
-        (!guarded && (!same_page(from->pc, to->pc) || !same_page(from->gpa, to->gpa))))
+    if (from->mode != to->mode || (!guarded && !near) || !may_lead(tc, e, block))
         return 0;
-    if (guarded)
+    if (guarded && !(open && near))
         id = gn_tcache__id(tc, to->pc & ~GN_PAGE_MASK, to->gpa & ~GN_PAGE_MASK);
     if (e->to == block && e->id == id)
         return 1;
@@ -128,7 +139,8 @@ static int link(struct gn_tcache *tc, uint32_t exit, uint32_t block)
     e->id = id;
     patch(tc, e, tc->exec + to->code + to->entry_fast, id);
     tc->stats.links++;
-    tc->stats.links_guarded += guarded;
+    tc->stats.links_guarded += id != 0;
+    tc->stats.links_open += open != 0;
     return 1;
 }
 
@@ -144,8 +156,33 @@ int gn_tcache_exit_link(struct gn_tcache *tcache, uint32_t vcpu, gn_tcache_handl
     from = exit_of(tcache, exit);
     to = gn_tcache__block_of(tcache, block);
     if (from != NONE && to != NONE)
-        r = tcache->exits[from].target == tcache->blocks[to].pc ? link(tcache, from, to)
-                                                                : -GN_ERR_INVAL;
+        r = tcache->exits[from].target == tcache->blocks[to].pc ||
+                    tcache->exits[from].flags & GN_TCACHE_EXIT_OPEN
+                ? link(tcache, from, to)
+                : -GN_ERR_INVAL;
+    gn_tcache__unlock(tcache);
+    return r;
+}
+
+int gn_tcache_exit_close(struct gn_tcache *tcache, gn_tcache_handle_t exit)
+{
+    struct gn_tcache__exit *e;
+    uint32_t number;
+    int r = 0;
+
+    if (!tcache)
+        return -GN_ERR_INVAL;
+    gn_tcache__lock(tcache);
+    number = exit_of(tcache, exit);
+    e = number != NONE ? &tcache->exits[number] : NULL;
+    if (e && (e->flags & (GN_TCACHE_EXIT_OPEN | GN_TCACHE_EXIT_CLOSED)) == GN_TCACHE_EXIT_OPEN) {
+        if (e->to != NONE)
+            gn_tcache__unlink(tcache, number);
+        e->flags |= GN_TCACHE_EXIT_CLOSED;
+        patch(tcache, e, tcache->exec + e->stub, GN_TCACHE_ID_NONE);
+        tcache->stats.closes++;
+        r = 1;
+    }
     gn_tcache__unlock(tcache);
     return r;
 }

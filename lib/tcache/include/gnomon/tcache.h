@@ -48,6 +48,10 @@
  * linked under; so links need no flush when address spaces change, and are exact. The library
  * unlinks whatever leads into a block that goes, and what leads out of it.
  *
+ * An indirect jump that has few targets may have open exits, each of which compares the target with
+ * the PC of the block that it was linked to: an inline cache of the site. They are linked and
+ * unlinked as the others are; gn_tcache_exit_close() ends that where the targets are many.
+ *
  * Code memory is divided into regions. Each vCPU fills one; when it is full, the region filled
  * longest ago is evicted whole. Memory is used again when each vCPU that is online has passed a
  * quiescent point since: a moment at which it neither executes code of the cache nor is to return
@@ -104,11 +108,12 @@ struct gn_tcache_patch {
     uint8_t *jump;        /**< where the jump is written, in the writable mapping */
     uint64_t jump_exec;   /**< the same place in the executable mapping */
     uint64_t target;      /**< host address to jump to: a block's, or the exit's own stub */
-    uint8_t *guard;       /**< where the guard's ID is written; NULL: the exit has no guard */
+    uint8_t *guard;       /**< where the guard's ID is written; NULL: the exit needs no guard */
     uint32_t id;          /**< the guard's ID; GN_TCACHE_ID_NONE when the exit is unlinked */
     uint32_t linked;      /**< 1: target is a block; 0: it is the stub */
     uint32_t jump_offset; /**< of jump in code memory, in bytes */
-    uint32_t reserved;    /**< 0 */
+    uint32_t flags;       /**< the exit's: GN_TCACHE_EXIT_* */
+    uint64_t pc;          /**< OPEN: the PC to compare with; 0 when the exit is unlinked */
 };
 
 /**
@@ -121,7 +126,8 @@ struct gn_tcache_ops {
     /**
      * Required. Makes a direct exit of a block jump to patch->target. Other vCPUs may execute the
      * place meanwhile: each of the two words is to be replaced in one piece, the jump before the
-     * guard when linking; when unlinking, the guard first.
+     * guard when linking; when unlinking, the guard first. An open exit's PC is replaced in one
+     * piece, too: last when linking, first when unlinking.
      */
     void (*patch)(void *ctx, const struct gn_tcache_patch *patch);
     /**
@@ -194,10 +200,18 @@ struct gn_tcache_room {
 
 /** gn_tcache_exit.flags: the exit compares the ID of its target's page. */
 #define GN_TCACHE_EXIT_GUARDED 1u
+/**
+ * gn_tcache_exit.flags: the exit belongs to an indirect jump, and compares its target with the PC
+ * of the block that it is linked to. GUARDED says that it can have a guard: it needs one while it
+ * leads to another page.
+ */
+#define GN_TCACHE_EXIT_OPEN 2u
+/** gn_tcache_patch.flags: the exit was closed, so that it is not linked again. */
+#define GN_TCACHE_EXIT_CLOSED 4u
 
 /** A direct exit of a block. Offsets count from the block's first byte of code. */
 struct gn_tcache_exit {
-    gn_gva_t target; /**< guest PC it leads to */
+    gn_gva_t target; /**< guest PC it leads to; OPEN: not looked at */
     uint32_t jump;   /**< of what the patch op is to write */
     uint32_t guard;  /**< of the ID that the guard compares; GUARDED only */
     uint32_t stub;   /**< where the jump leads while it is not linked */
@@ -267,6 +281,8 @@ struct gn_tcache_stats {
     uint64_t blocks;          /**< now: live blocks */
     uint64_t pages;           /**< now: pages that hold code */
     uint64_t code_used;       /**< now: bytes of code memory that are not free */
+    uint64_t links_open;      /**< of links, those of open exits */
+    uint64_t closes;          /**< open exits closed */
 };
 
 /** First initializer of a gn_tcache_stats. */
@@ -572,7 +588,7 @@ GN_API gn_tcache_handle_t gn_tcache_exit_get(const struct gn_tcache *tcache, uin
 
 /**
  * Links a direct exit to a block that was found for its target in the loaded view. A guarded exit
- * that is linked to another block already changes over.
+ * that is linked to another block already changes over, an open one does not.
  *
  * @param tcache  the cache
  * @param vcpu    the vCPU; its loaded view is the one that the exit's block runs in
@@ -580,16 +596,27 @@ GN_API gn_tcache_handle_t gn_tcache_exit_get(const struct gn_tcache *tcache, uin
  * @param block   the block
  * @return
  *  - 1: linked, or it was
- *  - 0: not now: one of the two is gone; a plain exit leads to another page; modes differ; or, for
- *    a guard that was linked elsewhere, other vCPUs must be quiescent first
- *  - -GN_ERR_INVAL: tcache is NULL, no such vCPU or it is offline, or the exit's target is not the
- *    block's PC
+ *  - 0: not now: one of the two is gone; a plain exit leads to another page; modes differ; an
+ *    open exit is closed, or linked to a block of another PC; or, for a guard that was linked
+ *    elsewhere, other vCPUs must be quiescent first
+ *  - -GN_ERR_INVAL: tcache is NULL, no such vCPU or it is offline, or the target of an
+ *    exit that is not open is not the block's PC
  *
  * Context: any in which the ops may be called; takes the lock; O(1). Thread-safety: the vCPU's
  * thread.
  */
 GN_API GN_NODISCARD int gn_tcache_exit_link(struct gn_tcache *tcache, uint32_t vcpu,
                                             gn_tcache_handle_t exit, gn_tcache_handle_t block);
+
+/**
+ * Closes an open exit: unlinks it, and has it never linked again. The patch op is called with
+ * CLOSED. An exit that is gone, closed or not open stays as it is.
+ *
+ * @return 1: it was closed; 0: it stays as it is; -GN_ERR_INVAL: tcache is NULL
+ *
+ * Context: any in which the ops may be called; takes the lock; O(1). Thread-safety: any thread.
+ */
+GN_API GN_NODISCARD int gn_tcache_exit_close(struct gn_tcache *tcache, gn_tcache_handle_t exit);
 
 /**
  * Guest memory was written, by whomever: blocks made from any of these bytes are dropped, and what
