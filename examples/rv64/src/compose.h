@@ -22,6 +22,8 @@
 /* Mechanisms of the translator that it can do without. */
 #define RV64_WITHOUT_CHAIN    8u
 #define RV64_WITHOUT_REGSTATE 16u
+#define RV64_WITHOUT_RETURNS  32u
+#define RV64_WITHOUT_SITES    64u
 
 struct rv64_compose;
 

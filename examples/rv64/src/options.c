@@ -96,7 +96,8 @@ static const char help_text[] =
     "  --perf-map          tell perf(1) about translated code, in /tmp/perf-PID.map\n"
     "  --mmu NAME          what executes guest accesses: softmmu (default)\n"
     "  --without LIST      leave libraries out: tracelog, nonpresent, asid, regstate (with\n"
-    "                      commas); or chain: translated blocks do not jump to one another\n"
+    "                      commas); or what translated code has: chain (blocks jump to one\n"
+    "                      another), returns and sites (returns and indirect jumps predicted)\n"
     "  --audit             check every translation against the guest's tables: slow\n"
     "  --asid-trace FILE   record the address spaces that the guest activates, for bench_asid\n"
     "  --check[=SEED]      run a second machine, interpreted one instruction after the other, and\n"
@@ -261,10 +262,12 @@ static int parse_drive(struct rv64_options *options, char *text, struct rv64_err
 
 static int parse_without(struct rv64_options *options, char *text, struct rv64_error *error)
 {
-    static char *const names[] = {"tracelog", "nonpresent", "asid",   "chain", "regstate",
-                                  "base",     "paging",     "shadow", NULL};
-    static const uint32_t bits[] = {RV64_WITHOUT_TRACELOG, RV64_WITHOUT_NONPRESENT,
-                                    RV64_WITHOUT_ASID, RV64_WITHOUT_CHAIN, RV64_WITHOUT_REGSTATE};
+    static char *const names[] = {"tracelog", "nonpresent", "asid",  "chain",
+                                  "regstate", "returns",    "sites", "base",
+                                  "paging",   "shadow",     NULL};
+    static const uint32_t bits[] = {
+        RV64_WITHOUT_TRACELOG, RV64_WITHOUT_NONPRESENT, RV64_WITHOUT_ASID, RV64_WITHOUT_CHAIN,
+        RV64_WITHOUT_REGSTATE, RV64_WITHOUT_RETURNS,    RV64_WITHOUT_SITES};
     char *value;
 
     if (!*text)
@@ -276,19 +279,23 @@ static int parse_without(struct rv64_options *options, char *text, struct rv64_e
         if (which < 0 || value)
             return rv64_error_set(error,
                                   "--without: unknown library '%s'; known are tracelog, "
-                                  "nonpresent, asid, chain and regstate",
+                                  "nonpresent, asid, chain, regstate, returns and sites",
                                   name);
         if ((size_t)which >= sizeof bits / sizeof bits[0])
             return rv64_error_set(error, "--without: %s cannot be left out", names[which]);
         options->without |= bits[which];
         options->translator.unchained = options->without & RV64_WITHOUT_CHAIN;
         options->translator.eager = options->without & RV64_WITHOUT_REGSTATE;
+        options->translator.without =
+            (options->without & RV64_WITHOUT_RETURNS ? RV64_TR_WITHOUT_RETURNS : 0) |
+            (options->without & RV64_WITHOUT_SITES ? RV64_TR_WITHOUT_SITES : 0);
     }
     return 0;
 }
 
 static int parse_stats(struct rv64_options *options, const char *text, struct rv64_error *error)
 {
+    options->translator.counts = true;
     if (!text || !strcmp(text, "text"))
         options->stats = RV64_STATS_TEXT;
     else if (!strcmp(text, "json"))

@@ -142,6 +142,10 @@ static void libraries_are_left_out_by_name(void **state)
     assert_false(options.translator.eager);
     accepted("-kernel k --without regstate");
     assert_true(options.translator.eager);
+    accepted("-kernel k --without returns");
+    assert_int_equal(options.translator.without, RV64_TR_WITHOUT_RETURNS);
+    accepted("-kernel k --without sites,returns");
+    assert_int_equal(options.translator.without, RV64_TR_WITHOUT_RETURNS | RV64_TR_WITHOUT_SITES);
     refused("-kernel k --without sun", "unknown library 'sun'");
     refused("-kernel k --without asid,sun", "unknown library 'sun'");
     refused("-kernel k --without asid=no", "unknown library");

@@ -136,9 +136,35 @@ static void link_exit(struct loop *loop, const struct loop_block *to)
         loop->cpu->jit.view->pages[rv64_view_page_index(exit->target)] = id;
         put(from->code + exit->guard, id);
     }
-    fits = !loop->thunks.eager && rv64_tr_fits(from->block.state, to->block.state);
+    fits = !loop->thunks.eager &&
+           rv64_tr_fits(exit->returned ? 0 : from->block.state, to->block.state);
     entry = fits ? to->block.fast : to->block.entry;
     put(from->code + exit->patch, (uint32_t)(to->code + entry - (from->code + exit->patch + 4)));
+}
+
+/* An indirect jump has a slot for its target from now on, or none for any. */
+static void link_site(struct loop *loop, const struct loop_block *to)
+{
+    uint32_t token = loop->cpu->jit.token;
+    struct loop_block *from = &loop->blocks[token / RV64_TR_EXITS];
+    const struct rv64_tr_exit *exit = &from->block.exits[token % RV64_TR_EXITS + from->sites];
+    struct rv64_tr_slot slot = {.pc = to->pc, .id = page_id(to->pc)};
+
+    if (from->sites == RV64_TR_SLOTS) {
+        exit -= RV64_TR_SLOTS;
+        slot.target = (uintptr_t)(from->code + exit->stub);
+    } else {
+        slot.target = (uintptr_t)(to->code + to->block.entry);
+        loop->cpu->jit.view->pages[rv64_view_page_index(to->pc)] = slot.id;
+    }
+    slot.jump = from->code + exit->patch;
+    slot.jump_exec = slot.jump;
+    if ((to->pc ^ from->pc) >> GN_PAGE_SHIFT)
+        slot.guard = from->code + exit->guard;
+    if (from->sites++ == RV64_TR_SLOTS)
+        rv64_tr_slot_close(&slot);
+    else
+        rv64_tr_slot_link(&slot);
 }
 
 /* One block, or many if they are linked. @return RV64_LEFT_*, as the block left or might have */
@@ -151,6 +177,8 @@ static uint32_t enter(struct loop *loop, uint32_t left)
         return RV64_LEFT_TRAP;
     if (loop->link && left == RV64_LEFT_EDGE)
         link_exit(loop, b);
+    if (loop->link && left == RV64_LEFT_SITE)
+        link_site(loop, b);
     if (loop->link && left == RV64_LEFT_LOOKUP)
         cpu->jit.view->jumps[rv64_view_jump_index(cpu->pc)] =
             (struct rv64_view_jump){.pc = cpu->pc, .entry = b->entry};

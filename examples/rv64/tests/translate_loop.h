@@ -20,6 +20,7 @@ struct loop_block {
     uint32_t priv;
     const uint8_t *entry; /* NULL: none */
     uint8_t *code;
+    uint32_t sites; /* slots of its indirect jump that are linked; and one more: closed */
     struct rv64_tr_block block;
 };
 

@@ -51,7 +51,7 @@ static int tcache_create(struct rv64_translator *tr, uint32_t size)
     const struct gn_tcache_params params = {
         GN_TCACHE_PARAMS_INIT,
         .code_size = size,
-        .exits = size / 256,
+        .exits = size / RV64_TR_EXIT_BYTES,
         .code = tr->write + RV64_TR_THUNKS_ROOM,
         .exec = (uint64_t)(uintptr_t)(tr->exec + RV64_TR_THUNKS_ROOM),
         .views = VIEWS,
@@ -136,6 +136,8 @@ int rv64_translator_attach(struct rv64_cpu *cpu, const struct rv64_translator_pa
     cpu->jit.data = cpu->mmu->data;
     rv64_tr_emit_thunks(&tr->thunks, cpu->jit.data, &code);
     tr->thunks.eager = params->eager;
+    tr->thunks.without = params->without | (params->unchained ? RV64_TR_WITHOUT_LINKED : 0);
+    tr->thunks.counts = params->counts;
     cpu->translator = tr;
     cpu->engine = &rv64_translator_engine;
     cpu->context_known = false;
@@ -165,6 +167,10 @@ void rv64_translator_stats(const struct rv64_cpu *cpu,
     each(ctx, "translate", "dispatches", s->dispatches);
     each(ctx, "translate", "unlinked_exits", s->edges);
     each(ctx, "translate", "unknown_jumps", s->lookups);
+    each(ctx, "translate", "unknown_targets", s->sites);
+    each(ctx, "translate", "returns", cpu->jit.returns);
+    each(ctx, "translate", "returns_missed", cpu->jit.returns_missed);
+    each(ctx, "translate", "hashed_jumps", cpu->jit.hashed);
     each(ctx, "translate", "cold_runs", s->cold);
     each(ctx, "translate", "interpreted", s->interpreted);
     each(ctx, "translate", "translated", s->translated);
@@ -187,6 +193,8 @@ void rv64_translator_stats(const struct rv64_cpu *cpu,
     each(ctx, "tcache", "regions_evicted", t.regions_evicted);
     each(ctx, "tcache", "links", t.links);
     each(ctx, "tcache", "links_guarded", t.links_guarded);
+    each(ctx, "tcache", "links_open", t.links_open);
+    each(ctx, "tcache", "closes", t.closes);
     each(ctx, "tcache", "unlinks", t.unlinks);
     each(ctx, "tcache", "writes", t.writes);
     each(ctx, "tcache", "writes_filtered", t.writes_filtered);

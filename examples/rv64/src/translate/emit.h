@@ -10,6 +10,7 @@
  *     integer.c  computation    muldiv.c                  thunks.c  code that blocks share
  *     memory.c   loads, stores      group.c               helpers.c the C that blocks call
  *     atomic.c   jump.c             exits too             system.c  CSRs, traps, fences
+ *     call.c     calls, returns     site.c     indirect jumps of few targets
  *     fp.c       registers, slow paths                    fp_*.c    floating point
  */
 
@@ -64,6 +65,7 @@ struct emit_exit {
     uint8_t *from; /**< jump to it */
     uint64_t target;
     uint32_t refund; /**< instructions charged and not executed */
+    bool returned;   /**< behind a call: what others did is between the block and the exit */
 };
 
 /** A branch within the block, until its code behind the block is made. */
@@ -129,6 +131,8 @@ enum {
     THUNK_F_SAVE,      /**< has memory all f registers, and homes none */
     THUNK_F_FIX,       /**< has homes what a block needs: see state.c; writes RAX, RCX, RDX */
     THUNK_LEAVE_EDGE,  /**< EAX: token, RCX: guest PC */
+    THUNK_RETURN_MISSED,   /**< RAX: guest PC, and an odd one is its even neighbour */
+    THUNK_LEAVE_SITE,      /**< ECX: token, RAX: guest PC */
     THUNK_LEAVE_LOOKUP,    /**< RAX: guest PC */
     THUNK_LEAVE_BUDGET,    /**< RCX: guest PC */
     THUNK_LEAVE_INTERPRET, /**< RCX: guest PC */
@@ -343,7 +347,25 @@ void rv64_emit_exits(struct rv64_emit *e);
 /** A comparison of two guest registers: sets the flags. RAX may be written. */
 void rv64_emit_compare(struct rv64_emit *e, uint32_t rs1, uint32_t rs2);
 
+/** Exits at the end of the block: by a jump or call at `from`; and behind a call that returned. */
+void rv64_emit_exit_from(struct rv64_emit *e, uint8_t *from, uint64_t target);
+void rv64_emit_exit_returned(struct rv64_emit *e, uint8_t *from, uint64_t target);
+
 /** Goes on at the guest PC in RAX: asks the view, or leaves. */
-void rv64_emit_indirect(struct rv64_emit *e);
+void rv64_emit_hash(struct rv64_emit *e);
+
+/** The same by an inline cache. It ends the block. */
+void rv64_emit_site(struct rv64_emit *e);
+
+/** Does it call, by writing its return address to rd? */
+bool rv64_emit_is_call(const struct rv64_emit *e, uint32_t rd);
+bool rv64_emit_is_return(const struct rv64_emit *e, const struct rv64_insn *d);
+
+/** Calls that end the block; the target of an indirect one is in RAX. */
+void rv64_emit_call_direct(struct rv64_emit *e, uint64_t target, uint64_t behind);
+void rv64_emit_call_indirect(struct rv64_emit *e, uint64_t behind);
+
+/** Returns to the guest PC in RAX, whose bit 0 is not looked at yet. */
+void rv64_emit_return(struct rv64_emit *e);
 
 #endif /* RV64_TRANSLATE_EMIT_H */

@@ -9,8 +9,8 @@
 
 #include "emit.h"
 
-/* Branches a block goes on behind; each may need an exit, and its end needs two. */
-#define BRANCHES_MAX (RV64_TR_EXITS - 2)
+/* Branches a block goes on behind; each may need an exit, and an indirect call at its end more. */
+#define BRANCHES_MAX (RV64_TR_EXITS - RV64_TR_SLOTS - 2)
 
 static bool is_branch(uint32_t op)
 {

@@ -54,11 +54,16 @@ static inline uint32_t rv64_view_jump_index(uint64_t pc)
 /** State of the translator in the hart. */
 struct rv64_jit {
     const struct gn_softmmu_window *data; /**< of data accesses: code keeps its slab in R15 */
-    struct rv64_view *view; /**< of the context in force; never NULL in translated code */
-    int64_t left;           /**< instructions left to the slice, while not in a register */
-    uint64_t end;           /**< instructions retired when left is 0 */
-    uint32_t token;         /**< RV64_LEFT_EDGE: of the exit that was taken */
-    uint32_t fp;            /**< whose MXCSR is, and whether FS is Dirty: see fp_mode.h */
+    struct rv64_view *view;  /**< of the context in force; never NULL in translated code */
+    int64_t left;            /**< instructions left to the slice, while not in a register */
+    uint64_t end;            /**< instructions retired when left is 0 */
+    uint64_t frames;         /**< stack pointer without frames of calls (call.c) */
+    uint64_t stack;          /**< stack pointer of the block that called C */
+    uint64_t returns;        /**< that found a frame, if somebody counts; right or wrong */
+    uint64_t returns_missed; /**< those that found a wrong one, or none */
+    uint64_t hashed;         /**< indirect jumps that asked the view, if somebody counts */
+    uint32_t token;          /**< RV64_LEFT_EDGE, _SITE: of the exit that was taken */
+    uint32_t fp;             /**< whose MXCSR is, and whether FS is Dirty: see fp_mode.h */
     /** f registers: those whose homes are valid, and of those the ones that memory does not have.
      */
     uint32_t f_valid;

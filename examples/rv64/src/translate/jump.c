@@ -8,7 +8,7 @@
 
 #include "emit.h"
 
-/* Adds an exit that the jump at `from` takes. */
+/* Adds an exit that the jump at `from` takes, after `done` instructions. */
 static void add_exit(struct rv64_emit *e, uint8_t *from, uint64_t target, uint32_t done)
 {
     e->exits[e->exit_count++] =
@@ -18,6 +18,17 @@ static void add_exit(struct rv64_emit *e, uint8_t *from, uint64_t target, uint32
 void rv64_emit_exit(struct rv64_emit *e, uint64_t target, uint32_t done)
 {
     add_exit(e, x86_jmp_later(&e->a), target, done);
+}
+
+void rv64_emit_exit_from(struct rv64_emit *e, uint8_t *from, uint64_t target)
+{
+    add_exit(e, from, target, e->count);
+}
+
+void rv64_emit_exit_returned(struct rv64_emit *e, uint8_t *from, uint64_t target)
+{
+    e->exits[e->exit_count++] =
+        (struct emit_exit){.from = from, .target = target, .returned = true};
 }
 
 static bool is_near(const struct rv64_emit *e, uint64_t target)
@@ -47,7 +58,8 @@ static void finish_exit(struct rv64_emit *e, const struct emit_exit *exit)
     *ret = (struct rv64_tr_exit){.target = exit->target, .kind = RV64_EXIT_NEAR};
     if (exit->refund || e->thunks->eager || !is_near(e, exit->target)) {
         x86_patch(exit->from, e->a.at);
-        rv64_emit_eager_exit(e);
+        if (!exit->returned)
+            rv64_emit_eager_exit(e);
         if (exit->refund)
             x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(REG_LEFT), (int32_t)exit->refund);
         if (!is_near(e, exit->target)) {
@@ -83,7 +95,7 @@ void rv64_emit_exits(struct rv64_emit *e)
         const struct emit_exit *exit = &e->exits[i];
 
         /* A loop: no link, for nothing can come between a block and itself. */
-        if (exit->target == e->source->pc && !exit->refund && !e->thunks->eager)
+        if (exit->target == e->source->pc && !exit->refund && !exit->returned && !e->thunks->eager)
             x86_patch(exit->from, e->loop);
         else
             finish_exit(e, exit);
@@ -138,6 +150,7 @@ static void branch(struct rv64_emit *e, const struct emit_insn *insn)
 static void jump_register(struct rv64_emit *e, const struct emit_insn *insn)
 {
     const struct rv64_insn *d = &insn->d;
+    const uint64_t behind = insn->pc + insn->length;
 
     if (d->imm && emit_has_home(d->rs1)) {
         x86_op(&e->a, X86_LEA | X86_W, X86_RAX, x86_mem(rv64_emit_home[d->rs1], d->imm));
@@ -146,13 +159,21 @@ static void jump_register(struct rv64_emit *e, const struct emit_insn *insn)
         if (d->imm)
             x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(X86_RAX), d->imm);
     }
+    if (rv64_emit_is_return(e, d)) {
+        rv64_emit_eager_exit(e);
+        rv64_emit_return(e);
+        return;
+    }
     x86_arith_imm(&e->a, X86_I_AND, X86_W, x86_reg(X86_RAX), -2);
     if (d->op == RV64_OP_JALR) {
-        x86_mov_imm(&e->a, X86_RCX, insn->pc + insn->length);
+        x86_mov_imm(&e->a, X86_RCX, behind);
         emit_put(e, d->rd, X86_RCX);
     }
     rv64_emit_eager_exit(e);
-    rv64_emit_indirect(e);
+    if (d->op == RV64_OP_JALR && rv64_emit_is_call(e, d->rd))
+        rv64_emit_call_indirect(e, behind);
+    else
+        rv64_emit_site(e);
     e->ended = true;
 }
 
@@ -165,6 +186,20 @@ static bool is_direct(const struct rv64_emit *e, const struct emit_insn *insn)
            next->rs1 == insn->d.rd;
 }
 
+/* A jump or call that ends the block. */
+static void leave(struct rv64_emit *e, const struct emit_insn *last, uint64_t target, bool links)
+{
+    uint64_t behind = last->pc + last->length;
+
+    if (links)
+        rv64_emit_constant(e, last->d.rd, behind);
+    if (links && rv64_emit_is_call(e, last->d.rd))
+        rv64_emit_call_direct(e, target, behind);
+    else
+        rv64_emit_exit(e, target, e->count);
+    e->ended = true;
+}
+
 static uint32_t jump_pair(struct rv64_emit *e, const struct emit_insn *insn)
 {
     const struct emit_insn *jump = &insn[1];
@@ -174,10 +209,8 @@ static uint32_t jump_pair(struct rv64_emit *e, const struct emit_insn *insn)
         return 0;
     if (jump->d.rd != insn->d.rd)
         rv64_emit_constant(e, insn->d.rd, upper);
-    if (jump->d.op == RV64_OP_JALR)
-        rv64_emit_constant(e, jump->d.rd, jump->pc + jump->length);
-    rv64_emit_exit(e, (upper + (uint64_t)(int64_t)jump->d.imm) & ~UINT64_C(1), e->at + 2);
-    e->ended = true;
+    leave(e, jump, (upper + (uint64_t)(int64_t)jump->d.imm) & ~UINT64_C(1),
+          jump->d.op == RV64_OP_JALR);
     return 2;
 }
 
@@ -186,12 +219,9 @@ static void jump(struct rv64_emit *e, const struct emit_insn *insn)
 {
     uint64_t target = insn->pc + (uint64_t)(int64_t)insn->d.imm;
 
-    if (insn->d.op == RV64_OP_JAL_FAR)
-        rv64_emit_constant(e, insn->d.rd, insn->pc + insn->length);
     if (e->at + 1 < e->count && e->insns[e->at + 1].pc == target)
         return;
-    rv64_emit_exit(e, target, e->at + 1);
-    e->ended = true;
+    leave(e, insn, target, insn->d.op == RV64_OP_JAL_FAR);
 }
 
 uint32_t rv64_emit_jump(struct rv64_emit *e)

@@ -44,6 +44,15 @@ static bool is_hot(struct rv64_translator *tr, uint64_t pc)
     return ++heat->visits > tr->heat_limit;
 }
 
+static uint32_t exit_flags(uint32_t kind)
+{
+    switch (kind) {
+    case RV64_EXIT_FAR: return GN_TCACHE_EXIT_GUARDED;
+    case RV64_EXIT_OPEN: return GN_TCACHE_EXIT_GUARDED | GN_TCACHE_EXIT_OPEN;
+    default: return 0;
+    }
+}
+
 static void exits_take(const struct rv64_tr_block *from, struct gn_tcache_exit *to)
 {
     for (uint32_t i = 0; i < from->exit_count; i++) {
@@ -54,7 +63,7 @@ static void exits_take(const struct rv64_tr_block *from, struct gn_tcache_exit *
             .jump = exit->patch,
             .guard = exit->guard,
             .stub = exit->stub,
-            .flags = exit->kind == RV64_EXIT_FAR ? GN_TCACHE_EXIT_GUARDED : 0,
+            .flags = exit_flags(exit->kind),
         };
     }
 }
@@ -109,7 +118,7 @@ static int emit(struct rv64_translator *tr, const struct rv64_tr_source *source,
     code.exits = exits;
     code.cookie = made.state;
     for (uint32_t i = 0; i < made.exit_count; i++)
-        tr->exit_states[room->exit_first + i] = made.state;
+        tr->exit_states[room->exit_first + i] = made.exits[i].returned ? 0 : made.state;
     if (gn_tcache_block_commit(tr->tcache, 0, &code, ret_block))
         return -1;
     count_made(tr, &made);
@@ -276,25 +285,31 @@ static void interpret_one(struct rv64_translator *tr)
         (void)map_next(tr, pc, &page);
 }
 
-/* Where the last block led, if it is known; 0: to whatever cpu->pc is. */
-static gn_tcache_handle_t left_through(struct rv64_translator *tr, uint32_t left)
+/* The exits by which the last block led here, if that is known. */
+static void left_through(struct rv64_translator *tr, uint32_t left, struct rv64_tr_way *way)
 {
-    if (left != RV64_LEFT_EDGE)
-        return 0;
-    tr->stats.edges++;
+    const uint32_t exits = left == RV64_LEFT_SITE ? RV64_TR_SLOTS : left == RV64_LEFT_EDGE;
+
+    way->count = 0;
+    tr->stats.edges += left == RV64_LEFT_EDGE;
+    tr->stats.sites += left == RV64_LEFT_SITE;
     if (tr->unchained)
-        return 0;
-    return gn_tcache_exit_get(tr->tcache, tr->cpu->jit.token);
+        return;
+    for (uint32_t i = 0; i < exits; i++)
+        way->exits[way->count++] = gn_tcache_exit_get(tr->tcache, tr->cpu->jit.token + i);
 }
 
 /* Enters what is next. @return RV64_LEFT_*, or ATTENTION if something else was done */
 static uint32_t enter_next(struct rv64_translator *tr, uint32_t left)
 {
     struct rv64_cpu *cpu = tr->cpu;
-    gn_tcache_handle_t exit = left_through(tr, left);
-    uint64_t entry = exit ? 0 : gn_tcache_probe((const void *)cpu->jit.view, gn_gva(cpu->pc));
     struct gn_tcache_block block;
+    uint64_t entry = 0;
+    struct rv64_tr_way way;
 
+    left_through(tr, left, &way);
+    if (!way.count)
+        entry = gn_tcache_probe((const void *)cpu->jit.view, gn_gva(cpu->pc));
     if (!entry) {
         enum next next = find(tr, &block);
 
@@ -303,8 +318,7 @@ static uint32_t enter_next(struct rv64_translator *tr, uint32_t left)
         if (next != NEXT_BLOCK)
             return RV64_LEFT_ATTENTION;
         entry = block.entry;
-        if (exit)
-            rv64_tr_link(tr, exit, &block);
+        rv64_tr_link(tr, &way, &block);
     }
     tr->stats.dispatches++;
     left = tr->thunks.enter(cpu, (const uint8_t *)(uintptr_t)entry);
@@ -334,11 +348,23 @@ static void run_blocks(struct rv64_translator *tr)
     } while (left != RV64_LEFT_ATTENTION && cpu->jit.left > 0);
 }
 
+/* Takes of the budget what translated code may have at once. */
+static void refill(struct rv64_cpu *cpu, uint64_t *budget)
+{
+    const uint64_t some = *budget < RV64_TR_SLICE ? *budget : RV64_TR_SLICE;
+
+    cpu->jit.left += (int64_t)some;
+    cpu->jit.end += some;
+    *budget -= some;
+}
+
 static int run(struct rv64_cpu *cpu, uint64_t budget)
 {
-    cpu->jit.left = budget > INT64_MAX ? INT64_MAX : (int64_t)budget;
-    cpu->jit.end = cpu->stats.instructions + (uint64_t)cpu->jit.left;
+    cpu->jit.left = 0;
+    cpu->jit.end = cpu->stats.instructions;
     for (;;) {
+        if (cpu->jit.left <= 0)
+            refill(cpu, &budget);
         rv64_cpu_context_update(cpu);
         if (cpu->stop)
             return RV64_RUN_STOP;

@@ -17,6 +17,11 @@
 #define RV64_TR_CODE_MIN     (UINT32_C(1) << 20)
 #define RV64_TR_CODE_MAX     (UINT32_C(64) << 20)
 
+/** What blocks are made without. */
+#define RV64_TR_WITHOUT_RETURNS 1u /**< frames of calls, which say where a return leads */
+#define RV64_TR_WITHOUT_SITES   2u /**< inline caches of indirect jumps */
+#define RV64_TR_WITHOUT_LINKED  3u /**< whatever needs links */
+
 struct rv64_translator;
 
 struct rv64_translator_params {
@@ -24,6 +29,8 @@ struct rv64_translator_params {
     bool perf_map;      /**< write what perf reads: /tmp/perf-PID.map */
     bool unchained;     /**< blocks are not linked */
     bool eager;         /**< blocks save and restore registers at their bounds */
+    bool counts;        /**< count what is predicted, too: a little slower */
+    uint32_t without;   /**< RV64_TR_WITHOUT_*: what blocks are made without */
 };
 
 /** Is there an emission for this host? */

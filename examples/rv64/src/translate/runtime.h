@@ -14,8 +14,11 @@
 /** Guest pages that hold code, at most: each has a copy of its bytes. */
 #define RV64_TR_PAGES 4096u
 
+/** Bytes of code to an exit that tcache has: blocks with calls and indirect jumps have several. */
+#define RV64_TR_EXIT_BYTES 128u
+
 /** Exits that tcache numbers, at most. */
-#define RV64_TR_EXIT_NUMBERS (RV64_TR_CODE_MAX / 256)
+#define RV64_TR_EXIT_NUMBERS (RV64_TR_CODE_MAX / RV64_TR_EXIT_BYTES)
 
 /**
  * Places whose visits are counted, before they are translated. One that comes takes the count of
@@ -39,6 +42,7 @@ struct rv64_tr_copy {
 struct rv64_tr_stats {
     uint64_t dispatches;  /**< times that translated code was entered */
     uint64_t edges;       /**< of the ways out: exits that were not linked, or whose guard failed */
+    uint64_t sites;       /**< indirect jumps that had no slot for their target */
     uint64_t lookups;     /**< indirect jumps that the view did not know */
     uint64_t cold;        /**< stretches of cold code that were interpreted */
     uint64_t interpreted; /**< instructions that were interpreted */
@@ -80,8 +84,17 @@ struct rv64_translator {
 
 /* link.c */
 
-/** Links an exit, the one that was left through last, to the entry of a block that it fits. */
-void rv64_tr_link(struct rv64_translator *tr, gn_tcache_handle_t exit,
+/** The exits by which a block was left: none, one, or all of an indirect jump. */
+struct rv64_tr_way {
+    uint32_t count;
+    gn_tcache_handle_t exits[RV64_TR_SLOTS];
+};
+
+/**
+ * Links an exit, of the block that was left last, to the entry of a block that it fits. An indirect
+ * jump that has each of its exits linked elsewhere asks the jump cache from now on.
+ */
+void rv64_tr_link(struct rv64_translator *tr, const struct rv64_tr_way *way,
                   const struct gn_tcache_block *to);
 
 /** The op by which tcache changes exits of blocks. */

@@ -2,8 +2,7 @@
 
 /*
  * Code that all blocks share: the way in, the ways out, and the calls of C. Calls follow the System
- * V ABI. In blocks the stack pointer is 8 off a multiple of 16, so that it is right for C in a
- * thunk that was called.
+ * V ABI. In blocks the stack pointer is a multiple of 8; a thunk that calls C makes it one of 16.
  */
 
 #include "../csr.h"
@@ -16,6 +15,9 @@ struct shared {
     const uint8_t *go;
     const uint8_t *f_save;
 };
+
+/* What call.c has on the stack: a return address. */
+#define FRAME 8
 
 /* What enter() saves for its caller. */
 static const uint8_t callee_saved[] = {X86_RBX, X86_RBP, X86_R12, X86_R13, X86_R14, X86_R15};
@@ -34,14 +36,31 @@ static void pop(struct x86 *a, uint32_t reg)
     x86_u8(a, 0x58 | (reg & 7));
 }
 
-/* uint32_t enter(struct rv64_cpu *cpu, const uint8_t *entry) */
-static void emit_enter(struct x86 *a)
+/* The frame at the end of all: see call.c. */
+static void emit_frames(struct x86 *a, uint64_t end)
+{
+    x86_mov_imm(a, X86_RCX, end);
+    push(a, X86_RCX);
+    x86_op(a, X86_MOV_STORE | X86_W, X86_RSP, CPU_MEM(jit.frames));
+}
+
+/* The stack is what it was when enter() jumped to the block. */
+static void emit_frames_drop(struct x86 *a)
+{
+    x86_op(a, X86_MOV | X86_W, X86_RSP, CPU_MEM(jit.frames));
+}
+
+/*
+ * uint32_t enter(struct rv64_cpu *cpu, const uint8_t *entry)
+ * @param end  where the last frame returns to, in the executable mapping
+ */
+static void emit_enter(struct x86 *a, uint64_t end)
 {
     for (uint32_t i = 0; i < sizeof callee_saved; i++)
         push(a, callee_saved[i]);
-    /* Six registers and the return address: the stack is 8 off already. */
     x86_op(a, X86_LEA | X86_W, REG_CPU, x86_mem(X86_RDI, CPU_BIAS));
     x86_rr(a, X86_MOV | X86_W, X86_RAX, X86_RSI);
+    emit_frames(a, end);
     rv64_emit_state_load(a);
     x86_op(a, 0xff, 4, x86_reg(X86_RAX)); /* JMP */
 }
@@ -56,6 +75,9 @@ static void emit_return(struct x86 *a)
 {
     uint8_t *settled;
 
+    emit_frames_drop(a);
+    x86_arith_imm(a, X86_I_ADD, X86_W, x86_reg(X86_RSP), FRAME);
+    /* Six registers and the return address: the stack is 8 off. */
     x86_op(a, 0xf6, 0, CPU_MEM(jit.fp)); /* TEST with a byte */
     x86_u8(a, 0xff);
     settled = x86_jcc_short(a, X86_E);
@@ -107,6 +129,7 @@ static void emit_second_lookup(struct x86 *a)
 /* Goes on at cpu->pc, all state being in memory. */
 static void emit_go(struct x86 *a, const uint8_t *miss)
 {
+    emit_frames_drop(a);
     rv64_emit_state_load(a);
     x86_op(a, X86_MOV | X86_W, X86_RAX, CPU_MEM(pc));
     emit_lookup(a, miss);
@@ -151,16 +174,18 @@ static void emit_helper(struct x86 *a, emit_helper_t helper, const struct shared
     uint8_t *leaves;
 
     rv64_emit_state_save(a, shared->f_save);
+    x86_op(a, X86_MOV_STORE | X86_W, X86_RSP, CPU_MEM(jit.stack));
+    x86_arith_imm(a, X86_I_AND, X86_W, x86_reg(X86_RSP), -16);
     x86_op(a, X86_LEA | X86_W, X86_RDI, x86_mem(REG_CPU, -CPU_BIAS));
     x86_rr(a, X86_MOV | X86_W, X86_RSI, X86_RAX);
     x86_mov_imm(a, X86_RAX, (uintptr_t)helper);
     x86_op(a, 0xff, 2, x86_reg(X86_RAX)); /* CALL */
     x86_rr(a, X86_TEST, X86_RAX, X86_RAX);
     leaves = x86_jcc_short(a, X86_NE);
+    x86_op(a, X86_MOV | X86_W, X86_RSP, CPU_MEM(jit.stack));
     rv64_emit_state_load(a);
     x86_u8(a, 0xc3); /* RET */
     x86_short_here(a, leaves);
-    x86_arith_imm(a, X86_I_ADD, X86_W, x86_reg(X86_RSP), 8);
     x86_arith_imm(a, X86_I_CMP, 0, x86_reg(X86_RAX), HELPER_GO);
     x86_patch(x86_jcc_later(a, X86_E), shared->go);
     x86_patch(x86_jmp_later(a), shared->leave);
@@ -174,13 +199,12 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
     struct shared shared;
     const uint8_t *lookup;
     const uint8_t *f_fix;
+    const uint8_t *end;
 
 #define HERE(thunk) (thunks->at[thunk] = a.at + exec, a.at)
     memset(thunks, 0, sizeof *thunks);
     for (uint32_t i = 0; i < GN_ACCESS_KINDS; i++)
         thunks->data_offset[i] = (int32_t)data->offset[i];
-    memcpy(&thunks->enter, &(const uint8_t *){a.at + exec}, sizeof thunks->enter);
-    emit_enter(&a);
     rv64_emit_f_thunks(&a, &shared.f_save, &f_fix);
     thunks->at[THUNK_F_SAVE] = shared.f_save + exec;
     thunks->at[THUNK_F_FIX] = f_fix + exec;
@@ -189,6 +213,9 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
     (void)HERE(THUNK_LEAVE_EDGE);
     x86_op(&a, X86_MOV_STORE, X86_RAX, CPU_MEM(jit.token));
     emit_leave(&a, X86_RCX, RV64_LEFT_EDGE, &shared);
+    (void)HERE(THUNK_LEAVE_SITE);
+    x86_op(&a, X86_MOV_STORE, X86_RCX, CPU_MEM(jit.token));
+    emit_leave(&a, X86_RAX, RV64_LEFT_SITE, &shared);
     lookup = HERE(THUNK_LEAVE_LOOKUP);
     emit_second_lookup(&a);
     emit_leave(&a, X86_RAX, RV64_LEFT_LOOKUP, &shared);
@@ -196,6 +223,13 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
     emit_leave(&a, X86_RCX, RV64_LEFT_BUDGET, &shared);
     (void)HERE(THUNK_LEAVE_INTERPRET);
     emit_leave(&a, X86_RCX, RV64_LEFT_INTERPRET, &shared);
+    end = HERE(THUNK_RETURN_MISSED);
+    x86_op(&a, 0xff | X86_W, 0, CPU_MEM(jit.returns_missed)); /* INC */
+    emit_frames_drop(&a);
+    x86_arith_imm(&a, X86_I_AND, X86_W, x86_reg(X86_RAX), -2);
+    emit_lookup(&a, lookup);
+    memcpy(&thunks->enter, &(const uint8_t *){a.at + exec}, sizeof thunks->enter);
+    emit_enter(&a, (uintptr_t)(end + exec));
     shared.go = HERE(THUNK_GO);
     emit_go(&a, lookup);
     (void)HERE(THUNK_PROBE_READ);
@@ -218,7 +252,9 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
 
 /* jump.c's, here since it is what emit_lookup() is, in each block: so each has its own prediction.
  */
-void rv64_emit_indirect(struct rv64_emit *e)
+void rv64_emit_hash(struct rv64_emit *e)
 {
+    if (e->thunks->counts)
+        x86_op(&e->a, 0xff | X86_W, 0, CPU_MEM(jit.hashed)); /* INC */
     emit_lookup(&e->a, e->thunks->at[THUNK_LEAVE_LOOKUP] - (e->exec - e->start));
 }

@@ -33,6 +33,7 @@
 #include <stdint.h>
 
 #include "../cpu.h"
+#include "run.h"
 
 /** Mode key: what changes the meaning of code besides its bytes. A view is for one mode. */
 #define RV64_MODE_PRIV 3u /**< mask of RV64_PRIV_*; FS, SUM, MXR are looked at by the code */
@@ -55,7 +56,10 @@ struct rv64_tr_code {
     uint32_t room;       /**< bytes */
 };
 
-#define RV64_TR_EXITS 16u
+#define RV64_TR_EXITS 20u
+
+/** Targets that an indirect jump compares with before it asks the view. */
+#define RV64_TR_SLOTS 4u
 
 /** A block needs no more room than this. */
 #define RV64_TR_BLOCK_ROOM 24576u
@@ -63,6 +67,7 @@ struct rv64_tr_code {
 /** Kinds of direct exits. */
 #define RV64_EXIT_NEAR 0u /**< into the same page: linked as it is */
 #define RV64_EXIT_FAR  1u /**< elsewhere: linked behind a guard that asks the view */
+#define RV64_EXIT_OPEN 2u /**< of an indirect jump: rv64_tr_slot_link() and _unlink() */
 
 /**
  * A direct jump that leaves a block. Unlinked, it leaves with RV64_LEFT_EDGE. To link it, write
@@ -74,10 +79,30 @@ struct rv64_tr_code {
 struct rv64_tr_exit {
     uint64_t target; /**< guest PC */
     uint32_t kind;   /**< RV64_EXIT_* */
+    bool returned;   /**< behind a call that returned: nothing is known of f registers */
     uint32_t patch;
     uint32_t guard;
     uint32_t stub;
 };
+
+/** A slot of an indirect jump, one of RV64_TR_SLOTS exits in a row. */
+struct rv64_tr_slot {
+    uint8_t *jump;            /**< its exit's patch, in the writable mapping */
+    const uint8_t *jump_exec; /**< the same in the executable one */
+    uint64_t pc;              /**< guest PC to compare with */
+    uint64_t target;          /**< host address: of the block; to be closed, of the exit's stub */
+    uint8_t *guard;           /**< the exit's, if the target's page is another, or NULL */
+    uint32_t id;              /**< to be compared there */
+};
+
+/** Has it lead to a block, entered as by a lookup. */
+void rv64_tr_slot_link(const struct rv64_tr_slot *s);
+
+/** Has it lead nowhere. */
+void rv64_tr_slot_unlink(const struct rv64_tr_slot *s);
+
+/** It leads nowhere, and will not be linked again: the jump asks the jump cache at once. */
+void rv64_tr_slot_close(const struct rv64_tr_slot *s);
 
 /** What was made. Offsets of code count from its first byte. */
 struct rv64_tr_block {
@@ -101,15 +126,22 @@ struct rv64_tr_block {
                                     straddles two pages, the second not being next_id, or others */
 #define RV64_LEFT_TRAP      4u /**< cpu->trap is to be taken at cpu->pc, and is not counted */
 #define RV64_LEFT_ATTENTION 5u /**< cpu->attention, cpu->stop or cpu->wfi was set */
+#define RV64_LEFT_SITE      7u /**< an indirect jump that has no slot for its target: jit.token */
 #define RV64_LEFT_FENCE_I   6u /**< FENCE.I was executed: what blocks were made from is stale */
+
+/** Most that cpu->jit.left may be: each instruction may take 8 bytes of the stack (call.c). */
+#define RV64_TR_SLICE 65536
 
 /** Runs translated code from an entry. @return RV64_LEFT_* */
 typedef uint32_t (*rv64_tr_enter_t)(struct rv64_cpu *cpu, const uint8_t *entry);
 
 /** Code that all blocks share. */
-#define RV64_TR_THUNKS 40u
+#define RV64_TR_THUNKS 42u
 
+/** `without` and `counts` are set after rv64_tr_emit_thunks(). */
 struct rv64_tr_thunks {
+    uint32_t without; /**< RV64_TR_WITHOUT_* */
+    bool counts;      /**< what is predicted well is counted, too */
     rv64_tr_enter_t enter;
     const uint8_t *at[RV64_TR_THUNKS];    /**< known to emission only */
     int32_t data_offset[GN_ACCESS_KINDS]; /**< of the slab's arrays */

@@ -257,6 +257,13 @@ static inline uint8_t *x86_jmp_later(struct x86 *a)
     return a->at - 4;
 }
 
+static inline uint8_t *x86_call_later(struct x86 *a)
+{
+    x86_u8(a, 0xe8);
+    a->at += 4;
+    return a->at - 4;
+}
+
 static inline uint8_t *x86_jcc_later(struct x86 *a, uint32_t cc)
 {
     x86_u8(a, 0x0f);

@@ -12,73 +12,13 @@
  *   memory     more code than any cache holds is executed, several times
  */
 
-#include <stdint.h>
+#include "guest.h"
 
-#define PAGE   4096ul
 #define ARENA  0x84000000ul /* code that is written here */
 #define ROOT   0x83000000ul
 #define WINDOW 0x4000000000ul - 0x40000000ul /* the last GiB of low addresses */
 
-typedef uint64_t (*function)(uint64_t);
-
-/* ---- The machine -------------------------------------------------------------------------- */
-
-static void sbi(uint64_t extension, uint64_t id, uint64_t argument)
-{
-    register uint64_t a0 __asm__("a0") = argument;
-    register uint64_t a1 __asm__("a1") = 0;
-    register uint64_t a6 __asm__("a6") = id;
-    register uint64_t a7 __asm__("a7") = extension;
-
-    __asm__ volatile("ecall" : "+r"(a0), "+r"(a1) : "r"(a6), "r"(a7) : "memory");
-}
-
-static void print(const char *text)
-{
-    while (*text)
-        sbi(1, 0, (uint8_t)*text++);
-}
-
-static void fence_i(void)
-{
-    __asm__ volatile("fence.i" ::: "memory");
-}
-
-static void sfence(uint64_t va)
-{
-    __asm__ volatile("sfence.vma %0, zero" ::"r"(va) : "memory");
-}
-
-static void end(void)
-{
-    sbi(0x53525354, 0, 0); /* SRST: shutdown */
-    for (;;)
-        continue;
-}
-
-static void expect(uint64_t got, uint64_t wanted, const char *what)
-{
-    if (got == wanted)
-        return;
-    print("wrong: ");
-    print(what);
-    print("\n");
-    end();
-}
-
 /* ---- Code --------------------------------------------------------------------------------- */
-
-/* addi a0, a0, value; ret */
-static void put_function(uint32_t *at, uint32_t value)
-{
-    at[0] = (value & 0x7ff) << 20 | 10 << 15 | 10 << 7 | 0x13;
-    at[1] = 0x00008067;
-}
-
-static function at(uint64_t address)
-{
-    return (function)address;
-}
 
 static void rewrite(void)
 {
@@ -119,11 +59,6 @@ static void targets(void)
 /* ---- Paging ------------------------------------------------------------------------------- */
 
 static uint64_t *const root = (uint64_t *)ROOT;
-
-static uint64_t leaf(uint64_t pa)
-{
-    return pa >> 2 | 0xcf; /* D A X W R V */
-}
 
 /* Everything where it is, in pages of 1 GiB; below, the last GiB by tables of 4 KiB pages. */
 static void paging_on(void)
@@ -205,9 +140,3 @@ __attribute__((used)) static void guest_main(void)
     print("memory: right\n");
     end();
 }
-
-__asm__(".section .text.start,\"ax\"\n"
-        ".globl _start\n"
-        "_start:\n"
-        "    li sp, 0x82000000\n"
-        "    call guest_main\n");
