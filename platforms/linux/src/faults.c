@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include "linux_internal.h"
 
@@ -20,11 +22,23 @@ static int taken(const void *address, uint32_t access)
     return 0;
 }
 
-/* Whoever had the signal before gets it. */
+/* The signals that a handler would find blocked, had it been called by the kernel. */
+static void signals_as_for(const struct sigaction *action, int number, const ucontext_t *context)
+{
+    sigset_t set = context->uc_sigmask;
+
+    sigorset(&set, &set, &action->sa_mask);
+    if (!(action->sa_flags & SA_NODEFER))
+        sigaddset(&set, number);
+    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &set, NULL, sizeof(uint64_t));
+}
+
+/* Whoever had the signal before gets it; sigreturn restores what was blocked. */
 static void pass_on(int number, siginfo_t *info, void *context)
 {
     const struct sigaction *before = &gn_linux__faults.before[number == SIGBUS];
 
+    signals_as_for(before, number, context);
     if (before->sa_flags & SA_SIGINFO) {
         before->sa_sigaction(number, info, context);
         return;

@@ -113,6 +113,13 @@ void gn_linux_memory_put(struct gn_linux_memory *memory)
     if (!memory || !memory->kind)
         return;
     explicit_bzero(memory->base, memory->bytes);
+    gn_linux_memory_forget(memory);
+}
+
+void gn_linux_memory_forget(struct gn_linux_memory *memory)
+{
+    if (!memory || !memory->kind)
+        return;
     munmap(memory->base, memory->bytes);
     if (memory->fd >= 0)
         close(memory->fd);
@@ -129,7 +136,6 @@ int gn_linux_memory_replace(struct gn_linux_memory *memory, struct gn_linux_memo
     munmap(copy->base, copy->bytes);
     close(memory->fd);
     memory->fd = copy->fd;
-    memory->degraded = copy->degraded;
     /* A new mapping has none of the old one's marks. */
     if (memory->kind == GN_LINUX_MEMORY_SHARED)
         guard(memory, MADV_DONTFORK);

@@ -231,14 +231,24 @@ int gn_linux_window_mapped(const struct gn_linux_window *window, uint64_t page)
 
 int gn_linux_window_remap(struct gn_linux_window *window)
 {
+    int failed = 0;
+
+    if (window->way != &gn_linux__sigsegv)
+        return -GN_ERR_NOTSUP;
+    if (mmap(window->base, window->pages << GN_PAGE_SHIFT, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED ||
+        window->way->reserve(window))
+        return -GN_ERR_NOMEM;
     for (uint64_t i = 0; i < window->pages; i++) {
         uint32_t state = window->state[i];
 
-        if (state &&
-            window->way->map(window, page_at(window, i), PAGE_FRAME(state), state & PAGE_WRITABLE))
-            return -GN_ERR_NOMEM;
+        if (!state ||
+            !window->way->map(window, page_at(window, i), PAGE_FRAME(state), state & PAGE_WRITABLE))
+            continue;
+        window->state[i] = 0;
+        failed = 1;
     }
-    return 0;
+    return failed ? -GN_ERR_NOMEM : 0;
 }
 
 /* ---- Faults -------------------------------------------------------------------------------- */

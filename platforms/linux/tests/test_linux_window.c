@@ -316,6 +316,43 @@ static void a_copy_of_the_memory_is_mapped_again(uint32_t kind)
     pager_destroy(p);
 }
 
+/* As a program does that forks and goes on: the child has neither memory nor window at first. */
+static void a_child_can_have_a_window_of_its_own(uint32_t kind)
+{
+    struct pager *p;
+    struct gn_linux_memory copy = {.kind = 0};
+    const struct gn_linux_memory_params m = {GN_LINUX_MEMORY_PARAMS_INIT, .kinds = kind,
+                                             .bytes = FRAMES * GN_PAGE_SIZE,
+                                             .flags = GN_LINUX_MEMORY_INHERIT};
+    pid_t child;
+    int status;
+
+    if (kind == GN_LINUX_MEMORY_PRIVATE)
+        return;
+    p = pager_create(kind, 0);
+    for (int i = 0; i < PAGES; i++)
+        p->base[i * GN_PAGE_SIZE] = (uint8_t)i;
+    gn_linux_window_enter(p->window);
+    assert_int_equal(gn_linux_memory_get(&m, &copy), 0);
+    memcpy(copy.base, p->memory.base, copy.bytes);
+    child = fork();
+    if (!child) {
+        int failed = gn_linux_memory_replace(&p->memory, &copy) || gn_linux_window_remap(p->window);
+
+        gn_linux_window_leave(p->window);
+        for (int i = 0; i < PAGES && !failed; i++)
+            failed = p->base[i * GN_PAGE_SIZE]++ != i;
+        _exit(failed);
+    }
+    gn_linux_memory_forget(&copy);
+    gn_linux_window_leave(p->window);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && !WEXITSTATUS(status));
+    for (int i = 0; i < PAGES; i++)
+        assert_int_equal(p->base[i * GN_PAGE_SIZE], i);
+    pager_destroy(p);
+}
+
 static void bad_parameters_are_refused(uint32_t kind)
 {
     struct pager *p = pager_create(kind, 0);
@@ -379,6 +416,7 @@ OVER_EACH_KIND(a_fault_that_is_refused_ends_the_process)
 OVER_EACH_KIND(a_system_call_gets_efault_as_reported)
 OVER_EACH_KIND(faults_elsewhere_go_to_whom_they_went_before)
 OVER_EACH_KIND(a_copy_of_the_memory_is_mapped_again)
+OVER_EACH_KIND(a_child_can_have_a_window_of_its_own)
 OVER_EACH_KIND(bad_parameters_are_refused)
 
 int main(void)
@@ -393,6 +431,7 @@ int main(void)
         EACH(a_system_call_gets_efault_as_reported),
         EACH(faults_elsewhere_go_to_whom_they_went_before),
         EACH(a_copy_of_the_memory_is_mapped_again),
+        EACH(a_child_can_have_a_window_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

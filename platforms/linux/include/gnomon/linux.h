@@ -178,6 +178,14 @@ GN_API GN_NODISCARD int gn_linux_memory_get(const struct gn_linux_memory_params 
 GN_API void gn_linux_memory_put(struct gn_linux_memory *memory);
 
 /**
+ * Gives memory back unwiped: what a parent does with the copy that its child has taken.
+ *
+ * Context: process; system calls. Thread-safety: one thread an object. Ownership: others' who map
+ * it; the kernel's when there are none.
+ */
+GN_API void gn_linux_memory_forget(struct gn_linux_memory *memory);
+
+/**
  * Gives a process a copy of memory in the place of the original, at the same address: what a child
  * does with a copy that the parent made before fork(), since the original is the parent's.
  *
@@ -323,10 +331,14 @@ GN_API GN_NODISCARD int gn_linux_window_unmap(struct gn_linux_window *window, ui
 GN_API int gn_linux_window_mapped(const struct gn_linux_window *window, uint64_t page);
 
 /**
- * Maps again all that is mapped, from the memory as it is now: after gn_linux_memory_replace().
+ * Reserves the window's addresses again, and maps all that is mapped from the memory as it is now:
+ * for a child that has no window, after gn_linux_memory_replace().
  *
- * @return 0, or -GN_ERR_NOMEM: the kernel refused, some pages are still the old ones
- * Context: window entered; O(pages). SIGSEGV windows only.
+ * @return
+ *  - 0
+ *  - -GN_ERR_NOTSUP: not a SIGSEGV window
+ *  - -GN_ERR_NOMEM: the kernel refused; some pages are not there, and will fault
+ * Context: window entered; O(pages).
  */
 GN_API GN_NODISCARD int gn_linux_window_remap(struct gn_linux_window *window);
 

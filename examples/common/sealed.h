@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SEALED_H
+#define SEALED_H
+
+/*
+ * Sealed memory: how vault and rv64 --encrypt-ram compose cachecrypt, libsodium's ciphers and the
+ * Linux platform. The store is ordinary memory and holds ciphertext; the pool is the best that the
+ * platform has. Without a window the memory is reached by the library's calls; with one, by plain
+ * loads and stores, each miss of which is a fault.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <gnomon/cachecrypt.h>
+#include <gnomon/linux.h>
+
+struct sealed_params {
+    uint64_t pages;  /**< of 4 KiB */
+    uint32_t frames; /**< plaintext pages at a time */
+    uint32_t kinds;  /**< GN_LINUX_MEMORY_... that will do for the pool; 0: the best there is */
+    bool window;     /**< a window onto it */
+    void *base;      /**< where; NULL: anywhere */
+    /** No window: several threads use it. Called around each use of the pool. */
+    void (*lock)(void *ctx);
+    void (*unlock)(void *ctx);
+    void *ctx;
+};
+
+struct sealed {
+    struct gn_linux_memory pool;
+    struct gn_cachecrypt *cc;
+    uint32_t region;
+    const struct gn_cachecrypt_cipher *cipher;
+    struct gn_linux_window *window; /**< NULL: none */
+    uint8_t *base;                  /**< of the window */
+    uint64_t pages;
+    uint8_t *store; /**< ciphertext, then tags, versions and the tree */
+    uint64_t store_bytes;
+    void *window_memory;
+    uint64_t window_bytes;
+    struct sealed_params params;
+    /** Why the last fault that was refused was: a GN_ERR_..., negative; 0: none was. */
+    int refused;
+};
+
+/** @return 0, or -1 with a reason in *ret_error: a string constant */
+int sealed_create(const struct sealed_params *params, struct sealed *s, const char **ret_error);
+
+/** Wipes keys and plaintext; what was in it is gone. */
+void sealed_destroy(struct sealed *s);
+
+/** What is not protected: GN_LINUX_DEGRADED_... of pool, window and process. */
+uint32_t sealed_degraded(const struct sealed *s);
+
+/** The name of the cipher in use, and of the pool's memory. */
+const char *sealed_cipher_name(const struct sealed *s);
+const char *sealed_pool_name(const struct sealed *s);
+
+/** Calls `line` with a sentence for each protection that is missing; `but` for these bits. */
+void sealed_report(const struct sealed *s, uint32_t but, void (*line)(void *ctx, const char *text),
+                   void *ctx);
+
+/** The region's counters. */
+struct gn_cachecrypt_stats sealed_stats(const struct sealed *s);
+
+/* ---- With a window ------------------------------------------------------------------------- */
+
+/**
+ * Has the pages of [at, at + length) mapped and keeps them, so that the kernel may be given their
+ * addresses.
+ *
+ * @param at      in the window
+ * @param access  what will be done with them: GN_ACCESS_READ or GN_ACCESS_WRITE
+ * @param spans   room for `limit` of them
+ * @return how many pages are held, from the first on: fewer than asked for where the limit or the
+ *         pool ends
+ */
+uint32_t sealed_hold(struct sealed *s, const void *at, uint64_t length, uint32_t access,
+                     struct gn_cachecrypt_span *spans, uint32_t limit);
+
+/** The reverse. */
+void sealed_release(struct sealed *s, const struct gn_cachecrypt_span *spans, uint32_t count);
+
+/* ---- Fork ---------------------------------------------------------------------------------- */
+
+/**
+ * Before fork(), in the parent, and then in both. The child gets a copy of the pool as it was, and
+ * a key of its own before it seals anything: parent and child never use a nonce under one key.
+ * What cannot be had leaves the child without pool and window: touching them ends it.
+ */
+void sealed_fork_prepare(struct sealed *s, struct gn_linux_memory *ret_copy);
+void sealed_fork_parent(struct sealed *s, struct gn_linux_memory *copy);
+void sealed_fork_child(struct sealed *s, struct gn_linux_memory *copy);
+
+#endif /* SEALED_H */
