@@ -262,6 +262,8 @@ static int attach_translator(struct rv64_machine *machine, const struct rv64_opt
 
     if (!rv64_translator_attach(&machine->cpu, &options->translator, &why))
         return 0;
+    if (options->translator.dump)
+        return rv64_error_set(error, "--dump: %s", why);
     if (options->cpu_named)
         return rv64_error_set(error, "--cpu translate: %s", why);
     fprintf(stderr, "rv64: instructions are interpreted: %s\n", why);

@@ -37,6 +37,8 @@ enum {
     OPTION_CPU,
     OPTION_CODE_CACHE,
     OPTION_PERF_MAP,
+    OPTION_DUMP,
+    OPTION_TRANSLATE_AFTER,
     OPTION_ICOUNT,
     OPTION_SVADE,
     OPTION_STATS,
@@ -63,6 +65,8 @@ static const struct option long_options[] = {
     {"cpu", required_argument, NULL, OPTION_CPU},
     {"code-cache", required_argument, NULL, OPTION_CODE_CACHE},
     {"perf-map", no_argument, NULL, OPTION_PERF_MAP},
+    {"dump", optional_argument, NULL, OPTION_DUMP},
+    {"translate-after", required_argument, NULL, OPTION_TRANSLATE_AFTER},
     {"check", optional_argument, NULL, OPTION_CHECK},
     {"icount", optional_argument, NULL, OPTION_ICOUNT},
     {"svade", no_argument, NULL, OPTION_SVADE},
@@ -92,7 +96,10 @@ static const char help_text[] =
     "  --console WHICH     where typing goes: uart (default), sbi, or virtio\n"
     "  --cpu HOW           what executes instructions: translate (default on x86-64 hosts) or\n"
     "                      interpret\n"
-    "  --code-cache SIZE   translated code: 1M to 64M, 32M unless given\n"
+    "  --code-cache SIZE   translated code: 1M to 1G, 32M unless given\n"
+    "  --translate-after N a place is translated when it is reached after N visits (2)\n"
+    "  --dump[=PC]         print guest and host code of blocks on standard error as they are\n"
+    "                      translated: of all, or of those with an instruction at this address\n"
     "  --perf-map          tell perf(1) about translated code, in /tmp/perf-PID.map\n"
     "  --mmu NAME          what executes guest accesses: softmmu (default)\n"
     "  --without LIST      leave libraries out: tracelog, nonpresent, asid, regstate (with\n"
@@ -342,6 +349,34 @@ static int parse_code_cache(struct rv64_options *options, const char *text,
     return 0;
 }
 
+static int parse_visits(struct rv64_options *options, const char *text, struct rv64_error *error)
+{
+    uint64_t value;
+    char *end;
+
+    if (number(text, &value, &end) || *end || value > RV64_TR_VISITS_MAX)
+        return rv64_error_set(error, "--translate-after %s: not a number from 0 to %u", text,
+                              RV64_TR_VISITS_MAX);
+    options->translator.visits = (uint32_t)value;
+    return 0;
+}
+
+/* Addresses are usually written in hexadecimal, with or without 0x. */
+static int parse_dump(struct rv64_options *options, const char *text, struct rv64_error *error)
+{
+    char *end;
+
+    options->translator.dump = true;
+    options->translator.dump_all = !text;
+    if (!text)
+        return 0;
+    errno = 0;
+    options->translator.dump_pc = isxdigit((unsigned char)*text) ? strtoull(text, &end, 16) : 0;
+    if (!isxdigit((unsigned char)*text) || *end || errno)
+        return rv64_error_set(error, "--dump=%s: not an address; say for example 80200000", text);
+    return 0;
+}
+
 static int parse_mmu(struct rv64_options *options, const char *text, struct rv64_error *error)
 {
     if (strcmp(text, "softmmu"))
@@ -362,6 +397,8 @@ static int parse_option(struct rv64_options *options, int option, struct rv64_er
     case OPTION_CPU: return parse_cpu(options, optarg, error);
     case OPTION_CODE_CACHE: return parse_code_cache(options, optarg, error);
     case OPTION_PERF_MAP: options->translator.perf_map = true; return 0;
+    case OPTION_DUMP: return parse_dump(options, optarg, error);
+    case OPTION_TRANSLATE_AFTER: return parse_visits(options, optarg, error);
     case OPTION_AUDIT: options->audit = true; return 0;
     case OPTION_ASID_TRACE: options->asid_trace = optarg; return 0;
     case OPTION_CHECK:
@@ -388,6 +425,11 @@ static int check_together(const struct rv64_options *options, struct rv64_error 
                                      "--help tells more");
     if (options->initrd && !options->kernel)
         return rv64_error_set(error, "--initrd needs --kernel");
+    if (options->translator.dump && !options->translate)
+        return rv64_error_set(error, "--dump: nothing is translated");
+    if (options->translator.dump && !rv64_translator_dumps())
+        return rv64_error_set(error, "--dump: this build has no disassembler: install llvm-dev, "
+                                     "and have Meson configure it with -Ddisassembler=enabled");
     if (options->bios && options->console == RV64_CONSOLE_SBI)
         return rv64_error_set(error, "--console sbi: with --bios the firmware has SBI's console");
     return 0;
@@ -414,6 +456,7 @@ enum rv64_options_result rv64_options_parse(struct rv64_options *options, int ar
     options->memory = RV64_MEMORY_DEFAULT;
     options->mmu = "softmmu";
     options->translate = rv64_translator_built();
+    options->translator.visits = RV64_TR_VISITS_DEFAULT;
     optind = 0; /* glibc: begin anew, also for a second command line */
     while ((option = getopt_long_only(argc, argv, "hm:", long_options, NULL)) != -1) {
         if (option == 'm')

@@ -547,6 +547,21 @@ static void far_branches_leave_the_page(void **state)
     assert_int_equal(f->cpu.stats.instructions, 5);
 }
 
+/* BNEZ x6, over ADDW x5, x5, x0; SEXT.W x7, x5. */
+static void an_instruction_that_is_skipped_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    f->cpu.x[5] = UINT64_C(0x123456789);
+    f->cpu.x[6] = 1;
+    put32(f, branch(1, 6, 0, 8));
+    put32(f, r_insn(0x3b, 0, 0, 5, 5, 0));
+    put32(f, i_insn(0x1b, 0, 7, 5, 0));
+    run(f);
+    assert_int_equal(f->cpu.x[5], UINT64_C(0x123456789));
+    assert_int_equal(f->cpu.x[7], 0x23456789);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -580,6 +595,7 @@ int main(void)
         BOTH(misaligned_atomics_trap),
         BOTH(compressed_jumps_reach_their_whole_range),
         BOTH(far_branches_leave_the_page),
+        BOTH(an_instruction_that_is_skipped_changes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,6 +235,33 @@ static void the_plic_line_is_not_written_back(void **state)
     assert_int_equal(csr(f, RV64_CSR_MIP), seip);
 }
 
+/* CSRRSI, CSRRS and CSRRW of sstatus.SIE. */
+static void a_supervisor_enables_interrupts_in_each_way(void **state)
+{
+    const uint32_t ways[] = {i_insn(0x73, 6, 0, RV64_MSTATUS_SIE, RV64_CSR_SSTATUS),
+                             csrrs(0, RV64_CSR_SSTATUS, 5), csrrw(0, RV64_CSR_SSTATUS, 5)};
+    struct fixture *f = *state;
+
+    f->cpu.x[5] = RV64_MSTATUS_SIE;
+    f->cpu.mie = f->cpu.mideleg = 1u << RV64_IRQ_STI;
+    f->cpu.stvec = HANDLER;
+    for (uint32_t i = 0; i < 3; i++) {
+        put32(f, ways[i]);
+        put32(f, addi(6, 0, 1));
+        put32(f, INSN_WFI);
+    }
+    for (uint64_t pc = BASE; pc < f->at; pc += 12) {
+        f->cpu.priv = RV64_PRIV_S;
+        f->cpu.context_known = false;
+        f->cpu.mstatus &= ~(uint64_t)RV64_MSTATUS_SIE;
+        f->cpu.pc = pc;
+        rv64_cpu_irq_set(&f->cpu, RV64_IRQ_STI, true);
+        rv64_cpu_run(&f->cpu, 100);
+        assert_int_equal(f->cpu.sepc, pc + 4);
+        assert_int_equal(f->cpu.x[6], 0);
+    }
+}
+
 static void enabling_an_interrupt_takes_it_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -403,6 +430,7 @@ int main(void)
         HIT(supervisor_sees_delegated_interrupts_only),
         HIT(the_plic_line_is_not_written_back),
         HIT(enabling_an_interrupt_takes_it_at_once),
+        HIT(a_supervisor_enables_interrupts_in_each_way),
         HIT(menvcfg_says_who_sets_a_and_d),
         HIT(fs_off_forbids_floating_point),
         HIT(floating_point_writes_make_fs_dirty),

@@ -9,58 +9,22 @@ time. All run at once, each with --timeout 1, which ends those that are to sleep
 import itertools
 import json
 import pathlib
-import struct
 import subprocess
 import sys
 import tempfile
 
-ZERO, T0, T1, A0, A6, A7 = 0, 5, 6, 10, 16, 17
+from assemble import A0, A6, A7, ECALL, POWER_OFF, WFI, ZERO, addi, csrs, firmware, kernel, load, store
+
 MIE, SIE = 0x304, 0x104
 MTIE, STIE = 1 << 7, 1 << 5
-WFI, ECALL = 0x10500073, 0x00000073
 SLEEPS, WAKES = 124, 0  # exit statuses
-CLINT_TIMER, SYSCON = 0x2004000, 0x100000
+CLINT_TIMER = 0x2004000
 SBI_TIME = 0x54494D45
 LATER = 1000  # ticks: 100 us
 
 
-def lui(rd, value):
-    return (value & 0xFFFFF) << 12 | rd << 7 | 0x37
-
-
-def addi(rd, rs, value):
-    return (value & 0xFFF) << 20 | rs << 15 | rd << 7 | 0x13
-
-
-def load(rd, value):
-    return [lui(rd, (value + 0x800) >> 12), addi(rd, rd, value)]
-
-
-def store(address, value):
-    """Of 64 bits."""
-    return [*load(T0, address), *load(T1, value), 3 << 12 | T0 << 15 | T1 << 20 | 0x23]
-
-
-def csrs(number, value):
-    return [*load(T0, value), number << 20 | T0 << 15 | 2 << 12 | 0x73]
-
-
-POWER_OFF = store(SYSCON, 0x5555)
-
-
 def sbi_timer(value):
     return [*load(A7, SBI_TIME), addi(A6, ZERO, 0), *load(A0, value), ECALL]
-
-
-def firmware(words):
-    return struct.pack(f"<{len(words)}I", *words)
-
-
-def kernel(words):
-    """The header of a Linux Image jumps over itself."""
-    jump = struct.pack("<II", 0x0400006F, 0x13)  # j +64; nop
-    sizes = struct.pack("<QQ", 2 << 20, 64 + 4 * len(words))
-    return jump + sizes + bytes(32) + b"RSC\x05" + bytes(4) + firmware(words)
 
 
 # Option, image, and how it ends. A timer at 0 is due at once.

@@ -22,9 +22,6 @@ _Static_assert(sizeof(struct rv64_view_jump) == sizeof(struct gn_tcache_jump), "
 _Static_assert(RV64_VIEW_JUMPS == GN_TCACHE_VIEW_JUMPS && RV64_VIEW_PAGES == GN_TCACHE_VIEW_IDS,
                "tables");
 
-/* Visits of a place before it is translated. */
-#define HEAT_LIMIT 2u
-
 /* Address spaces, each seen by two privileges. */
 #define VIEWS 256u
 
@@ -95,6 +92,7 @@ static void perf_map_open(struct rv64_translator *tr)
 
 static void destroy(struct rv64_translator *tr)
 {
+    rv64_tr_dumper_free(tr->dumper);
     gn_tcache_fini(tr->tcache);
     free(tr->tcache_memory);
     free(tr->copies);
@@ -122,11 +120,18 @@ int rv64_translator_attach(struct rv64_cpu *cpu, const struct rv64_translator_pa
         return -1;
     tr->cpu = cpu;
     tr->epoch = 1;
-    tr->heat_limit = HEAT_LIMIT;
+    tr->heat_limit = params->visits;
     tr->unchained = params->unchained;
     if (code_create(tr, size) || copies_create(tr) || tcache_create(tr, size)) {
         destroy(tr);
         return -1;
+    }
+    if (params->dump) {
+        tr->dumper = rv64_tr_dumper_new(&tr->thunks, params->dump_all, params->dump_pc, ret_error);
+        if (!tr->dumper) {
+            destroy(tr);
+            return -1;
+        }
     }
     if (params->perf_map)
         perf_map_open(tr);

@@ -64,9 +64,8 @@ static void emit_straddle_otherwise(struct rv64_emit *e)
 /* Other ways lead here: what is known is what they all know. */
 static void emit_join(struct rv64_emit *e)
 {
-    struct emit_insn *insn = &e->insns[e->at];
+    const struct emit_insn *insn = &e->insns[e->at];
 
-    insn->code = e->a.at;
     e->words &= insn->words;
     e->fp.known &= insn->known;
     e->fp.boxed &= insn->boxed;
@@ -81,6 +80,7 @@ static bool emit_instructions(struct rv64_emit *e)
         uint32_t words;
         uint32_t count;
 
+        emit_here(e);
         if (e->insns[e->at].joined)
             emit_join(e);
         flags_of = e->flags_of;
@@ -140,6 +140,7 @@ static bool emit_block(struct rv64_emit *e)
     if (!emit_instructions(e))
         return false;
     e->cold = true;
+    e->behind = e->a.at;
     emit_straddle_otherwise(e);
     rv64_emit_slow_paths(e);
     rv64_emit_fp_slow_paths(e);
@@ -174,6 +175,25 @@ static void begin(struct rv64_emit *e, const struct rv64_tr_code *code, uint32_t
     rv64_emit_fp_begin(e);
 }
 
+/* What is made of several instructions stands with the last of them. */
+static void list(const struct rv64_emit *e, struct rv64_tr_listing *listing)
+{
+    const uint8_t *begin = e->start;
+
+    listing->count = e->count;
+    for (uint32_t i = 0; i < e->count; i++) {
+        const struct emit_insn *insn = &e->insns[i];
+        const uint8_t *next = i + 1 < e->count ? insn[1].code : e->behind;
+
+        begin = insn->code ? insn->code : begin;
+        listing->lines[i].pc = insn->pc;
+        listing->lines[i].raw = insn->raw;
+        listing->lines[i].length = insn->length;
+        listing->lines[i].begin = (uint32_t)(begin - e->start);
+        listing->lines[i].end = (uint32_t)((next ? next : begin) - e->start);
+    }
+}
+
 int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr_source *source,
                        const struct rv64_tr_code *code, struct rv64_tr_block *ret_block)
 {
@@ -193,5 +213,7 @@ int rv64_tr_emit_block(const struct rv64_tr_thunks *thunks, const struct rv64_tr
     }
     ret_block->size = (uint32_t)(e.a.at - code->write);
     ret_block->instructions = e.count;
+    if (source->listing)
+        list(&e, source->listing);
     return 0;
 }

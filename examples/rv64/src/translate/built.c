@@ -8,3 +8,8 @@ bool rv64_translator_built(void)
 {
     return true;
 }
+
+bool rv64_translator_dumps(void)
+{
+    return RV64_DUMPS;
+}

@@ -22,7 +22,7 @@
 #include "x86.h"
 
 /** Instructions a block may have. What it charges at its entry fits a signed byte. */
-#define BLOCK_MAX 64u
+#define BLOCK_MAX RV64_TR_INSNS
 
 /** Fixed registers; see translate.h. */
 #define REG_CPU  X86_RBP
@@ -46,7 +46,7 @@ struct emit_insn {
     uint32_t words; /**< what all of them have in struct rv64_emit's, */
     uint32_t known; /**< and in struct emit_fp's */
     uint32_t boxed;
-    uint8_t *code; /**< where they go */
+    uint8_t *code; /**< of it, which is where they go; NULL: none of its own */
 };
 
 /** What memory accesses that the probe misses do instead: a call, and back. */
@@ -79,7 +79,8 @@ struct rv64_emit {
     struct x86 a;
     uint8_t *start;
     const uint8_t *exec;
-    uint8_t *limit; /**< end of the room */
+    uint8_t *limit;  /**< end of the room */
+    uint8_t *behind; /**< where what is seldom run begins */
     const struct rv64_tr_thunks *thunks;
     const struct rv64_tr_source *source;
     struct rv64_tr_block *block;
@@ -160,6 +161,13 @@ extern const emit_helper_t rv64_emit_helpers[EMIT_HELPERS];
 
 /** Code that one instruction, slow path or exit takes, at most, with much to spare. */
 #define EMIT_MARGIN 768
+
+/** Here begins the code of the instruction e->at. */
+static inline void emit_here(struct rv64_emit *e)
+{
+    if (!e->insns[e->at].code)
+        e->insns[e->at].code = e->a.at;
+}
 
 /** Is there no room for one more? Then nothing more is emitted, and the block is none. */
 static inline bool emit_full(const struct rv64_emit *e)

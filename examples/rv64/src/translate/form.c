@@ -46,6 +46,7 @@ static bool fetch(const struct rv64_emit *e, uint32_t offset, struct emit_insn *
     ret->length = 2;
     ret->straddles = false;
     ret->joined = false;
+    ret->code = NULL;
     ret->skips = 0;
     ret->words = UINT32_MAX;
     ret->known = UINT32_MAX;

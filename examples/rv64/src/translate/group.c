@@ -149,6 +149,7 @@ static void emit_members(struct rv64_emit *e, uint32_t end, struct group *g)
         const struct rv64_insn *d = &e->insns[e->at].d;
         uint32_t count = 1;
 
+        emit_here(e);
         if (d->op == RV64_OP_FP) {
             count = rv64_emit_fp(e);
         } else if (!is_access(e, d->op)) {

@@ -108,6 +108,8 @@ static int emit(struct rv64_translator *tr, const struct rv64_tr_source *source,
     if (rv64_tr_emit_block(&tr->thunks, source, &where, &made))
         return -1;
     tr->stats.nanoseconds += nanoseconds() - begin;
+    if (tr->dumper && rv64_tr_dumper_wants(tr->dumper, source->listing))
+        rv64_tr_dump(tr->dumper, source, &where, &made);
     exits_take(&made, exits);
     code.code_size = made.size;
     code.entry = made.entry;
@@ -170,6 +172,7 @@ static int translate(struct rv64_translator *tr, struct gn_tcache_block *ret_blo
     struct rv64_cpu *cpu = tr->cpu;
     struct rv64_tr_source source = {.pc = cpu->pc, .mode = cpu->priv};
     struct gn_tcache_key key = {.pc = gn_gva(cpu->pc), .mode = cpu->priv};
+    struct rv64_tr_listing listing;
     struct gn_tcache_room room;
 
     /* It is mapped, so this says where, and does not fault. */
@@ -187,6 +190,7 @@ static int translate(struct rv64_translator *tr, struct gn_tcache_block *ret_blo
     /* Older blocks of the page must not be compared with what this one is made from. */
     rv64_tr_compare(tr, source.gpa, source.page);
     source.token = room.exit_first;
+    source.listing = tr->dumper ? &listing : NULL;
     if (emit(tr, &source, &room, ret_block)) {
         (void)!gn_tcache_block_abandon(tr->tcache, 0);
         return -1;

@@ -15,7 +15,11 @@
 /** Bytes of host code, unless it is said. */
 #define RV64_TR_CODE_DEFAULT (UINT32_C(32) << 20)
 #define RV64_TR_CODE_MIN     (UINT32_C(1) << 20)
-#define RV64_TR_CODE_MAX     (UINT32_C(64) << 20)
+#define RV64_TR_CODE_MAX     (UINT32_C(1) << 30)
+
+/** Visits of a place before it is translated, unless it is said. */
+#define RV64_TR_VISITS_DEFAULT 2u
+#define RV64_TR_VISITS_MAX     1000000u
 
 /** What blocks are made without. */
 #define RV64_TR_WITHOUT_RETURNS 1u /**< frames of calls, which say where a return leads */
@@ -31,10 +35,17 @@ struct rv64_translator_params {
     bool eager;         /**< blocks save and restore registers at their bounds */
     bool counts;        /**< count what is predicted, too: a little slower */
     uint32_t without;   /**< RV64_TR_WITHOUT_*: what blocks are made without */
+    uint32_t visits;    /**< before a place is translated; 0: at once */
+    bool dump;          /**< print blocks as they are made: */
+    bool dump_all;      /**< every one; else those with an instruction at: */
+    uint64_t dump_pc;   /**< a guest address */
 };
 
 /** Is there an emission for this host? */
 bool rv64_translator_built(void);
+
+/** Can blocks be printed? */
+bool rv64_translator_dumps(void);
 
 /**
  * Has a hart run by translated code from now on; it has its MMU already.

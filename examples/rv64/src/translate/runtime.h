@@ -8,6 +8,7 @@
 
 #include <gnomon/tcache.h>
 
+#include "dump.h"
 #include "run.h"
 #include "translate.h"
 
@@ -80,6 +81,7 @@ struct rv64_translator {
     uint8_t *exec;
     size_t code_size;
     FILE *perf_map;
+    struct rv64_tr_dumper *dumper; /**< or NULL */
 };
 
 /* link.c */

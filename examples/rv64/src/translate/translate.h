@@ -38,6 +38,20 @@
 /** Mode key: what changes the meaning of code besides its bytes. A view is for one mode. */
 #define RV64_MODE_PRIV 3u /**< mask of RV64_PRIV_*; FS, SUM, MXR are looked at by the code */
 
+#define RV64_TR_INSNS 64u /**< instructions of a block, at most */
+
+/** Which host code was made of which instruction. */
+struct rv64_tr_listing {
+    uint32_t count;
+    struct {
+        uint64_t pc;
+        uint32_t raw;
+        uint32_t length;
+        uint32_t begin; /**< of its code, as an offset from the block's first byte */
+        uint32_t end;
+    } lines[RV64_TR_INSNS];
+};
+
 /** What to translate. */
 struct rv64_tr_source {
     uint64_t pc;              /**< guest virtual address of the first instruction */
@@ -47,6 +61,7 @@ struct rv64_tr_source {
     uint32_t next_id;         /**< its ID in the view, or 0: not known, which is no harm */
     uint32_t mode;            /**< RV64_MODE_* */
     uint32_t token;           /**< exit i has token + i; room for RV64_TR_EXITS */
+    struct rv64_tr_listing *listing; /**< to be filled; NULL: none is wanted */
 };
 
 /** Where the code goes. Thunks and all blocks lie within 2 GiB. */

@@ -9,6 +9,11 @@ bool rv64_translator_built(void)
     return false;
 }
 
+bool rv64_translator_dumps(void)
+{
+    return false;
+}
+
 int rv64_translator_attach(struct rv64_cpu *cpu, const struct rv64_translator_params *params,
                            const char **ret_error)
 {

@@ -9,6 +9,7 @@
  *   targets    ten million calls, each to another place
  *   addresses  a page of code is mapped at thousands of addresses, which are called, remapped to
  *              another page, and called again
+ *   links      a jump leads into a page that is another one again and again
  *   memory     more code than any cache holds is executed, several times
  */
 
@@ -103,6 +104,24 @@ static void addresses(void)
         expect(at(WINDOW + i * PAGE + 0x40)(i), i + (i % 3 ? 9 : 6), "all of them written");
 }
 
+/* A jump into the next page, which is mapped anew behind its back. */
+static void links(void)
+{
+    uint64_t *low = (uint64_t *)(ROOT + 2 * PAGE);
+
+    *(uint32_t *)(ARENA + 0x80) = 0x0000106f; /* j +4096 */
+    put_function((uint32_t *)(ARENA + PAGE + 0x80), 7);
+    put_function((uint32_t *)(ARENA + 2 * PAGE + 0x80), 8);
+    fence_i();
+    low[0] = leaf(ARENA);
+    for (uint64_t i = 0; i < 1000; i++) {
+        low[1] = leaf(ARENA + (1 + i / 10 % 2) * PAGE);
+        if (i % 10 == 0)
+            sfence(WINDOW + PAGE);
+        expect(at(WINDOW + 0x80)(i), i + 7 + i / 10 % 2, "a page that is jumped to");
+    }
+}
+
 /* Functions of a hundred additions, one after the other: far more than fits, when translated. */
 static void memory(void)
 {
@@ -136,6 +155,8 @@ __attribute__((used)) static void guest_main(void)
     print("targets: right\n");
     addresses();
     print("addresses: right\n");
+    links();
+    print("links: right\n");
     memory();
     print("memory: right\n");
     end();
