@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The processor as the judge of shadow: each random access is made twice, once with the guest's
+ * own tables in CR3 and once with their shadow, which faults into being. Compared: performed or
+ * not, the error code, CR2, the byte reached, and the A and D bits left in the guest's tables.
+ * Between accesses the guest changes entries, and tells the shadow.
+ *
+ * The format is the one in force: five levels, or four (GNOMON_X86_64_CPU=max,la57=off).
+ * GN_TEST_SEED sets the seed, GN_TEST_CASES the number of accesses.
+ *
+ * What the processor may do and the library does not, or QEMU 7.2 does and no processor, is listed
+ * by name in `exceptions`, and counted.
+ */
+
+#include "world.h"
+
+#include <gnomon/paging.h>
+#include <gnomon/shadow.h>
+#include <gnomon/x86_64.h>
+
+#include "gn_test.h"
+
+#define CASES_DEFAULT 100000u
+#define WORLD_CASES   256u
+#define TRIES         16u
+#define FRAMES        512u
+
+#define PF    14u
+#define GP    13u
+#define UD    6u
+#define ENTRY 5u /* an execution's #UD is so far behind its start */
+
+enum exception {
+    QEMU_RESERVED_WITHOUT_P, /* 7.2: error code 8 where the SDM (§4.7) has 9 */
+    ACCESSED_ON_A_FAULT,     /* a processor may set A on its way to a fault */
+    EXCEPTIONS
+};
+
+static const char *const exception_name[EXCEPTIONS] = {
+    "QEMU 7.2: no P in the code of a reserved bit",
+    "A set on the way to a fault",
+};
+
+/* One access. */
+struct attempt {
+    uint64_t gva;
+    uint32_t access;   /* GN_ACCESS_... | GN_PAGING_AS_USER */
+    uint32_t controls; /* GN_PAGING_X86_... */
+    uint32_t pkru;
+    uint32_t tag; /* what is written */
+};
+
+/* What came of it. */
+struct result {
+    uint32_t vector; /* 0: performed */
+    uint32_t code;
+    uint64_t cr2;
+    uint32_t tag; /* read or executed; of a write, what stands there now */
+    uint64_t entry[GN_PAGING_LEVELS_MAX];
+};
+
+static struct world world;
+static gn_hpa_t frame[FRAMES];
+static uint32_t frames;
+static struct gn_shadow *shadow;
+static struct gn_x86_64_mmu *mmu;
+static uint64_t exceptions[EXCEPTIONS], kinds[2], faults_by_code[64];
+static uint8_t mmu_memory[8192] __attribute__((aligned(4096)));
+
+/* ---- the shadow's surroundings ------------------------------------------------------------ */
+
+static int is_guests(gn_gpa_t gpa)
+{
+    return gpa.v - WORLD_BASE < WORLD_BYTES;
+}
+
+static int guest_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
+{
+    (void)ctx;
+    (void)bytes;
+    if (!is_guests(gpa))
+        return -GN_ERR_FAULT;
+    *ret_value = world_load(&world, gpa.v);
+    return 0;
+}
+
+static int guest_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected,
+                         uint64_t desired)
+{
+    uint64_t found;
+    int rc = guest_load(ctx, gpa, bytes, &found);
+
+    if (rc)
+        return rc;
+    if (found != expected)
+        return -GN_ERR_AGAIN;
+    world_store(&world, gpa.v, desired);
+    return 0;
+}
+
+/* A stack of frames: the machine's allocator searches, and that takes long in an emulator. */
+static int frame_alloc(void *ctx, gn_hpa_t *ret_hpa, void **ret_frame)
+{
+    (void)ctx;
+    if (!frames)
+        return -GN_ERR_NOMEM;
+    *ret_hpa = frame[--frames];
+    *ret_frame = gn_x86_64_direct(*ret_hpa);
+    return 0;
+}
+
+static void frame_free(void *ctx, gn_hpa_t hpa, void *at)
+{
+    (void)ctx;
+    (void)at;
+    frame[frames++] = hpa;
+}
+
+static void frames_open(void)
+{
+    gn_hpa_t first;
+
+    assert_int_equal(gn_x86_64_frames_alloc(FRAMES, GN_PAGE_SIZE, &first), 0);
+    while (frames < FRAMES) {
+        frame[frames] = gn_hpa(first.v + frames * GN_PAGE_SIZE);
+        frames++;
+    }
+}
+
+static void invalidate_range(void *ctx, uint32_t root, gn_gva_t gva, uint64_t length)
+{
+    (void)ctx;
+    (void)root;
+    gn_x86_64_mmu_ops()->invalidate_range(mmu, GN_MMU_ASID_ANY, gva, length);
+}
+
+static void invalidate_all(void *ctx)
+{
+    (void)ctx;
+    gn_x86_64_mmu_ops()->invalidate_all(mmu);
+}
+
+static const struct gn_paging_ops guest = {GN_PAGING_OPS_INIT, .load = guest_load,
+                                           .cmpxchg = guest_cmpxchg};
+
+static void shadow_open(uint32_t format)
+{
+    static const struct gn_shadow_ops ops = {
+        GN_SHADOW_OPS_INIT,
+        .guest = &guest,
+        .frame_alloc = frame_alloc,
+        .frame_free = frame_free,
+        .invalidate_range = invalidate_range,
+        .invalidate_all = invalidate_all,
+    };
+    const struct gn_shadow_params params = {GN_SHADOW_PARAMS_INIT, .format = format,
+                                            .policy = GN_SHADOW_POLICY_TRAP, .tables = 256,
+                                            .ops = &ops};
+    const struct gn_shadow_slot slot = {GN_SHADOW_SLOT_INIT, .kind = GN_SHADOW_SLOT_RAM,
+                                        .gpa = gn_gpa(WORLD_BASE), .length = WORLD_BYTES,
+                                        .hpa = gn_hpa(WORLD_BASE)};
+    const size_t size = gn_shadow_size(&params), slot_size = gn_shadow_slot_size(WORLD_BYTES);
+    uint32_t id;
+
+    frames_open();
+    assert_int_equal(gn_x86_64_mmu_init(mmu_memory, UINT64_C(1) << 32, &mmu), 0);
+    assert_int_equal(gn_shadow_init(gn_test_memory(64, size), size, &params, &shadow), 0);
+    assert_int_equal(
+        gn_shadow_slot_add(shadow, &slot, gn_test_memory(64, slot_size), slot_size, &id), 0);
+}
+
+/* ---- the two ways ------------------------------------------------------------------------- */
+
+/* With the guest's tables in CR3. */
+static struct result by_guest_tables(const struct attempt *a)
+{
+    const uint32_t kind = a->access & GN_PAGING_ACCESS_KIND;
+    struct gn_x86_64_probe p = {
+        .gva = a->gva + (kind == GN_ACCESS_EXEC ? 0 : 1),
+        .value = a->tag,
+        .flags = a->controls & GN_PAGING_X86_AC ? GN_X86_64_FLAG_AC : 0,
+    };
+    struct result r = {0};
+    int rc;
+
+    gn_x86_64_controls_set(a->controls, a->pkru);
+    gn_x86_64_root_load(gn_hpa(WORLD_BASE));
+    rc = gn_x86_64_probe_access(a->access, 4, &p);
+    gn_x86_64_root_own();
+    gn_x86_64_controls_set(GN_PAGING_X86_WP | GN_PAGING_X86_NXE, 0);
+    assert_int_equal(rc, 0);
+    if (p.vector == UD) {
+        if (kind == GN_ACCESS_EXEC)
+            assert_int_equal(p.rip, a->gva + ENTRY);
+        r.tag = (uint32_t)p.value;
+        return r;
+    }
+    r.vector = p.vector;
+    r.code = p.error;
+    r.cr2 = p.vector == PF ? p.cr2 : 0;
+    return r;
+}
+
+static struct gn_shadow_answer ask(const struct attempt *a, uint32_t root)
+{
+    const uint32_t kind = a->access & GN_PAGING_ACCESS_KIND;
+    const struct gn_shadow_access access = {GN_SHADOW_ACCESS_INIT,
+                                            .root = root,
+                                            .gva =
+                                                gn_gva(a->gva + (kind == GN_ACCESS_EXEC ? 0 : 1)),
+                                            .access = a->access,
+                                            .controls = a->controls,
+                                            .pkru = a->pkru};
+    struct gn_shadow_answer answer;
+
+    assert_int_equal(gn_shadow_fault(shadow, &access, &answer), 0);
+    return answer;
+}
+
+/* What the guest is told, in a processor's words. */
+static struct result delivered(const struct attempt *a, const struct gn_shadow_answer *answer)
+{
+    const int exec = (a->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_EXEC;
+    struct result r = {.vector = answer->fault == GN_PAGING_FAULT_PAGE ? PF : GP,
+                       .code = answer->code};
+
+    r.cr2 = r.vector == PF ? a->gva + (exec ? 0 : 1) : 0;
+    return r;
+}
+
+/* As the processor would, where no shadow entry can say what is allowed. */
+static struct result by_hand(const struct attempt *a, gn_gpa_t gpa)
+{
+    struct result r = {0};
+    const int exec = (a->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_EXEC;
+    const uint64_t slot = gpa.v - (exec ? 0 : 1);
+
+    assert_true(world_is_slot(slot));
+    if ((a->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE)
+        world_tag_set(slot, a->tag);
+    r.tag = world_tag(slot);
+    return r;
+}
+
+/* With the shadow in CR3: until it is performed, or the guest's fault. */
+static struct result by_shadow(const struct attempt *a)
+{
+    const struct gn_mmu_ops *ops = gn_x86_64_mmu_ops();
+    const uint32_t kind = a->access & GN_PAGING_ACCESS_KIND;
+    const struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT, .format = world.format,
+                                           .table = gn_gpa(WORLD_BASE), .controls = a->controls,
+                                           .phys_bits = world.phys_bits};
+    struct gn_mmu_context c = {
+        GN_MMU_CONTEXT_INIT, .user = (a->access & GN_PAGING_AS_USER) != 0,
+        .controls = gn_shadow_mmu_controls(shadow, world.format, a->controls, a->access)};
+    struct gn_shadow_root root;
+    struct result r = {0};
+
+    assert_int_equal(gn_shadow_root_get(shadow, &key, &root), 0);
+    c.root = root.hpa;
+    gn_x86_64_mmu_pkru_set(mmu, a->pkru);
+    for (uint32_t tries = 0;; tries++) {
+        uint8_t data[8] = {0};
+        struct gn_mmu_answer said;
+        struct gn_shadow_answer answer;
+
+        assert_true(tries < TRIES);
+        memcpy(data, &a->tag, sizeof a->tag);
+        assert_int_equal(ops->context_set(mmu, 0, &c), 0);
+        assert_int_equal(ops->access(mmu, 0, gn_gva(a->gva + (kind == GN_ACCESS_EXEC ? 0 : 1)),
+                                     kind, data, kind == GN_ACCESS_EXEC ? 8 : 4, &said),
+                         0);
+        if (said.outcome == GN_MMU_DONE) {
+            memcpy(&r.tag, data + (kind == GN_ACCESS_EXEC ? 1 : 0), sizeof r.tag);
+            break;
+        }
+        answer = ask(a, root.id);
+        if (answer.outcome == GN_SHADOW_FILLED)
+            continue;
+        if (answer.outcome == GN_SHADOW_GUEST_FAULT)
+            r = delivered(a, &answer);
+        else if (answer.outcome == GN_SHADOW_EMULATE)
+            r = by_hand(a, answer.gpa);
+        else
+            fail_msg("outcome %u", answer.outcome);
+        break;
+    }
+    gn_x86_64_root_own();
+    assert_int_equal(gn_shadow_root_put(shadow, root.id), 0);
+    return r;
+}
+
+/* ---- the comparison ----------------------------------------------------------------------- */
+
+static void describe(const char *who, const struct result *r)
+{
+    print_error("  %s: vector %u code %x cr2 %llx tag %x entries", who, r->vector, r->code,
+                (unsigned long long)r->cr2, r->tag);
+    for (uint32_t l = world.levels; l--;)
+        print_error(" %llx", (unsigned long long)r->entry[l]);
+    print_error("\n");
+}
+
+/* Differences that have a name; the processor's result becomes what it should have been. */
+static void except(struct result *cpu, const struct result *lib, uint32_t top)
+{
+    if (cpu->vector == PF && cpu->code & GN_PAGING_X86_PF_RSVD &&
+        !(cpu->code & GN_PAGING_X86_PF_P)) {
+        exceptions[QEMU_RESERVED_WITHOUT_P]++;
+        cpu->code |= GN_PAGING_X86_PF_P;
+    }
+    for (uint32_t l = 0; l <= top && cpu->vector; l++)
+        if (cpu->entry[l] == (lib->entry[l] | 0x20) && cpu->entry[l] != lib->entry[l]) {
+            exceptions[ACCESSED_ON_A_FAULT]++;
+            cpu->entry[l] = lib->entry[l];
+        }
+}
+
+static void compare(const struct attempt *a, struct result *cpu, const struct result *lib,
+                    uint32_t level, uint32_t top, uint64_t number)
+{
+    int same;
+
+    except(cpu, lib, top);
+    same = cpu->vector == lib->vector && cpu->code == lib->code && cpu->cr2 == lib->cr2 &&
+           cpu->tag == lib->tag;
+    for (uint32_t l = level; l <= top; l++)
+        same = same && cpu->entry[l] == lib->entry[l];
+    kinds[cpu->vector != 0]++;
+    if (cpu->vector == PF)
+        faults_by_code[cpu->code & 63]++;
+    if (same)
+        return;
+    print_error("case %llu: gva %llx access %x controls %x pkru %x\n", (unsigned long long)number,
+                (unsigned long long)a->gva, a->access, a->controls, a->pkru);
+    describe("processor", cpu);
+    describe("shadow   ", lib);
+    fail();
+}
+
+static struct attempt attempt_make(void)
+{
+    const uint64_t r = gn_test_random(&world.rng);
+    struct attempt a = {.gva = world_address(&world), .tag = (uint32_t)(r >> 32) | 1};
+    const uint32_t has = gn_x86_64_features();
+
+    a.access = (uint32_t)(r % 3) | (r & 0x100 ? GN_PAGING_AS_USER : 0);
+    a.controls = (has & GN_X86_64_HAS_1G ? GN_PAGING_X86_1G : 0) | GN_PAGING_X86_PSE;
+    a.controls |= r >> 10 & 3 ? GN_PAGING_X86_WP : 0;
+    a.controls |= r >> 12 & 7 && has & GN_X86_64_HAS_NX ? GN_PAGING_X86_NXE : 0;
+    a.controls |= r & 0x8000 && has & GN_X86_64_HAS_SMEP ? GN_PAGING_X86_SMEP : 0;
+    a.controls |= r & 0x10000 && has & GN_X86_64_HAS_SMAP ? GN_PAGING_X86_SMAP : 0;
+    a.controls |= r & 0x20000 ? GN_PAGING_X86_AC : 0;
+    a.controls |= r & 0x40000 && has & GN_X86_64_HAS_PKU ? GN_PAGING_X86_PKE : 0;
+    a.pkru = (uint32_t)(r >> 20) & 0xff; /* keys 0 to 3 */
+    return a;
+}
+
+/* Where the guest's tables lead, without a trace: what is looked at afterwards, and no harm done.
+ */
+static struct gn_paging_walk look(const struct attempt *a)
+{
+    const struct gn_paging_context c = {
+        GN_PAGING_CONTEXT_INIT,  .format = world.format, .root = gn_gpa(WORLD_BASE),
+        .controls = a->controls, .pkru = a->pkru,        .phys_bits = world.phys_bits};
+    struct gn_paging_walk w;
+
+    assert_int_equal(
+        gn_paging_walk(&c, &guest, NULL, gn_gva(a->gva), a->access | GN_PAGING_NO_UPDATE, &w), 0);
+    return w;
+}
+
+static struct attempt aimed(struct gn_paging_walk *ret_walk)
+{
+    struct attempt a = attempt_make();
+
+    *ret_walk = look(&a);
+    if (ret_walk->outcome == GN_PAGING_TRANSLATED && ret_walk->shift > GN_PAGE_SHIFT) {
+        a.gva = world_aim(&world, a.gva, ret_walk->shift);
+        *ret_walk = look(&a);
+    }
+    return a;
+}
+
+static void entries_read(const struct gn_paging_walk *w, uint64_t *entry)
+{
+    for (uint32_t l = w->level; l <= w->top; l++)
+        entry[l] = world_load(&world, w->step[l].gpa.v);
+}
+
+/* @return 1: a case; 0: it would reach what is no slot of data */
+static int one_case(uint64_t number)
+{
+    struct gn_paging_walk w;
+    const struct attempt a = aimed(&w);
+    const uint64_t slot = w.gpa.v;
+    const int write = (a.access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE;
+    struct result cpu, lib;
+    uint64_t before[GN_PAGING_LEVELS_MAX];
+
+    if ((w.outcome == GN_PAGING_TRANSLATED && !world_is_slot(slot)) ||
+        w.outcome ==
+            GN_PAGING_FAULT_ACCESS) /* into the platform's tables, by a root below itself */
+        return 0;
+    entries_read(&w, before);
+    cpu = by_guest_tables(&a);
+    entries_read(&w, cpu.entry);
+    if (write && w.outcome == GN_PAGING_TRANSLATED) {
+        cpu.tag = world_tag(slot);
+        world_tag_set(slot, world_tag_of(slot));
+    }
+    for (uint32_t l = w.level; l <= w.top; l++)
+        world_store(&world, w.step[l].gpa.v, before[l]);
+    lib = by_shadow(&a);
+    entries_read(&w, lib.entry);
+    if (write && w.outcome == GN_PAGING_TRANSLATED) {
+        lib.tag = world_tag(slot);
+        world_tag_set(slot, world_tag_of(slot));
+        if (!cpu.vector)
+            assert_int_equal(cpu.tag, a.tag);
+    } else if (!cpu.vector) {
+        assert_int_equal(cpu.tag, world_tag_of(slot));
+    }
+    compare(&a, &cpu, &lib, w.level, w.top, number);
+    return 1;
+}
+
+static uint64_t cases(void)
+{
+    const char *given = getenv("GN_TEST_CASES");
+
+    return given ? strtoull(given, NULL, 0) : CASES_DEFAULT;
+}
+
+/* Other tables, or an entry changed: as a guest that tells of each write. */
+static void move_on(uint64_t number)
+{
+    if (number % WORLD_CASES == 0) {
+        world_make(&world);
+        assert_int_equal(gn_shadow_sync(shadow, gn_gpa(WORLD_BASE), WORLD_TABLES * GN_PAGE_SIZE),
+                         0);
+        return;
+    }
+    if (gn_test_random(&world.rng) % 4 == 0) {
+        const uint64_t gpa = world_change(&world);
+
+        if (gpa)
+            assert_int_equal(gn_shadow_sync(shadow, gn_gpa(gpa), world.entry_bytes), 0);
+    }
+}
+
+static void the_processor_sees_the_same_through_the_shadow(void **state)
+{
+    const uint64_t n = cases();
+    const int la57 = (gn_x86_64_features() & GN_X86_64_HAS_LA57) != 0;
+    const uint32_t format = la57 ? GN_PAGING_X86_5LEVEL : GN_PAGING_X86_4LEVEL;
+
+    (void)state;
+    assert_int_equal(world_open(&world, format, gn_test_seed()), 0);
+    shadow_open(format);
+    for (uint64_t i = 0, done = 0; done < n; i++) {
+        move_on(i);
+        done += (uint64_t)one_case(i);
+    }
+    print_message("%s: %llu accesses performed, %llu faults\n", gn_paging_format_name(format),
+                  (unsigned long long)kinds[0], (unsigned long long)kinds[1]);
+    for (uint32_t code = 0; code < 64; code++)
+        if (faults_by_code[code])
+            print_message("  #PF code %02x: %llu\n", code,
+                          (unsigned long long)faults_by_code[code]);
+    for (uint32_t i = 0; i < EXCEPTIONS; i++)
+        print_message("  exception \"%s\": %llu\n", exception_name[i],
+                      (unsigned long long)exceptions[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_processor_sees_the_same_through_the_shadow),
+    };
+
+    return cmocka_run_group_tests_name("oracle", tests, NULL, NULL);
+}
