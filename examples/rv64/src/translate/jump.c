@@ -55,7 +55,8 @@ static void finish_exit(struct rv64_emit *e, const struct emit_exit *exit)
     uint8_t *patch = exit->from;
     uint8_t *guards = NULL;
 
-    *ret = (struct rv64_tr_exit){.target = exit->target, .kind = RV64_EXIT_NEAR};
+    *ret = (struct rv64_tr_exit){
+        .target = exit->target, .kind = RV64_EXIT_NEAR, .returned = exit->returned};
     if (exit->refund || e->thunks->eager || !is_near(e, exit->target)) {
         x86_patch(exit->from, e->a.at);
         if (!exit->returned)
@@ -95,7 +96,7 @@ void rv64_emit_exits(struct rv64_emit *e)
         const struct emit_exit *exit = &e->exits[i];
 
         /* A loop: no link, for nothing can come between a block and itself. */
-        if (exit->target == e->source->pc && !exit->refund && !exit->returned && !e->thunks->eager)
+        if (exit->target == e->source->pc && !exit->refund && !e->thunks->eager)
             x86_patch(exit->from, e->loop);
         else
             finish_exit(e, exit);

@@ -5,6 +5,7 @@
  * predict. It writes what it finds to the console of the SBI, and powers off.
  *
  *   returns   addresses that are odd, in T0, changed, or jumped to by other means
+ *   floats    f registers before, in and behind a call
  *   longjmp   out of many frames, into others
  *   deep      a recursion deeper than any ring of return addresses
  *   stacks    two coroutines that leave each other in the middle of a recursion
@@ -62,6 +63,40 @@ static void returns(void)
         expect(tail(i), i + 19, "a return of another function");
         expect(millicode(i), i + 96, "a call by t0");
     }
+}
+
+/* ---- f registers -------------------------------------------------------------------------- */
+
+uint64_t around_call(uint64_t n), in_call(void);
+
+#define ADD(f) "fadd.d f" #f ", f" #f ", f" #f "\n"
+
+/*
+ * f8 + 2 n f9 of whole numbers, around a call that uses all the others. There are so many that they
+ * do not all have homes.
+ */
+__asm__(".text\n"
+        ".balign 4\n"
+        "around_call: mv t3, ra\n"
+        "    fcvt.d.lu f8, a0\n fcvt.d.lu f9, a0\n fmv.d.x f10, zero\n"
+        "1:  fadd.d f8, f8, f9\n"
+        "    jal in_call\n"
+        "    fadd.d f8, f8, f9\n fadd.d f9, f9, f10\n"
+        "    addi a0, a0, -1\n bnez a0, 1b\n"
+        "    fcvt.lu.d a0, f8\n mv ra, t3\n ret\n"
+        "in_call:\n" ADD(0) ADD(1) ADD(2) ADD(3) ADD(4) ADD(5) ADD(6)
+            ADD(7) "j 2f\n"
+                   "2:\n" ADD(11) ADD(12) ADD(13) ADD(14) ADD(15) ADD(16) ADD(17) ADD(18)
+                       ADD(19) "j 3f\n"
+                               "3:\n" ADD(20) ADD(21) ADD(22) ADD(23) ADD(24) ADD(25) ADD(26)
+                                   ADD(27) "beqz a0, 4f\n" ADD(28) ADD(29) ADD(30)
+                                       ADD(31) "4: ret\n");
+
+static void floats(void)
+{
+    __asm__ volatile("csrs sstatus, %0" ::"r"(1ul << 13));
+    for (uint64_t i = 1; i < 100; i++)
+        expect(around_call(i), i + 2 * i * i, "f registers around a call");
 }
 
 /* Keeps a recursion one. */
@@ -380,6 +415,8 @@ __attribute__((used)) static void guest_main(void)
 {
     returns();
     print("returns: right\n");
+    floats();
+    print("floats: right\n");
     leaps();
     print("longjmp: right\n");
     deep();
