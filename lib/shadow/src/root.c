@@ -134,11 +134,11 @@ static uint32_t root_place(struct gn_shadow *sh)
     return oldest;
 }
 
-static int root_make(struct gn_shadow *sh, const struct gn_shadow_root_key *key, uint32_t *ret)
+/* A root that has its seam, if it is to have one: finds it a place and a table. */
+static int root_settle(struct gn_shadow *sh, struct gn_shadow__root *made, uint32_t *ret)
 {
-    uint32_t level = gn_shadow__root_level(sh, key->format);
-    struct gn_shadow__role role = gn_shadow__root_role(sh, key, level, 0);
-    struct gn_shadow__root made = {.key = *key};
+    uint32_t level = gn_shadow__root_level(sh, made->key.format);
+    struct gn_shadow__role role = gn_shadow__root_role(sh, &made->key, level, 0);
     uint32_t place;
     uint32_t table;
     int rc = gn_shadow__reserve(sh, 1);
@@ -154,19 +154,31 @@ static int root_make(struct gn_shadow *sh, const struct gn_shadow_root_key *key,
     rc = gn_shadow__table_ready(sh, &role, &table);
     if (rc)
         return rc;
-    made.table = table;
-    if (level >= sh->geometry.levels) {
-        rc = gn_shadow__seam_make(sh, &made);
-        if (rc)
-            return rc;
-    }
-    made.cookie = ++sh->cookie;
+    made->table = table;
+    if (made->seam)
+        gn_shadow__seam_copy(sh, made);
+    made->cookie = ++sh->cookie;
     gn_shadow__loose_end(sh, table);
     sh->tables[table].roots++;
     sh->tables[table].root = place;
-    sh->roots[place] = made;
+    sh->roots[place] = *made;
     *ret = place;
     return 0;
+}
+
+static int root_make(struct gn_shadow *sh, const struct gn_shadow_root_key *key, uint32_t *ret)
+{
+    struct gn_shadow__root made = {.key = *key};
+    int rc = 0;
+
+    /* First, since it may take other tables' frames, of which the root's own must not be one. */
+    if (gn_shadow__root_level(sh, key->format) >= sh->geometry.levels)
+        rc = gn_shadow__seam_make(sh, &made);
+    if (!rc)
+        rc = root_settle(sh, &made, ret);
+    if (rc)
+        gn_shadow__seam_free(sh, &made);
+    return rc;
 }
 
 /* A holder more. The root was used last: which of those who share it at this moment, who cares. */

@@ -38,7 +38,7 @@ static void seam_write(struct gn_shadow__root *r, uint32_t i, uint64_t value)
         __atomic_store_n(&r->seam[i], value, __ATOMIC_RELEASE);
 }
 
-static void seam_copy(struct gn_shadow *sh, struct gn_shadow__root *r)
+void gn_shadow__seam_copy(struct gn_shadow *sh, struct gn_shadow__root *r)
 {
     for (int upper = 0; upper < 2; upper++) {
         uint32_t table = seam_table(sh, r, upper);
@@ -53,18 +53,19 @@ int gn_shadow__seam_make(struct gn_shadow *sh, struct gn_shadow__root *r)
 {
     void *frame;
 
-    if (sh->ops.frame_alloc(sh->params.ops_ctx, &r->seam_hpa, &frame)) {
-        /* What the tables keep ready may do. */
+    while (sh->ops.frame_alloc(sh->params.ops_ctx, &r->seam_hpa, &frame)) {
+        /* What the tables keep ready may do, or what they need less. */
+        int rc = sh->spare ? 0 : gn_shadow__reclaim(sh);
+
+        if (rc)
+            return rc;
         gn_shadow__spare_trim(sh, 0);
-        if (sh->ops.frame_alloc(sh->params.ops_ctx, &r->seam_hpa, &frame))
-            return -GN_ERR_NOMEM;
     }
     gn_shadow__check(sh, !((r->seam_hpa.v | (uintptr_t)frame) & GN_PAGE_MASK),
                      "shadow: an unaligned frame was given");
     r->seam = frame;
     memset(r->seam, 0, GN_PAGE_SIZE);
     sh->seams++;
-    seam_copy(sh, r);
     return 0;
 }
 
@@ -92,7 +93,7 @@ void gn_shadow__seam_written(struct gn_shadow *sh, uint32_t id)
             continue;
         /* Up there a call that shares the shadow writes markers only, which are not shown. */
         if (level >= sh->geometry.levels && sh->alone)
-            seam_copy(sh, r);
+            gn_shadow__seam_copy(sh, r);
         else if (level < sh->geometry.levels &&
                  seam_table(sh, r, i >= GN_SHADOW__ENTRIES / 2) == table)
             seam_write(r, i, sh->tables[table].entries[i]);

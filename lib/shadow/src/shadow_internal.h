@@ -583,8 +583,11 @@ int gn_shadow__roots_evict_at(struct gn_shadow *sh, uint32_t table);
 
 /* seam.c */
 
-/** Makes what the MMU walks for a root of a wider guest, whose table it has. */
+/** Makes what the MMU walks for a root of a wider guest, empty. @return 0, -GN_ERR_NOMEM, _AGAIN */
 int gn_shadow__seam_make(struct gn_shadow *sh, struct gn_shadow__root *r);
+
+/** Fills it: the root has its table. */
+void gn_shadow__seam_copy(struct gn_shadow *sh, struct gn_shadow__root *r);
 
 /** Gives it back, if there is one. No MMU entry leads to it any more. */
 void gn_shadow__seam_free(struct gn_shadow *sh, struct gn_shadow__root *r);

@@ -182,11 +182,11 @@ uint32_t gn_shadow__view_for(const struct gn_shadow *sh, const struct gn_shadow_
 
     if (key_stops(sh, key, permissions, a))
         return 0;
-    /* A supervisor's access in spite of the CPL; RISC-V knows no such thing, nor do its rules. */
-    if (gn_shadow__is_x86(key->format) && access & GN_PAGING_IMPLICIT)
-        access &= ~GN_PAGING_AS_USER;
-    else if (key->format != GN_PAGING_BARE)
+    /* A supervisor's access in spite of the CPL; RISC-V and AArch64 know no such thing. */
+    if (!gn_shadow__is_x86(key->format) && key->format != GN_PAGING_BARE)
         access &= ~GN_PAGING_IMPLICIT;
+    else if (access & GN_PAGING_IMPLICIT)
+        access &= ~GN_PAGING_AS_USER;
     for (uint32_t view = 0; view < GN_SHADOW__VIEWS; view++) {
         uint32_t seen = gn_shadow__view(sh, &rules, permissions, view);
 

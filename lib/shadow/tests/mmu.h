@@ -208,10 +208,10 @@ static inline int mmu_allows(const struct machine *m, const struct gn_paging_con
 
     c.controls = gn_shadow_mmu_controls(m->sh, format, guest->controls, access);
     c.pkru = guest->pkru;
-    if (is_x86(format) && access & GN_PAGING_IMPLICIT)
-        access &= ~GN_PAGING_AS_USER;
     if (!is_x86(format) && format != GN_PAGING_BARE)
         access &= ~GN_PAGING_IMPLICIT;
+    else if (access & GN_PAGING_IMPLICIT)
+        access &= ~GN_PAGING_AS_USER;
     return gn_paging_allows(&c, permissions & GN_PAGING_RWXU, access) &&
            !(is_x86(m->format) &&
              key_denies(&c, attributes >> GN_PAGING_X86_KEY_SHIFT & 15, permissions, access));

@@ -569,6 +569,9 @@ static void bare_situation(struct machine *m)
         assert_int_equal(access_at(m, root, ((uint64_t)1 << 30) + 5, access).gpa,
                          ((uint64_t)1 << 30) + 5);
         assert_int_equal(outcome(m, root, ((uint64_t)1 << 30) + 5, access | USERS), COMPLETED);
+        /* An implicit access is a supervisor's, whoever runs. */
+        assert_int_equal(outcome(m, root, PAGE, access | USERS), COMPLETED);
+        assert_int_equal(outcome(m, root, PAGE, access | USERS | GN_PAGING_IMPLICIT), COMPLETED);
         assert_int_equal(outcome(m, root, MMIO, access), GN_SHADOW_MMIO);
         assert_int_equal(outcome(m, root, MMIO + 4096, access), GN_SHADOW_HOLE);
         assert_int_equal(outcome(m, root, (uint64_t)1 << 62, access), GN_SHADOW_HOLE);

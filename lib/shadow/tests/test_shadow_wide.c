@@ -224,6 +224,35 @@ static void inv12_a_root_for_which_no_frame_is_left_is_enomem(void **state)
     machine_free(m);
 }
 
+/* All frames are tables' below one root: another's is taken from them. */
+static void inv12_a_root_takes_the_frame_of_a_table_where_none_is_left(void **state)
+{
+    struct machine *m = machine_new(GN_PAGING_SV39, GN_SHADOW_POLICY_TRAP);
+    uint32_t root;
+
+    (void)state;
+    machine_guest(m, GN_PAGING_SV48);
+    for (uint64_t i = 0; i < 32; i++)
+        guest_map(m, ROOT, GVA + (i << 21), PAGE, 0, KERNEL | AD);
+    guest_map(m, ROOT2, GVA, PAGE + 4096, 0, KERNEL | AD);
+    root = root_get(m, ROOT);
+    for (uint64_t i = 0; i < 32; i++) {
+        assert_int_equal(outcome(m, root, GVA + (i << 21), READ), COMPLETED);
+        m->frames_limit = i < 16 ? FRAMES_MAX : m->frames_out;
+    }
+    assert_int_equal(m->frames_out, m->frames_limit);
+    /* Until nothing is ready, neither a table nor its frame. */
+    for (uint64_t i = 0; i < 4; i++) {
+        (void)root_get(m, ROOT3 + i * GN_PAGE_SIZE);
+        m->frames_limit = m->frames_out;
+    }
+    m->frames_limit += 8;
+    assert_int_equal(access_at(m, root_get(m, ROOT2), GVA, READ).gpa, PAGE + 4096);
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    coherence_check(m);
+    machine_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +262,7 @@ int main(void)
         cmocka_unit_test(inv8_a_page_larger_than_all_that_the_mmu_reaches_is_splintered),
         cmocka_unit_test(inv11_each_root_has_its_own_and_all_follow_the_tables_they_share),
         cmocka_unit_test(inv12_a_root_for_which_no_frame_is_left_is_enomem),
+        cmocka_unit_test(inv12_a_root_takes_the_frame_of_a_table_where_none_is_left),
     };
 
     return cmocka_run_group_tests_name("shadow_wide", tests, NULL, NULL);
