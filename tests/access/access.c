@@ -29,7 +29,7 @@
 
 struct table {
     struct ways w;
-    struct oracle_any known;
+    struct oracle known;
     uint64_t gva;
     int leaf_level;
     uint64_t entry[5]; /**< the case's, by level */
@@ -87,14 +87,14 @@ static int agrees(struct table *t, const struct oracle_result *r, const struct o
 static struct oracle_result expect(struct table *t, uint32_t controls, uint32_t access,
                                    uint64_t *ret_before)
 {
-    struct oracle_any any;
+    struct oracle o;
 
     for (int level = t->leaf_level; level < t->w.levels; level++)
         ret_before[level] = ways_entry(&t->w, t->at[level]);
-    oracle_any_init(&any, t->w.format, controls, access);
-    any.o.pkru = t->w.pkru;
-    any.o.maxphyaddr = (int)t->w.phys_bits;
-    return oracle_any_walk(&any, t->w.root, t->gva, ways_load, &t->w);
+    oracle_init(&o, t->w.format, controls, access);
+    o.pkru = t->w.pkru;
+    o.maxphyaddr = (int)t->w.phys_bits;
+    return oracle_walk(&o, (uint64_t[]){t->w.root, t->w.root}, t->gva, ways_load, &t->w);
 }
 
 static void case_walk(struct table *t, uint32_t controls, uint32_t access)
@@ -171,7 +171,7 @@ static void entries_permissive(struct table *t)
 
 static uint64_t leaf_address(const struct table *t)
 {
-    int shift = oracle_any_shift(&t->known, t->leaf_level);
+    int shift = oracle_shift(&t->known, t->leaf_level);
 
     return vary_address(&t->known, DATA_PAGE >> shift << shift);
 }
@@ -217,7 +217,7 @@ static void controls_run(struct table *t, uint32_t controls)
  */
 static void keys_run(struct table *t)
 {
-    if (t->known.o.family != 'x' || t->w.levels < 4) /* keys belong to 4-level paging and up */
+    if (t->known.family != 'x' || t->w.levels < 4) /* keys belong to 4-level paging and up */
         return;
     for (uint32_t i = 0; i < 64; i++) {
         uint32_t controls = GN_PAGING_X86_PKE | (i & 1 ? GN_PAGING_X86_WP : 0) |
@@ -246,7 +246,7 @@ static void widths_run(struct table *t, uint32_t controls)
 {
     uint64_t gva = t->gva;
     int shadowed = ways_root(&t->w, controls);
-    int top = oracle_any_shift(&t->known, t->w.levels) - 1;
+    int top = oracle_shift(&t->known, t->w.levels) - 1;
 
     t->leaf_level = 0;
     entries_permissive(t);
@@ -267,7 +267,7 @@ static void halves_run(struct table *t)
 {
     uint64_t gva = t->gva;
 
-    if (t->known.o.family != 'a')
+    if (t->known.family != 'a')
         return;
     for (uint32_t i = 0; i < 32; i++) {
         t->gva = i & 16 ? gva | UINT64_C(0xffff) << 48 : gva;
@@ -287,18 +287,18 @@ static int pair_run(uint32_t format, uint32_t host, uint32_t policy, int adversa
     uint64_t stale;
 
     memset(&t, 0, sizeof t);
-    if (!oracle_any_init(&t.known, format, 0, 0)) {
+    if (!oracle_init(&t.known, format, 0, 0)) {
         printf("%-12s the oracle does not know it\n", gn_paging_format_name(format));
         return 1;
     }
     t.walk_every = !own ? 0 : all ? 1 : 8;
     t.leaf_every = (own || all ? 1 : 16) * (adversary ? 16 : 1);
     t.shadow_every = all ? 1 : own ? 32 : 16;
-    ways_open(&t.w, &t.known, format, host, vary_table(t.known.o.levels - 1), policy, adversary);
+    ways_open(&t.w, &t.known, format, host, vary_table(t.known.levels - 1), policy, adversary);
     *ways_word(&t.w, DATA_PAGE) = DATA_PAGE;
-    t.gva = DATA_PAGE | UINT64_C(3) << oracle_any_shift(&t.known, t.w.levels - 1);
+    t.gva = DATA_PAGE | UINT64_C(3) << oracle_shift(&t.known, t.w.levels - 1);
     for (int level = 0; level < t.w.levels; level++)
-        t.at[level] = oracle_any_at(&t.known, level, vary_table(level), t.gva);
+        t.at[level] = oracle_at(&t.known, level, vary_table(level), t.gva);
     vary_controls(&t.known, &t.controls);
     vary_accesses(&t.known, &t.accesses);
     for (uint32_t i = 0; (own || t.w.host) && i < t.controls.count; i++)

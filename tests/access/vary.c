@@ -50,7 +50,7 @@ static void add_subsets(struct list *l, const uint64_t *bits, uint32_t count, ui
     }
 }
 
-static int is_legacy(const struct oracle_any *known)
+static int is_legacy(const struct oracle *known)
 {
     return known->bytes == 4;
 }
@@ -61,28 +61,28 @@ uint64_t vary_table(int level)
     return 0x20000 + (uint64_t)level * GN_PAGE_SIZE;
 }
 
-uint64_t vary_address(const struct oracle_any *known, uint64_t address)
+uint64_t vary_address(const struct oracle *known, uint64_t address)
 {
-    return known->o.family == 'r' ? address >> 2 : address;
+    return known->family == 'r' ? address >> 2 : address;
 }
 
-uint64_t vary_permissive(const struct oracle_any *known, int level)
+uint64_t vary_permissive(const struct oracle *known, int level)
 {
     uint64_t address = vary_address(known, vary_table(level - 1));
 
-    if (known->o.family == 'a')
+    if (known->family == 'a')
         return address | ARM_VALID | ARM_TABLE;
-    if (known->o.family == 'r')
+    if (known->family == 'r')
         return address | RISCV_V;
-    return address | X86_P | (known->o.pae && level == 2 ? 0 : X86_RW | X86_US);
+    return address | X86_P | (known->pae && level == 2 ? 0 : X86_RW | X86_US);
 }
 
-uint64_t vary_open_leaf(const struct oracle_any *known, uint64_t address)
+uint64_t vary_open_leaf(const struct oracle *known, uint64_t address)
 {
     address = vary_address(known, address);
-    if (known->o.family == 'a')
+    if (known->family == 'a')
         return address | ARM_VALID | ARM_TABLE | ARM_AF | ARM_USER;
-    return address | (known->o.family == 'r' ? 0xdf : 0x67);
+    return address | (known->family == 'r' ? 0xdf : 0x67);
 }
 
 /* ---- Leaves ------------------------------------------------------------------------------- */
@@ -136,15 +136,15 @@ static void arm_leaves(int level, struct list *l)
         add_subsets(l, bits, 3, ARM_VALID);
 }
 
-void vary_leaves(const struct oracle_any *known, int level, struct list *ret)
+void vary_leaves(const struct oracle *known, int level, struct list *ret)
 {
     ret->count = 0;
     add(ret, 0);
     if (is_legacy(known))
         legacy_leaves(level, ret);
-    else if (known->o.family == 'x')
+    else if (known->family == 'x')
         x86_leaves(level, ret);
-    else if (known->o.family == 'r')
+    else if (known->family == 'r')
         riscv_leaves(level, ret);
     else
         arm_leaves(level, ret);
@@ -201,15 +201,15 @@ static void arm_uppers(int level, struct list *l)
     add_subsets(l, bits, COUNT(bits), ARM_VALID | ARM_AF | ARM_USER | (level == 1 ? BIT(21) : 0));
 }
 
-void vary_uppers(const struct oracle_any *known, int level, struct list *ret)
+void vary_uppers(const struct oracle *known, int level, struct list *ret)
 {
     ret->count = 0;
     add(ret, 0);
     if (is_legacy(known))
         legacy_uppers(ret);
-    else if (known->o.family == 'x')
+    else if (known->family == 'x')
         x86_uppers(ret);
-    else if (known->o.family == 'r')
+    else if (known->family == 'r')
         riscv_uppers(ret);
     else
         arm_uppers(level, ret);
@@ -217,7 +217,7 @@ void vary_uppers(const struct oracle_any *known, int level, struct list *ret)
 
 /* ---- Controls and accesses ---------------------------------------------------------------- */
 
-void vary_controls(const struct oracle_any *known, struct list *ret)
+void vary_controls(const struct oracle *known, struct list *ret)
 {
     static const uint64_t legacy[] = {GN_PAGING_X86_WP,   GN_PAGING_X86_NXE, GN_PAGING_X86_SMEP,
                                       GN_PAGING_X86_SMAP, GN_PAGING_X86_AC,  GN_PAGING_X86_PSE};
@@ -232,21 +232,21 @@ void vary_controls(const struct oracle_any *known, struct list *ret)
     ret->count = 0;
     if (is_legacy(known))
         add_subsets(ret, legacy, COUNT(legacy), 0);
-    else if (known->o.family == 'x')
+    else if (known->family == 'x')
         add_subsets(ret, x86, COUNT(x86), 0);
-    else if (known->o.family == 'r')
+    else if (known->family == 'r')
         add_subsets(ret, riscv, COUNT(riscv), 0);
     else
         add_subsets(ret, arm, COUNT(arm), 0);
 }
 
-void vary_accesses(const struct oracle_any *known, struct list *ret)
+void vary_accesses(const struct oracle *known, struct list *ret)
 {
     ret->count = 0;
     for (uint32_t kind = 0; kind < GN_ACCESS_KINDS; kind++) {
         add(ret, kind);
         add(ret, kind | GN_PAGING_AS_USER);
-        if (known->o.family == 'x' && kind != GN_ACCESS_EXEC)
+        if (known->family == 'x' && kind != GN_ACCESS_EXEC)
             add(ret, kind | GN_PAGING_AS_USER | GN_PAGING_IMPLICIT);
     }
 }

@@ -253,15 +253,15 @@ static void host_open(struct ways *w, uint32_t host, uint32_t policy, int advers
     }
 }
 
-void ways_open(struct ways *w, const struct oracle_any *known, uint32_t format, uint32_t host,
+void ways_open(struct ways *w, const struct oracle *known, uint32_t format, uint32_t host,
                uint64_t root, uint32_t policy, int adversary)
 {
     memset(w, 0, sizeof *w);
     w->format = format;
-    w->levels = known->o.levels;
+    w->levels = known->levels;
     w->bytes = known->bytes;
     w->root = root;
-    w->phys_bits = known->bytes == 4 ? 36 : known->o.family == 'r' ? 52 : 40;
+    w->phys_bits = known->bytes == 4 ? 36 : known->family == 'r' ? 52 : 40;
     w->memory = aligned(4096, RAM_BYTES + FRAMES * GN_PAGE_SIZE);
     memset(w->memory, 0, RAM_BYTES);
     for (uint32_t i = FRAMES; i-- > 0;)

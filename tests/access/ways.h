@@ -14,7 +14,7 @@
 #include <gnomon/softmmu.h>
 
 #include "adversary.h"
-#include "oracle_any.h"
+#include "oracle.h"
 
 #define RAM_BYTES ((uint64_t)4 << 20)
 #define FRAMES    64u
@@ -56,7 +56,7 @@ struct outcome {
  * Builds the world of a guest, and of its shadow in the host's format. Where lib/shadow has nothing
  * to offer for the two (-GN_ERR_NOTSUP), only the walk is left, and w->refused says why.
  */
-void ways_open(struct ways *w, const struct oracle_any *known, uint32_t format, uint32_t host,
+void ways_open(struct ways *w, const struct oracle *known, uint32_t format, uint32_t host,
                uint64_t root, uint32_t policy, int adversary);
 void ways_close(struct ways *w);
 

@@ -152,7 +152,7 @@ void op_flush(struct world *w, const struct op *op)
     case OP_FLUSH_ADDRESS: /* INVLPG concerns the globals of all; a fence with an ASID none */
         space = space < SPACES ? space : SPACES;
         gva = &op->x;
-        globals = w->x86 || space == SPACES;
+        globals = w->x86 || w->arm || space == SPACES;
         coherence(w, globals ? SPACES : space, gva);
         break;
     case OP_FLUSH_SPACE: flush_space(w, op->vcpu, space %= SPACES); break;

@@ -12,30 +12,17 @@ static uint32_t power(struct dice *d, uint32_t least, uint32_t most)
     return 1u << (least + dice_below(d, most - least + 1));
 }
 
-/* Formats that all of paging, shadow and the oracle know. */
-static uint32_t format_any(struct dice *d, struct oracle *ret_oracle)
-{
-    for (;;) {
-        uint32_t format = 1 + dice_below(d, 15);
-
-        if (gn_paging_format_name(format) && oracle_init(ret_oracle, format, 0, 0) &&
-            !ret_oracle->pae)
-            return format;
-    }
-}
-
+/* Every guest's format in every shadow's; in its own more often than else. */
 static void formats_make(struct config *c, struct dice *d, struct oracle *ret_guest)
 {
-    struct oracle shadow;
+    static const uint32_t formats[] = {
+        GN_PAGING_X86_4LEVEL, GN_PAGING_X86_5LEVEL, GN_PAGING_SV39,   GN_PAGING_SV48,
+        GN_PAGING_SV57,       GN_PAGING_AARCH64_4K, GN_PAGING_X86_32, GN_PAGING_X86_PAE,
+    };
 
-    do {
-        c->format = format_any(d, &shadow);
-        c->guest = format_any(d, ret_guest);
-        if (dice_below(d, 3) == 0) {
-            c->guest = c->format;
-            *ret_guest = shadow;
-        }
-    } while (ret_guest->levels > shadow.levels);
+    c->format = formats[dice_below(d, 5)];
+    c->guest = dice_below(d, 3) ? formats[dice_below(d, 8)] : c->format;
+    oracle_init(ret_guest, c->guest, 0, 0);
 }
 
 static void shadow_make(struct config *c, struct dice *d)
@@ -54,7 +41,7 @@ static void shadow_make(struct config *c, struct dice *d)
     c->around = dice_below(d, 2) ? power(d, 0, 9) : 0;
     c->steps = dice_below(d, 2) ? power(d, 0, 9) : 0;
     /* Now so few that everything is reclaimed all the time, now enough for what is kept long. */
-    c->tables = 16 + dice_below(d, (dice_below(d, 2) ? FRAMES_FEW : FRAMES_MAX) - 16);
+    c->tables = 16 + dice_below(d, (dice_below(d, 2) ? FRAMES_FEW : TABLES_MAX) - 16);
     c->roots = VCPUS + 1 + dice_below(d, ROOTS_MAX - VCPUS);
     c->flood_limit = power(d, 0, 6);
     c->frames_fail = dice_below(d, 3) ? 0 : 2 + dice_below(d, 6);

@@ -39,7 +39,8 @@
 #include "../access/oracle.h"
 
 #define VCPUS        3u
-#define SPACES       9u
+#define SPACES       10u
+#define BARE         9u /**< the space without translation */
 #define ROOT_PAGES   4u
 #define ORDERLY      6u /**< roots of spaces below lie in RAM; then a slot that goes, MMIO, a hole */
 #define POOL_FIRST   8u  /**< page numbers: tables that the guest edits */
@@ -49,7 +50,8 @@
 #define GUEST_BYTES  ((uint64_t)6 << 20)
 #define GUEST_WORDS  (GUEST_BYTES / 8)
 #define GUEST_PAGES  (GUEST_BYTES >> GN_PAGE_SHIFT)
-#define FRAMES_MAX   320u /**< of shadow tables: below RAM_HPA */
+#define TABLES_MAX   320u
+#define FRAMES_MAX   336u /**< of shadow tables, and of roots that have one each: below RAM_HPA */
 #define FRAMES_FEW   48u
 #define RAM_HPA      ((uint64_t)2 << 20) /**< so that superpages may be mapped as such */
 #define ROOTS_MAX    16u
@@ -185,13 +187,15 @@ enum done {
 struct world {
     struct config c;
     uint64_t seed;
-    int levels, x86; /**< of the guest's format */
+    struct oracle guest; /**< the guest's format */
+    int levels, bytes, x86, arm;
     int shadow_levels, shadow_x86;
+    int wide; /**< the guest has more levels than the shadow */
     uint64_t ram_hpa;
     struct dice chance; /**< for what others do meanwhile */
     uint8_t *memory;    /**< frames of shadow tables, then guest memory */
     gn_hpa_t frames[FRAMES_MAX];
-    uint32_t frame_count;
+    uint32_t frame_count, frames_all;
     struct gn_shadow *shadow;
     struct gn_tracelog *log;
     struct gn_nonpresent *np;
@@ -251,6 +255,8 @@ void world_hold(struct world *w, uint32_t space, uint32_t controls);
 void world_guest_make(struct world *w, struct dice *d);
 /** May the shadow be out of tables? */
 int world_no_room(const struct world *w);
+/** Format of a space's tables, or BARE. */
+uint32_t world_format(const struct world *w, uint32_t space);
 struct gn_softmmu *mmu_of(const struct world *w, uint32_t vcpu, uint32_t *ret_index);
 /** After a call: 1 if it is to be repeated; others have done something meanwhile. */
 int again(struct world *w, int rc, uint32_t *calls, const char *what);
@@ -276,9 +282,17 @@ void dirty_harvest(struct world *w, uint32_t slot, uint64_t first, uint64_t page
 void dirty_gone(struct world *w, uint32_t slot);
 
 /* generate.c */
+/** The root table of a space, or its other one, of the upper half. */
 uint64_t space_root(uint32_t space);
+uint64_t space_root_high(uint32_t space);
 /** Where all guest memory is mapped, in an orderly space. */
 uint64_t linear(const struct world *w, uint64_t gpa);
+/** The same, for a vCPU: without translation every address is its own. */
+uint64_t linear_of(const struct world *w, uint32_t vcpu, uint64_t gpa);
+/** Index in a table at a level. */
+uint32_t index_at(const struct world *w, int level, uint64_t gva);
+/** A guest wider than the shadow: the table of the lower half at the MMU's topmost level. */
+uint64_t wide_table(const struct world *w);
 uint64_t entry_any(const struct world *w, struct dice *d, uint64_t place);
 uint64_t edit_place(const struct world *w, struct dice *d);
 void generate(const struct world *w, struct dice *d, struct op *ret_op);

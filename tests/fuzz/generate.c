@@ -26,18 +26,34 @@ uint64_t space_root(uint32_t space)
     return (1 + space % ROOT_PAGES) * GN_PAGE_SIZE;
 }
 
-static uint32_t index_any(struct dice *d)
+uint64_t space_root_high(uint32_t space)
 {
-    static const uint32_t few[] = {0, 1, 2, 511};
-
-    return dice_below(d, 64) ? few[dice_below(d, 4)] : dice_below(d, 512);
+    return space_root((space * 2 + 1) % BARE);
 }
 
-static uint64_t sign_extend(uint64_t gva, int levels)
+static uint32_t index_any(const struct world *w, struct dice *d)
 {
-    uint32_t sign = 64 - (12 + 9 * (uint32_t)levels);
+    static const uint32_t few[] = {0, 1, 2, UINT32_MAX};
+    uint32_t entries = 1u << w->guest.bits;
 
-    return (uint64_t)((int64_t)(gva << sign) >> sign);
+    return (dice_below(d, 64) ? few[dice_below(d, 4)] : dice_below(d, entries)) & (entries - 1);
+}
+
+uint32_t index_at(const struct world *w, int level, uint64_t gva)
+{
+    return (uint32_t)(oracle_at(&w->guest, level, 0, gva) / (uint32_t)w->bytes);
+}
+
+static uint64_t sign_extend(uint64_t gva, uint32_t bits)
+{
+    return (uint64_t)((int64_t)(gva << (64 - bits)) >> (64 - bits));
+}
+
+static uint32_t guest_bits(const struct world *w)
+{
+    if (w->bytes == 4 || w->guest.pae)
+        return 32;
+    return 12 + 9 * (uint32_t)w->levels + (uint32_t)w->arm;
 }
 
 static uint64_t gva_any(const struct world *w, struct dice *d)
@@ -47,18 +63,36 @@ static uint64_t gva_any(const struct world *w, struct dice *d)
     if (dice_below(d, 100) == 0)
         return dice_next(d);
     for (int level = 0; level < w->levels; level++)
-        gva |= (uint64_t)index_any(d) << (12 + 9 * level);
+        gva |= (uint64_t)index_any(w, d) << oracle_shift(&w->guest, level);
+    gva |= w->arm ? (uint64_t)dice_below(d, 2) << 48 : 0;
+    /* What the MMU can be asked for, mostly. */
+    if ((w->wide || w->arm) && dice_below(d, 4))
+        return sign_extend(gva, 12 + 9 * (uint32_t)w->shadow_levels);
+    if (guest_bits(w) == 32 && dice_below(d, 16))
+        return gva & UINT32_MAX;
     if (dice_below(d, 16))
-        return sign_extend(gva, w->levels);
+        return sign_extend(gva, guest_bits(w));
     /* An address of the shadow's width, which may not be the guest's. */
     for (int level = w->levels; level < w->shadow_levels; level++)
-        gva |= (uint64_t)index_any(d) << (12 + 9 * level);
-    return sign_extend(gva, w->shadow_levels);
+        gva |= (uint64_t)index_any(w, d) << (12 + 9 * level);
+    return sign_extend(gva, 12 + 9 * (uint32_t)w->shadow_levels);
 }
 
 uint64_t linear(const struct world *w, uint64_t gpa)
 {
-    return ((uint64_t)LINEAR << (12 + 9 * (w->levels - 1))) + gpa;
+    if (w->wide)
+        return ((uint64_t)1 << (12 + 9 * w->shadow_levels - 2)) + gpa;
+    return ((uint64_t)LINEAR << oracle_shift(&w->guest, w->levels - 1)) + gpa;
+}
+
+uint64_t linear_of(const struct world *w, uint32_t vcpu, uint64_t gpa)
+{
+    return w->vcpu[vcpu].space == BARE ? gpa : linear(w, gpa);
+}
+
+uint64_t wide_table(const struct world *w)
+{
+    return (1 + ROOT_PAGES + (uint32_t)(w->levels - w->shadow_levels - 1)) * GN_PAGE_SIZE;
 }
 
 /* A few tables lie in the slots that come and go, or where large pages are mapped. */
@@ -108,6 +142,31 @@ static uint64_t bits_x86(struct dice *d, int leaf, uint32_t level)
     return bits;
 }
 
+/* Entries of 4 bytes have no XD, and PDPTEs nothing but P. */
+static uint64_t bits_x86_short(const struct world *w, struct dice *d, int leaf, uint32_t level)
+{
+    if (w->guest.pae && level == 2)
+        return dice_below(d, 16) ? 1 : 3;
+    return bits_x86(d, leaf, level) & (w->bytes == 4 ? UINT32_MAX : UINT64_MAX);
+}
+
+/* Arm DDI 0487 D8.3. */
+static uint64_t bits_arm(struct dice *d, int leaf, uint32_t level)
+{
+    uint64_t bits = 1 | (leaf && level ? 0 : 2);
+
+    if (!leaf) /* APTable, PXNTable, UXNTable */
+        return bits | (dice_below(d, 4) ? 0 : (uint64_t)dice_below(d, 16) << 59);
+    bits |= dice_below(d, 2) ? 1 << 6 : 0;
+    bits |= dice_below(d, 3) ? 0 : 1 << 7;
+    bits |= dice_below(d, 6) ? 1 << 10 : 0;
+    bits |= dice_below(d, 8) ? 1 << 11 : 0;
+    bits |= (uint64_t)dice_below(d, 2) << 51;
+    bits |= dice_below(d, 3) ? 0 : (uint64_t)dice_below(d, 4) << 53;
+    bits |= (uint64_t)dice_below(d, 32) << 2 & 0x1c; /* which memory it is, is no matter */
+    return bits;
+}
+
 static uint64_t bits_riscv(struct dice *d, int leaf)
 {
     static const uint64_t rwx[] = {6, 0xe, 0xe, 0xe, 2, 8, 0xa, 6};
@@ -128,6 +187,8 @@ static uint32_t level_of(const struct world *w, uint64_t page)
     uint32_t step = (uint32_t)w->levels - 1;
     uint64_t number = page >> GN_PAGE_SHIFT;
 
+    if (w->wide && page >> GN_PAGE_SHIFT == wide_table(w) >> GN_PAGE_SHIFT)
+        return (uint32_t)w->shadow_levels - 1;
     if (page >= FAR_TABLES)
         return (uint32_t)(number % (FAR_TABLES >> GN_PAGE_SHIFT)) % step;
     return number < POOL_FIRST ? step : (uint32_t)(number - POOL_FIRST) % step;
@@ -149,20 +210,27 @@ uint64_t entry_any(const struct world *w, struct dice *d, uint64_t place)
     if (!leaf && dice_below(d, 32) == 0)
         address = page_any(d);
     if (leaf && dice_below(d, 32)) /* superpages are aligned, mostly */
-        address = address >> (12 + 9 * level) << (12 + 9 * level);
+        address = address >> oracle_shift(&w->guest, (int)level)
+                                 << oracle_shift(&w->guest, (int)level);
     if (w->x86)
-        return address | bits_x86(d, leaf, level);
+        return address | bits_x86_short(w, d, leaf, level);
+    if (w->arm)
+        return address | bits_arm(d, leaf, level);
     return address >> 2 | bits_riscv(d, leaf);
 }
 
 uint64_t edit_place(const struct world *w, struct dice *d)
 {
-    uint32_t index = dice_below(d, 8) ? index_any(d) : dice_below(d, 512);
+    uint32_t bytes = (uint32_t)w->bytes;
+    uint32_t index = dice_below(d, 8) ? index_any(w, d) : dice_below(d, GN_PAGE_SIZE / bytes);
 
-    (void)w;
     if (dice_below(d, 6))
-        return pool_page(w, d, dice_below(d, (uint32_t)w->levels - 1)) + 8 * index;
-    return space_root(dice_below(d, ROOT_PAGES)) + 8 * index;
+        return pool_page(w, d, dice_below(d, (uint32_t)w->levels - 1)) + bytes * index;
+    if (w->wide && dice_below(d, 2))
+        return wide_table(w) + bytes * (index & 3);
+    if (w->guest.pae)
+        index &= 3;
+    return space_root(dice_below(d, ROOT_PAGES)) + bytes * index;
 }
 
 /* An entry on the way of an address that was used: what is cached of it is worth looking at. */
@@ -173,7 +241,8 @@ static uint64_t place_used(const struct world *w, struct dice *d)
         model_fresh(world, dice_below(d, VCPUS), worked_at(dice_below(d, 64)), GN_ACCESS_READ);
     int level = r.level;
 
-    if (r.kind == ORACLE_NONCANONICAL)
+    /* No entry was passed at an address that is none. */
+    if (!r.at[level])
         return edit_place(w, d);
     while (level < w->levels - 1 && dice_below(d, 4) == 0)
         level++;
@@ -189,7 +258,7 @@ static void generate_access(const struct world *w, struct dice *d, struct op *op
     op->x = dice_below(d, w->c.calm ? 6 : 3) ? worked_at(dice_below(d, 64)) ^ dice_below(d, 4096)
                                              : gva_any(w, d);
     if (dice_below(d, 12) == 0)
-        op->x = linear(w, page_any(d));
+        op->x = linear_of(w, op->vcpu, page_any(d));
     if (w->x86 && (op->a & GN_PAGING_ACCESS_KIND) != GN_ACCESS_EXEC && dice_below(d, 16) == 0)
         op->a |= GN_PAGING_IMPLICIT;
 }
@@ -197,9 +266,13 @@ static void generate_access(const struct world *w, struct dice *d, struct op *op
 /* Every form of write: whole entries, parts and halves of them, across entries and pages. */
 static void place_value(const struct world *w, struct dice *d, struct op *op, uint64_t place)
 {
-    op->a = 8;
+    op->a = (uint32_t)w->bytes;
     op->y = entry_any(w, d, place);
     op->z = entry_any(w, d, place);
+    if (w->bytes == 4) {
+        op->y |= entry_any(w, d, place) << 32;
+        op->z |= entry_any(w, d, place) << 32;
+    }
     switch (dice_below(d, 16)) {
     case 0: op->a = 1 + dice_below(d, 16), place += dice_below(d, 16); break;
     case 1: place += dice_below(d, 8); break;
@@ -225,12 +298,12 @@ static int generate_share(const struct world *w, struct dice *d, struct op *op)
     struct oracle_result b = model_fresh(world, to, gva, GN_ACCESS_READ);
     int level = 1 + (int)dice_below(d, (uint32_t)w->levels - 1);
 
-    if (a.kind != ORACLE_OK || a.level > level || b.kind == ORACLE_NONCANONICAL ||
-        b.level > level || b.at[level] >= GUEST_BYTES - 16)
+    if (a.kind != ORACLE_OK || a.level > level || b.level > level || !b.at[level] ||
+        b.at[level] >= GUEST_BYTES - 16)
         return 0;
     op->kind = OP_STORE;
-    op->a = 8;
-    op->x = linear(w, b.at[level]);
+    op->a = (uint32_t)w->bytes;
+    op->x = linear_of(w, op->vcpu, b.at[level]);
     op->y = dice_below(d, 3) ? a.value[level] : 0;
     return 1;
 }
@@ -249,7 +322,7 @@ static void generate_store(const struct world *w, struct dice *d, struct op *op)
         op->b = dice_below(d, 2);
         op->x = worked_at(dice_below(d, 64)) ^ (op->x & GN_PAGE_MASK);
     } else {
-        op->x = linear(w, op->x);
+        op->x = linear_of(w, op->vcpu, op->x);
     }
 }
 
@@ -258,12 +331,13 @@ static void generate_hostile(const struct world *w, struct dice *d, struct op *o
 {
     uint32_t step = (uint32_t)w->levels - 1;
     uint64_t table = pool_page(w, d, dice_below(d, step));
-    uint64_t bits = w->x86 ? 0x27 : 1;
+    uint64_t bits = w->x86 ? 0x27 : w->arm ? 3 : 1;
+    uint32_t bytes = (uint32_t)w->bytes;
     uint64_t target = page_any(d);
 
     op->kind = OP_FILL;
     op->b = dice_below(d, 3);
-    op->x = table + 8 * index_any(d);
+    op->x = table + bytes * index_any(w, d);
     op->a = dice_below(d, 4) ? dice_below(d, 8) : dice_below(d, RUN_MAX);
     switch (dice_below(d, 6)) {
     case 0: /* a table that is its own child, or its parent's parent */
@@ -272,7 +346,7 @@ static void generate_hostile(const struct world *w, struct dice *d, struct op *o
         break;
     case 1: /* a root that maps itself */
         target = space_root(dice_below(d, ROOT_PAGES));
-        op->x = target + 8 * (4 + dice_below(d, 508));
+        op->x = target + bytes * (4 + dice_below(d, GN_PAGE_SIZE / bytes - 4));
         op->a = 0;
         break;
     case 2: /* tables that are pages of others */
@@ -283,22 +357,39 @@ static void generate_hostile(const struct world *w, struct dice *d, struct op *o
         op->z = dice_next(d);
         return;
     default: /* one page, or many, mapped all over a table */
-        bits = w->x86 ? dice_below(d, 2) ? 0x67 : 0x7 : dice_below(d, 2) ? 0xdf : 0x5f;
-        op->z = dice_below(d, 2) ? 0 : w->x86 ? GN_PAGE_SIZE : GN_PAGE_SIZE >> 2;
+        bits = dice_below(d, 2) ? 0x67 : 0x7;
+        if (!w->x86)
+            bits = w->arm ? bits_arm(d, 1, 0) : dice_below(d, 2) ? 0xdf : 0x5f;
+        op->z = dice_below(d, 2) ? 0 : w->guest.family == 'r' ? GN_PAGE_SIZE >> 2 : GN_PAGE_SIZE;
         break;
     }
-    op->y = (w->x86 ? target : target >> 2) | bits;
+    op->y = (w->guest.family == 'r' ? target >> 2 : target) | bits;
+}
+
+/* A bit of the controls that the guest changes. */
+static uint32_t control_any(const struct world *w, struct dice *d)
+{
+    static const uint32_t x86[] = {GN_PAGING_X86_WP,   GN_PAGING_X86_NXE, GN_PAGING_X86_SMEP,
+                                   GN_PAGING_X86_SMAP, GN_PAGING_X86_AC,  GN_PAGING_X86_AC,
+                                   GN_PAGING_X86_1G};
+    static const uint32_t riscv[] = {GN_PAGING_RISCV_SUM, GN_PAGING_RISCV_MXR, GN_PAGING_RISCV_SUM,
+                                     GN_PAGING_RISCV_MXR, GN_PAGING_RISCV_ADUE};
+    static const uint32_t arm[] = {GN_PAGING_AARCH64_PAN,  GN_PAGING_AARCH64_PAN,
+                                   GN_PAGING_AARCH64_HD,   GN_PAGING_AARCH64_HA,
+                                   GN_PAGING_AARCH64_WXN,  GN_PAGING_AARCH64_EPAN,
+                                   GN_PAGING_AARCH64_EPD1, GN_PAGING_AARCH64_TBI0};
+
+    if (w->bytes == 4 && dice_below(d, 4) == 0)
+        return GN_PAGING_X86_PSE;
+    if (w->arm)
+        return arm[dice_below(d, 8)];
+    return w->x86 ? x86[dice_below(d, 7)] : riscv[dice_below(d, 5)];
 }
 
 static void generate_rare(const struct world *w, struct dice *d, struct op *op)
 {
     static const uint32_t kinds[] = {GN_SHADOW_SLOT_RAM, GN_SHADOW_SLOT_RAM, GN_SHADOW_SLOT_ROM,
                                      GN_SHADOW_SLOT_MMIO, NO_SLOT};
-    static const uint32_t x86[] = {GN_PAGING_X86_WP,   GN_PAGING_X86_NXE, GN_PAGING_X86_SMEP,
-                                   GN_PAGING_X86_SMAP, GN_PAGING_X86_AC,  GN_PAGING_X86_AC,
-                                   GN_PAGING_X86_1G};
-    static const uint32_t riscv[] = {GN_PAGING_RISCV_SUM, GN_PAGING_RISCV_MXR, GN_PAGING_RISCV_SUM,
-                                     GN_PAGING_RISCV_MXR, GN_PAGING_RISCV_ADUE};
 
     switch (dice_below(d, 26)) {
     case 24:
@@ -326,7 +417,7 @@ static void generate_rare(const struct world *w, struct dice *d, struct op *op)
     case 6:
     case 7:
         op->kind = OP_CONTROL;
-        op->a = w->x86 ? x86[dice_below(d, 7)] : riscv[dice_below(d, 5)];
+        op->a = control_any(w, d);
         break;
     case 8:
     case 9:
@@ -349,7 +440,7 @@ static void generate_rare(const struct world *w, struct dice *d, struct op *op)
     case 14:
         op->kind = OP_HOLD;
         op->a = dice_below(d, SPACES);
-        op->b = w->x86 ? x86[dice_below(d, 7)] : riscv[dice_below(d, 5)];
+        op->b = control_any(w, d);
         break;
     case 15: generate_hostile(w, d, op); break;
     default:

@@ -53,17 +53,16 @@ void memory_store(struct world *w, uint64_t gpa, const void *bytes, uint32_t len
 int memory_protected(const struct world *w, uint64_t gpa, uint32_t length)
 {
     uint64_t first = (1 + ROOT_PAGES) * GN_PAGE_SIZE;
+    uint64_t at = oracle_at(&w->guest, w->levels - 1, 0, linear(w, 0)) & ~(uint64_t)7;
+    uint64_t kept = w->bytes == 4 ? 16 : 8;
 
-    (void)w;
-    if (gpa < POOL_FIRST * GN_PAGE_SIZE && gpa + length > first)
-        return 1;
-    for (uint32_t i = 0; i <= ORDERLY; i++) {
-        uint64_t entry = space_root(i) + LINEAR * 8;
-
-        if (gpa < entry + 8 && entry < gpa + length)
+    for (uint32_t i = 0; i <= ORDERLY; i++)
+        if (gpa < space_root(i) + at + kept && space_root(i) + at < gpa + length)
             return 1;
-    }
-    return 0;
+    if (gpa >= POOL_FIRST * GN_PAGE_SIZE || gpa + length <= first)
+        return 0;
+    /* One of these tables has room beside the map. */
+    return !w->wide || gpa < wide_table(w) || gpa + length > wide_table(w) + 32;
 }
 
 /* No vCPU may use anything old any more. */
@@ -76,9 +75,14 @@ void memory_forget(struct world *w)
 
 static int ops_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
 {
-    if (bytes != 8 || gpa.v & 7)
+    const struct world *w = ctx;
+
+    if (bytes != (uint32_t)w->bytes || gpa.v & (bytes - 1))
         fail("paging: a load of %u bytes at %#llx", bytes, (unsigned long long)gpa.v);
-    return memory_load(ctx, gpa.v, ret_value) ? 0 : -GN_ERR_FAULT;
+    if (!memory_load(ctx, gpa.v, ret_value))
+        return -GN_ERR_FAULT;
+    *ret_value = oracle_entry(&w->guest, gpa.v, *ret_value);
+    return 0;
 }
 
 static int ops_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected, uint64_t desired)
@@ -86,7 +90,7 @@ static int ops_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expecte
     struct world *w = ctx;
     const struct gn_shadow_slot *s = slot_at(w, gpa.v);
 
-    if (bytes != 8 || gpa.v & 7)
+    if (bytes != (uint32_t)w->bytes || gpa.v & (bytes - 1))
         fail("paging: an update of %u bytes at %#llx", bytes, (unsigned long long)gpa.v);
     if (!s || s->kind == GN_SHADOW_SLOT_MMIO)
         return -GN_ERR_FAULT;
@@ -94,14 +98,14 @@ static int ops_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expecte
         fail("shadow: A or D set without an access, at %#llx", (unsigned long long)gpa.v);
     if (s->kind == GN_SHADOW_SLOT_ROM)
         return 0;
-    if (*memory_word(w, gpa.v) != expected)
+    if (oracle_entry(&w->guest, gpa.v, *memory_word(w, gpa.v)) != expected)
         return -GN_ERR_AGAIN;
     if (w->swaps < SWAPS) {
         w->swap[w->swaps].gpa = gpa.v;
         w->swap[w->swaps++].value = desired;
     }
-    memory_store(w, gpa.v, &desired, 8);
-    dirty_mark(w, gpa.v, 8, DIRTY_MUST);
+    memory_store(w, gpa.v, &desired, bytes);
+    dirty_mark(w, gpa.v, bytes, DIRTY_MUST);
     return 0;
 }
 

@@ -24,7 +24,8 @@ static uint64_t later(uint64_t a, uint64_t b)
 /*
  * RISC-V: SFENCE.VMA with rs1 orders leaf entries alone; one with rs2 leaves globals. INVLPG drops
  * all that translates the address, globals too, and what is cached of tables (SDM §4.10.4.1).
- * INVPCID leaves globals unless it is of type 2.
+ * INVPCID leaves globals unless it is of type 2. AArch64's TLBI VAE1 and VAAE1 do as INVLPG does
+ * (Arm DDI 0487 D8.13), ASIDE1 leaves globals.
  */
 static void search_since(struct search *s, const struct vcpu *v)
 {
@@ -44,22 +45,51 @@ static void search_since(struct search *s, const struct vcpu *v)
     s->since[0] = later(leaf, v->flushed_space[v->space]);
     s->globals[0] = global;
     s->since[1] =
-        s->o.family == 'x' ? s->since[0] : later(v->flushed_all, v->flushed_space[v->space]);
-    s->globals[1] = s->o.family == 'x' ? global : v->flushed_all;
+        s->o.family == 'r' ? later(v->flushed_all, v->flushed_space[v->space]) : s->since[0];
+    s->globals[1] = s->o.family == 'r' ? v->flushed_all : global;
+}
+
+/*
+ * AArch64: a page is one exception level's to read; where it is the other's to run, an x86 entry
+ * cannot say that he may not read it. And with EPAN, EL1 is denied what EL0 may run: by PAN, which
+ * changes without a word.
+ */
+static int beyond_arm(const struct search *s, const struct oracle_path *path, uint64_t leaf)
+{
+    int user = oracle_bit(leaf, 6) && path->u;
+    int user_runs = !oracle_bit(leaf, 54) && path->ux;
+
+    if (!user && user_runs && s->o.epan)
+        return s->o.op != 'x' || s->w->shadow_x86;
+    return s->w->shadow_x86 && s->o.op == 'x' && s->o.user != user;
 }
 
 /*
  * What no entry of the shadow's can allow alone, so that the embedder is asked to perform it: an
  * x86 entry cannot forbid to read, and none lets supervisors alone, with AC, write past R/W = 0.
+ * None at all is for an address that the MMU cannot be asked for.
  */
 static int beyond_entries(const struct search *s, const struct oracle_path *path, uint64_t leaf)
 {
+    if (!path)
+        return 0;
+    if (s->o.family == 'a')
+        return beyond_arm(s, path, leaf);
     if (s->o.family == 'r')
         return s->w->shadow_x86 && s->o.op == 'x' && !(leaf >> 1 & 1) && !s->o.mxr;
     return s->o.op == 'w' && (!s->o.user || s->o.implicit) && !s->o.wp && s->o.smap && path->u &&
            !path->w;
 }
 
+/* Can the MMU be asked for it? */
+static int in_width(const struct world *w, uint64_t gva)
+{
+    uint32_t sign = 64 - (12 + 9 * (uint32_t)w->shadow_levels);
+
+    return (uint64_t)((int64_t)(gva << sign) >> sign) == gva;
+}
+
+/* `path` is NULL without translation. */
 static int leads_to(const struct search *s, const struct oracle_path *path, uint64_t leaf,
                     uint64_t gpa)
 {
@@ -74,6 +104,8 @@ static int leads_to(const struct search *s, const struct oracle_path *path, uint
         return r->outcome == GN_SHADOW_MMIO;
     if (slot->kind == GN_SHADOW_SLOT_ROM && s->o.op == 'w')
         return r->outcome == GN_SHADOW_ROM_WRITE;
+    if (path && !in_width(s->w, s->gva))
+        return r->outcome == GN_SHADOW_EMULATE;
     if (r->outcome == GN_SHADOW_EMULATE)
         return beyond_entries(s, path, leaf);
     return (r->outcome == GN_SHADOW_FILLED && !beyond_entries(s, path, leaf)) ||
@@ -107,34 +139,36 @@ static int search_value(struct search *s, int level, uint64_t value, int old, in
         int unused = s->unused;
         int found;
 
-        if (!rom && oracle_passed(&s->o, value) != value)
+        if (!rom && oracle_passed(&s->o, level, value) != value)
             s->unused = 1;
         found = (!old || unused == s->unused) && search_level(s, level - 1, base, path);
         s->unused = unused;
         return found;
     }
     if (step != ORACLE_LEAF)
-        return (!old || s->old_faults) && faults(s, GN_PAGING_FAULT_PAGE, oracle_code(&s->o, step));
-    if (!oracle_judge(&s->o, &path, value, &code, &wanted))
+        return (!old || s->old_faults) &&
+               faults(s, GN_PAGING_FAULT_PAGE, oracle_code(&s->o, step, level));
+    if (!oracle_judge(&s->o, &path, level, value, &code, &wanted))
         return (!old || s->old_faults) && faults(s, GN_PAGING_FAULT_PAGE, code);
     /* A and D are there before anything is cached: a value without them is of no use. */
     return !s->unused && (rom || wanted == value) &&
-           leads_to(s, &path, value, oracle_address(level, base, s->gva));
+           leads_to(s, &path, value, oracle_address(&s->o, level, base, s->gva));
 }
 
 static int search_level(struct search *s, int level, uint64_t base, struct oracle_path path)
 {
-    uint64_t at = base + (s->gva >> (12 + 9 * level) & 511) * 8;
+    uint64_t at = oracle_at(&s->o, level, base, s->gva);
     const struct gn_shadow_slot *slot = slot_at(s->w, at);
     int rom = slot && slot->kind == GN_SHADOW_SLOT_ROM;
     uint64_t value;
 
     if (!memory_load(s->w, at, &value))
-        return faults(s, GN_PAGING_FAULT_ACCESS, oracle_access_code(&s->o));
-    if (search_value(s, level, value, 0, rom, 0, path))
+        return faults(s, GN_PAGING_FAULT_ACCESS, oracle_access_code(&s->o, level));
+    if (search_value(s, level, oracle_entry(&s->o, at, value), 0, rom, 0, path))
         return 1;
     for (uint32_t i = s->w->history[at / 8]; i; i = s->w->version[i].next)
-        if (search_value(s, level, s->w->version[i].value, 1, rom, s->w->version[i].to, path))
+        if (search_value(s, level, oracle_entry(&s->o, at, s->w->version[i].value), 1, rom,
+                         s->w->version[i].to, path))
             return 1;
     return 0;
 }
@@ -144,15 +178,19 @@ static int search(struct world *w, uint32_t vcpu, uint64_t gva, uint32_t control
 {
     const struct vcpu *v = &w->vcpu[vcpu];
     struct search s = {.w = w, .gva = gva, .result = result};
-    struct oracle_path path = {1, 1, 1, 0};
 
     oracle_init(&s.o, w->c.guest, controls, access);
     s.old_faults = w->c.markers == GN_NONPRESENT_RULE_FENCED;
+    if (v->space == BARE)
+        return leads_to(&s, NULL, 0, gva);
     if (!oracle_canonical(&s.o, gva))
         return s.o.family == 'x' ? faults(&s, GN_PAGING_FAULT_NONCANONICAL, 0)
-                                 : faults(&s, GN_PAGING_FAULT_PAGE, oracle_code(&s.o, 0));
+                                 : faults(&s, GN_PAGING_FAULT_PAGE,
+                                          oracle_code(&s.o, ORACLE_ABSENT, s.o.levels - 1));
     search_since(&s, v);
-    return search_level(&s, s.o.levels - 1, space_root(v->space), path);
+    return search_level(&s, s.o.levels - 1,
+                        oracle_half(&s.o, gva) ? space_root_high(v->space) : space_root(v->space),
+                        ORACLE_PATH);
 }
 
 struct oracle_result model_fresh(struct world *w, uint32_t vcpu, uint64_t gva, uint32_t access)
@@ -160,8 +198,11 @@ struct oracle_result model_fresh(struct world *w, uint32_t vcpu, uint64_t gva, u
     const struct vcpu *v = &w->vcpu[vcpu];
     struct oracle o;
 
+    if (v->space == BARE)
+        return (struct oracle_result){.kind = ORACLE_OK, .pa = gva};
     oracle_init(&o, w->c.guest, v->controls, access);
-    return oracle_walk(&o, space_root(v->space), gva, memory_load, w);
+    return oracle_walk(&o, (uint64_t[]){space_root(v->space), space_root_high(v->space)}, gva,
+                       memory_load, w);
 }
 
 /* A and D are set for an access that succeeds, where it passes, and nothing else is. */
@@ -258,10 +299,10 @@ static void sweep_trace(struct world *w, const struct gn_softmmu_cached *c)
 }
 
 /* Would this entry serve that access of the guest's? */
-static int cached_serves(const struct world *w, const struct gn_softmmu_cached *e,
+static int cached_serves(const struct world *w, const struct gn_softmmu_cached *e, uint32_t space,
                          uint32_t controls, uint32_t access)
 {
-    uint32_t c = gn_shadow_mmu_controls(w->shadow, w->c.guest, controls, access);
+    uint32_t c = gn_shadow_mmu_controls(w->shadow, world_format(w, space), controls, access);
     uint32_t view = GN_SOFTMMU_VIEW_SUPERVISOR;
     int implicit = (access & GN_PAGING_IMPLICIT) != 0;
 
@@ -281,12 +322,14 @@ static void sweep_rights(struct world *w, uint32_t vcpu, const struct gn_softmmu
     static const uint32_t x86[] = {0, GN_PAGING_X86_AC};
     static const uint32_t riscv[] = {0, GN_PAGING_RISCV_SUM, GN_PAGING_RISCV_MXR,
                                      GN_PAGING_RISCV_SUM | GN_PAGING_RISCV_MXR};
+    static const uint32_t arm[] = {0, GN_PAGING_AARCH64_PAN};
     static const uint32_t how[] = {0, GN_PAGING_AS_USER, GN_PAGING_IMPLICIT,
                                    GN_PAGING_IMPLICIT | GN_PAGING_AS_USER};
     const struct result done = {.outcome = GN_SHADOW_FILLED, .gpa = cached_gpa(w, c)};
 
     for (uint32_t i = 0; i < 4 * 4; i++) {
-        uint32_t controls = w->vcpu[vcpu].controls ^ (w->x86 ? x86[i / 4 % 2] : riscv[i / 4]);
+        uint32_t changed = w->x86 ? x86[i / 4 % 2] : w->arm ? arm[i / 4 % 2] : riscv[i / 4];
+        uint32_t controls = w->vcpu[vcpu].controls ^ changed;
         uint32_t access = c->access | how[i % 4];
 
         if (access & GN_PAGING_IMPLICIT && (!w->x86 || c->access == GN_ACCESS_EXEC))
@@ -294,7 +337,7 @@ static void sweep_rights(struct world *w, uint32_t vcpu, const struct gn_softmmu
         /* An x86 MMU knows no MXR: it is a part of the root's key there. */
         if (w->shadow_x86 && (controls ^ w->vcpu[vcpu].controls) & GN_PAGING_RISCV_MXR)
             continue;
-        if (cached_serves(w, c, controls, access) &&
+        if (cached_serves(w, c, w->vcpu[vcpu].space, controls, access) &&
             !search(w, vcpu, c->gva.v, controls, access, &done))
             fail("the TLB of vcpu %" PRIu32 " leads from %#" PRIx64 " to %#" PRIx64
                  " in space %" PRIu32 " for access %#" PRIx32 " controls %#" PRIx32

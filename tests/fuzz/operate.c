@@ -23,17 +23,33 @@ uint64_t worked_at(uint32_t i)
 /* The map of all memory by superpages, below LINEAR. */
 static void linear_make(struct world *w)
 {
-    uint64_t table = space_root(0) + LINEAR * 8;
+    const struct oracle *o = &w->guest;
+    uint64_t table = space_root(0);
     uint64_t below = (1 + ROOT_PAGES) * GN_PAGE_SIZE;
+    uint64_t gva = linear(w, 0);
 
     for (int level = w->levels - 1; level > 1; level--, below += GN_PAGE_SIZE) {
-        *memory_word(w, table) = w->x86 ? below | 0x23 : below >> 2 | 1;
+        uint64_t bits = w->arm ? 3 : !w->x86 || (o->pae && level == 2) ? 1 : 0x23;
+
+        *memory_word(w, oracle_at(o, level, table, gva)) =
+            (w->guest.family == 'r' ? below >> 2 : below) | bits;
         table = below;
     }
+    for (uint64_t gpa = 0; gpa < GUEST_BYTES; gpa += UINT64_C(1) << oracle_shift(o, 1)) {
+        /* AArch64: EL1's, by nobody run. */
+        uint64_t leaf = w->arm   ? gpa | UINT64_C(0x60000000000401)
+                        : w->x86 ? gpa | 0xe3
+                                 : gpa >> 2 | 0xcf;
+        uint64_t at = oracle_at(o, 1, table, gva + gpa);
+
+        memcpy((uint8_t *)memory_word(w, at) + (at & 4), &leaf, (size_t)w->bytes);
+    }
+    /* The roots have it in common: one entry, or two of 32-bit x86. */
+    gva = oracle_at(o, w->levels - 1, 0, gva) & ~(uint64_t)7;
     for (uint32_t i = 1; i <= ORDERLY; i++)
-        *memory_word(w, space_root(i) + LINEAR * 8) = *memory_word(w, space_root(0) + LINEAR * 8);
-    for (uint64_t gpa = 0; gpa < GUEST_BYTES; gpa += UINT64_C(1) << 21, table += 8)
-        *memory_word(w, table) = w->x86 ? gpa | 0xe3 : gpa >> 2 | 0xcf;
+        for (uint32_t next = 0; next < (w->bytes == 4 ? 2 : 1); next++)
+            *memory_word(w, space_root(i) + gva + 8 * next) =
+                *memory_word(w, space_root(0) + gva + 8 * next);
 }
 
 void world_guest_make(struct world *w, struct dice *d)
@@ -42,8 +58,10 @@ void world_guest_make(struct world *w, struct dice *d)
     for (uint32_t i = 0; i < 1500; i++) {
         uint64_t place = edit_place(w, d);
 
+        uint64_t entry = entry_any(w, d, place);
+
         if (!memory_protected(w, place, 8))
-            *memory_word(w, place) = entry_any(w, d, place);
+            memcpy((uint8_t *)memory_word(w, place) + (place & 7), &entry, (size_t)w->bytes);
     }
     memset(worked, 0, sizeof worked);
     worked_next = 0;
@@ -60,7 +78,7 @@ static void context_load(struct world *w, struct vcpu *v, int user, int implicit
 
     if (v->user == user && !implicit)
         return;
-    c.controls = gn_shadow_mmu_controls(w->shadow, w->c.guest, v->controls,
+    c.controls = gn_shadow_mmu_controls(w->shadow, world_format(w, v->space), v->controls,
                                         implicit ? GN_PAGING_IMPLICIT : 0);
     if (implicit)
         c.controls &= ~GN_PAGING_X86_AC;
@@ -278,20 +296,24 @@ static void op_dma(struct world *w, const struct op *op)
 /* A run of entries, as REP STOS writes them or a disk: y, y + z, ... */
 static void op_fill(struct world *w, const struct op *op)
 {
-    uint64_t run[RUN_MAX];
+    uint8_t run[RUN_MAX * 8];
+    uint32_t bytes = (uint32_t)w->bytes;
     uint32_t count = 1 + op->a % RUN_MAX;
     uint64_t gpa = op->x % (GUEST_BYTES - RUN_MAX * 8);
 
-    for (uint32_t i = 0; i < count; i++)
-        run[i] = op->y + i * op->z;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t value = op->y + i * op->z;
+
+        memcpy(run + i * bytes, &value, bytes);
+    }
     if (op->b) {
-        device_store(w, gpa, run, count * 8, op->b == 2);
+        device_store(w, gpa, run, count * bytes, op->b == 2);
         return;
     }
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t gva = linear(w, gpa + i * 8);
+        uint64_t gva = linear_of(w, op->vcpu, gpa + i * bytes);
 
-        if (!store_within(w, &w->vcpu[op->vcpu], gva, GN_ACCESS_WRITE, (void *)&run[i], 8))
+        if (!store_within(w, &w->vcpu[op->vcpu], gva, GN_ACCESS_WRITE, run + i * bytes, bytes))
             break;
     }
 }

@@ -130,6 +130,17 @@ static void on_panic(void *ctx, const char *what)
 
 /* ---- What softmmu, nonpresent and asid ask for -------------------------------------------- */
 
+/* nonpresent knows no codes of AArch64, but the level: a translation fault, with WnR. */
+static uint32_t arm_code(const struct world *w, uint64_t entry, uint32_t access)
+{
+    struct gn_nonpresent_marker m;
+
+    if (gn_nonpresent_decode(w->shadow_x86 ? GN_NONPRESENT_X86_64(46) : GN_NONPRESENT_RISCV, entry,
+                             &m))
+        fail("nonpresent: a marker does not decode");
+    return (7 - m.level) | ((access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE ? 0x40 : 0);
+}
+
 static int on_absent(void *ctx, uint32_t number, uint64_t entry, uint32_t access,
                      struct gn_mmu_answer *ret_answer)
 {
@@ -142,12 +153,14 @@ static int on_absent(void *ctx, uint32_t number, uint64_t entry, uint32_t access
 
     if (!w->np)
         return 0;
-    if (w->x86 && who->controls & (GN_PAGING_X86_NXE | GN_PAGING_X86_SMEP))
+    if (w->x86 && who->controls & ((w->bytes == 8 ? GN_PAGING_X86_NXE : 0) | GN_PAGING_X86_SMEP))
         how |= GN_NONPRESENT_X86_FETCH_BIT;
     if (gn_nonpresent_lookup(w->np, entry, how, &a))
         fail("nonpresent: a lookup was refused");
     if (a.kind == GN_NONPRESENT_UNKNOWN)
         return 0;
+    if (a.kind == GN_NONPRESENT_GUEST_ABSENT && w->arm)
+        a.code = arm_code(w, entry, access);
     ret_answer->outcome = a.kind == GN_NONPRESENT_MMIO ? GN_MMU_MMIO : GN_MMU_GUEST_FAULT;
     ret_answer->code = a.code;
     ret_answer->gpa = a.gpa;
@@ -251,10 +264,25 @@ static uint32_t roots_held(const struct world *w)
     return count;
 }
 
-/* What is held stays; all else can be reclaimed, if the frames that were given suffice. */
+/*
+ * What is held stays; all else can be reclaimed, if the frames that were given suffice. A root of
+ * a guest with more levels than the shadow has one beside its tables for as long as it is cached.
+ */
 int world_no_room(const struct world *w)
 {
-    return w->c.tables - w->frame_count < roots_held(w) + (uint32_t)w->shadow_levels;
+    uint32_t levels = (uint32_t)(w->levels + w->arm);
+    uint32_t tables = w->frames_all - w->frame_count;
+
+    for (uint32_t i = 0; i < w->c.roots && w->frames_all > w->c.tables; i++)
+        tables -= w->cookies[i] && tables;
+    if (levels < (uint32_t)w->shadow_levels)
+        levels = (uint32_t)w->shadow_levels;
+    return tables < roots_held(w) + levels;
+}
+
+uint32_t world_format(const struct world *w, uint32_t space)
+{
+    return space == BARE ? GN_PAGING_BARE : w->c.guest;
 }
 
 static void holds_release(struct world *w)
@@ -267,8 +295,11 @@ static void holds_release(struct world *w)
 /* @return 1: it is held now */
 static int root_get(struct world *w, uint32_t space, uint32_t controls, struct gn_shadow_root *ret)
 {
-    const struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT, .format = w->c.guest,
-                                           .table = gn_gpa(space_root(space)), .controls = controls,
+    const struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT,
+                                           .format = world_format(w, space),
+                                           .table = gn_gpa(space == BARE ? 0 : space_root(space)),
+                                           .table_high = gn_gpa(space_root_high(space)),
+                                           .controls = controls,
                                            .tag = space};
     uint32_t calls = 0;
     int rc;
@@ -436,9 +467,22 @@ static void formats_open(struct world *w)
     oracle_init(&o, w->c.format, 0, 0);
     w->shadow_levels = o.levels;
     w->shadow_x86 = o.family == 'x';
-    oracle_init(&o, w->c.guest, 0, 0);
-    w->levels = o.levels;
-    w->x86 = o.family == 'x';
+    oracle_init(&w->guest, w->c.guest, 0, 0);
+    w->levels = w->guest.levels;
+    w->bytes = w->guest.bytes;
+    w->x86 = w->guest.family == 'x';
+    w->arm = w->guest.family == 'a';
+    w->wide = w->levels > w->shadow_levels;
+    w->frames_all = w->c.tables + (w->levels + w->arm > w->shadow_levels ? w->c.roots : 0);
+}
+
+/* What the guest has in force when it begins. */
+static uint32_t controls_first(const struct world *w)
+{
+    if (w->arm)
+        return GN_PAGING_AARCH64_HA | GN_PAGING_AARCH64_HD;
+    return w->x86 ? GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G | GN_PAGING_X86_PSE
+                  : GN_PAGING_RISCV_ADUE;
 }
 
 void world_open(struct world *w, uint64_t seed)
@@ -457,7 +501,7 @@ void world_open(struct world *w, uint64_t seed)
     memset(w->history, 0, GUEST_WORDS * sizeof *w->history);
     w->versions = 1;
     w->quiet = 1;
-    for (uint32_t i = w->c.tables; i-- > 0;)
+    for (uint32_t i = w->frames_all; i-- > 0;)
         w->frames[w->frame_count++] = gn_hpa(i * GN_PAGE_SIZE);
     for (uint32_t i = 0; i < VCPUS; i++)
         w->vcpu[i] = (struct vcpu){.world = w, .number = i, .user = -1};
@@ -473,9 +517,7 @@ void world_open(struct world *w, uint64_t seed)
     world_guest_make(w, &d);
     /* Frames may be refused, but not always. */
     for (uint32_t i = 0; i < VCPUS; i++)
-        while (!world_switch(w, i, i,
-                             w->x86 ? GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_X86_1G
-                                    : GN_PAGING_RISCV_ADUE))
+        while (!world_switch(w, i, i, controls_first(w)))
             ;
     w->quiet = 0;
 }
@@ -502,7 +544,7 @@ void world_close(struct world *w)
         if (gn_asid_deactivate(w->asid, i))
             fail("asid: a deactivation was refused");
     gn_shadow_fini(w->shadow);
-    if (w->frame_count != w->c.tables)
+    if (w->frame_count != w->frames_all)
         fail("shadow: a frame was not given back");
     gn_asid_fini(w->asid);
     gn_nonpresent_fini(w->np);
