@@ -131,6 +131,7 @@ int gn_cachecrypt_view_get(struct gn_cachecrypt *cc, uint32_t region,
         .page_shift = reg->page_shift,
         .frame_shift = cc->frame_shift,
         .fold = cc->view_fold,
+        .salt = gn_cachecrypt_salt(region),
     };
     return gn_cachecrypt__leave(cc, 0);
 }

@@ -19,10 +19,12 @@ static uint32_t bucket_of(const struct gn_cachecrypt *cc, uint64_t key)
 /** The bucket of a page in the table of the inlined path. */
 static uint64_t *view_bucket(const struct gn_cachecrypt *cc, uint64_t key)
 {
-    const struct gn_cachecrypt_view view = {
-        .table = cc->view, .mask = cc->view_mask, .fold = cc->view_fold};
+    const struct gn_cachecrypt_view view = {.table = cc->view,
+                                            .mask = cc->view_mask,
+                                            .fold = cc->view_fold,
+                                            .salt = gn_cachecrypt_salt(key >> 32)};
 
-    return gn_cachecrypt_bucket(&view, key);
+    return gn_cachecrypt_bucket(&view, key & UINT32_MAX);
 }
 
 /** A page can be found by the inlined path; another one of its bucket may lose that. */

@@ -38,7 +38,14 @@ struct gn_cachecrypt_view {
     uint32_t frame_shift;
     uint32_t fold; /**< bits of the bucket number */
     uint32_t reserved;
+    uint64_t salt; /**< of the region */
 };
+
+/** The salt of a region. */
+static inline uint64_t gn_cachecrypt_salt(uint64_t region)
+{
+    return region << 3;
+}
 
 /**
  * The view of a region.
@@ -56,12 +63,10 @@ struct gn_cachecrypt_view {
 GN_API GN_NODISCARD int gn_cachecrypt_view_get(struct gn_cachecrypt *cc, uint32_t region,
                                                struct gn_cachecrypt_view *ret_view);
 
-/** The bucket of a page. The region's number moves pages of equal number apart. */
-static inline uint64_t *gn_cachecrypt_bucket(const struct gn_cachecrypt_view *view, uint64_t key)
+/** The bucket of a page. The salt moves pages of equal number in two regions apart. */
+static inline uint64_t *gn_cachecrypt_bucket(const struct gn_cachecrypt_view *view, uint64_t page)
 {
-    const uint64_t bucket = (key ^ key >> view->fold ^ key >> 32 << 3) & view->mask;
-
-    return view->table + 2 * bucket;
+    return view->table + 2 * ((page ^ page >> view->fold ^ view->salt) & view->mask);
 }
 
 /**
@@ -81,7 +86,7 @@ static inline void *gn_cachecrypt_hit(const struct gn_cachecrypt_view *view, uin
 {
     const uint64_t page = offset >> view->page_shift;
     const uint64_t key = view->key | page;
-    const uint64_t *bucket = gn_cachecrypt_bucket(view, key);
+    const uint64_t *bucket = gn_cachecrypt_bucket(view, page);
     const uint64_t want = key << 1 | 1;
     const uint64_t first = bucket[0], second = bucket[1];
     const uint64_t entry = second >> GN_CACHECRYPT_ENTRY_SHIFT == want ? second : first;
