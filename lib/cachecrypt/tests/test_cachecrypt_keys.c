@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Epochs, budgets, sweeps; where keys are, and that they go. */
 #define _GNU_SOURCE
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "world.h"
 
 #define PAGES 64u
@@ -364,38 +361,6 @@ static void a_copy_of_the_pool_refuses_to_seal_and_has_no_keys(void **state)
     end();
 }
 
-static uint64_t process(void *ctx)
-{
-    (void)ctx;
-    return (uint64_t)getpid();
-}
-
-/* Attack class 14: fork while pages are dirty; two children of one pool would seal alike. */
-static void a_forked_child_seals_nothing(void **state)
-{
-    int status;
-    pid_t child;
-
-    (void)state;
-    world_plan(&w, 2, BYTES);
-    w.ops.generation = process;
-    world_begin(&w);
-    land_add(&w, &land, PAGES, BYTES);
-    put_page(&w, &land, 1, 1);
-    child = fork();
-    assert_true(child >= 0);
-    if (!child) {
-        toy_seals = 0;
-        status = gn_cachecrypt_flush(w.cc, land.region);
-        _exit(status == -GN_ERR_PERM && toy_seals == 0 ? 0 : 1);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
-    put_away(&w, &land);
-    want_page(&w, &land, 1, 1);
-    end();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,7 +377,6 @@ int main(void)
         cmocka_unit_test(the_raw_key_is_wiped_once_it_is_expanded),
         cmocka_unit_test(each_call_that_used_the_cipher_scrubs_once),
         cmocka_unit_test(a_copy_of_the_pool_refuses_to_seal_and_has_no_keys),
-        cmocka_unit_test(a_forked_child_seals_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
