@@ -77,8 +77,8 @@ static int on_fault(void *ctx, uint64_t page, uint32_t access)
     struct gn_cachecrypt_mapping mapping;
     int rc = gn_cachecrypt_fault(s->cc, s->region, page << GN_PAGE_SHIFT, access, &mapping);
 
-    if (rc)
-        s->refused = rc;
+    if (rc && s->params.refused)
+        s->params.refused(s->params.ctx, rc);
     return rc;
 }
 
@@ -180,6 +180,9 @@ static int window_create(struct sealed *s)
 
     s->window_bytes = gn_linux_window_size(&params);
     s->window_memory = map_anonymous(s->window_bytes);
+    /* Not before: what is mapped for the pool and the store might come to lie there. */
+    if (s->window_memory && s->params.reserved)
+        munmap(s->params.base, s->pages << GN_PAGE_SHIFT);
     if (!s->window_memory ||
         gn_linux_window_init(s->window_memory, s->window_bytes, &params, &s->window) ||
         gn_linux_window_state(s->window, &state))

@@ -21,9 +21,15 @@ struct sealed_params {
     uint32_t kinds;  /**< GN_LINUX_MEMORY_... that will do for the pool; 0: the best there is */
     bool window;     /**< a window onto it */
     void *base;      /**< where; NULL: anywhere */
+    bool reserved;   /**< the caller has addresses mapped there, which become the window's */
     /** No window: several threads use it. Called around each use of the pool. */
     void (*lock)(void *ctx);
     void (*unlock)(void *ctx);
+    /**
+     * Optional. A fault is refused, for this negative GN_ERR_...: the process ends when this
+     * returns. Called in a signal handler.
+     */
+    void (*refused)(void *ctx, int error);
     void *ctx;
 };
 
@@ -40,8 +46,6 @@ struct sealed {
     void *window_memory;
     uint64_t window_bytes;
     struct sealed_params params;
-    /** Why the last fault that was refused was: a GN_ERR_..., negative; 0: none was. */
-    int refused;
 };
 
 /** @return 0, or -1 with a reason in *ret_error: a string constant */

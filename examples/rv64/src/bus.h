@@ -25,6 +25,17 @@ struct rv64_device {
     int (*write)(void *state, uint64_t offset, uint32_t size, uint64_t value);
 };
 
+/** Memory for system calls, where RAM itself cannot be given to them. */
+struct rv64_bounce {
+    uint8_t *memory;
+    uint64_t size;
+    void *ctx;
+    /** Copies from memory into RAM, all of which is there. @return 0, or -1: RAM is damaged */
+    int (*in)(void *ctx, uint64_t gpa, uint64_t length);
+    /** Copies from RAM into memory. @return 0, or -1 */
+    int (*out)(void *ctx, uint64_t gpa, uint64_t length);
+};
+
 /** The guest physical address space. */
 struct rv64_bus {
     uint64_t ram_base; /**< guest physical address of RAM: 0x80000000 */
@@ -38,6 +49,8 @@ struct rv64_bus {
      */
     void (*dma_wrote)(void *ctx, uint64_t gpa, uint64_t length);
     void *dma_ctx;
+    /** NULL: system calls may be given RAM. */
+    const struct rv64_bounce *bounce;
 };
 
 /** Adds a device. @return 0, or -1: no room, empty, or it overlaps RAM or another device. */

@@ -418,6 +418,27 @@ static uint8_t *memory_map(uint64_t size)
     return memory + before;
 }
 
+/*
+ * Guest RAM becomes a window onto ciphertext. The frames of shadow tables behind it stay plain:
+ * what is in them are addresses.
+ */
+static int ram_encrypt(struct rv64_compose *c, uint64_t ram_size, uint64_t pool,
+                       const char **ret_error)
+{
+    if (!pool)
+        return 0;
+    if (!rv64_encrypt_built()) {
+        *ret_error = "--encrypt-ram is not in this build, which lacks cachecrypt, its platform "
+                     "linux, or libsodium";
+        return -1;
+    }
+    c->encrypt = rv64_encrypt_create(c->memory, RAM_BASE, ram_size, pool, ret_error);
+    if (!c->encrypt)
+        return -1;
+    c->bus->bounce = rv64_encrypt_bounce(c->encrypt);
+    return 0;
+}
+
 static int memory_create(struct rv64_compose *c, uint64_t ram_size, uint32_t tables)
 {
     c->memory_size = ram_size + (uint64_t)tables * GN_PAGE_SIZE;
@@ -557,8 +578,9 @@ int rv64_compose_create(const struct rv64_compose_params *params, struct rv64_co
         }
         *ret_error = "not enough memory for the guest";
     }
-    if (memory_create(c, params->ram_size, tables) || parts_create(c, params->without) ||
-        softmmu_create(c) || shadow_create(c, tables)) {
+    if (memory_create(c, params->ram_size, tables) ||
+        ram_encrypt(c, params->ram_size, params->encrypt_ram, ret_error) ||
+        parts_create(c, params->without) || softmmu_create(c) || shadow_create(c, tables)) {
         rv64_compose_destroy(c);
         return -1;
     }
@@ -589,6 +611,7 @@ void rv64_compose_destroy(struct rv64_compose *c)
     free(c->slot_memory);
     free(c->softmmu_memory);
     free(c->frames);
+    rv64_encrypt_destroy(c->encrypt);
     if (c->memory)
         munmap(c->memory, c->memory_size);
     free(c);

@@ -45,6 +45,7 @@ struct rv64_compose {
     struct rv64_nonpresent *nonpresent; /**< NULL: left out */
     struct rv64_asid *asid;             /**< NULL: left out */
     struct rv64_asid_trace *asid_trace; /**< NULL: not asked for */
+    struct rv64_encrypt *encrypt;       /**< NULL: guest RAM is plain */
 
     struct gn_shadow_root bare;
     struct gn_shadow_root guest; /**< the guest's current address space; held while guest_held */

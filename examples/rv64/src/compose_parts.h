@@ -14,6 +14,8 @@
 #include <gnomon/mmu.h>
 #include <gnomon/shadow.h>
 
+#include "bus.h"
+
 typedef void (*rv64_counter)(void *ctx, const char *group, const char *name, uint64_t value);
 
 /* ---- tracelog: writes to guest tables are recorded; without it they trap ----------------- */
@@ -76,5 +78,25 @@ bool rv64_asid_lookup(struct rv64_asid *asid, uint64_t space, uint32_t *ret_id);
 /** An address space is gone. */
 void rv64_asid_release(struct rv64_asid *asid, uint64_t space);
 void rv64_asid_stats(const struct rv64_asid *asid, rv64_counter each, void *ctx);
+
+/* ---- cachecrypt: guest RAM is ciphertext but for a pool; created only when asked for ------ */
+
+struct rv64_encrypt;
+
+/** Are library, platform and ciphers in this build? */
+bool rv64_encrypt_built(void);
+
+/**
+ * Guest RAM at `at`, in the place of what is mapped there; `pool` bytes of it are plaintext at a
+ * time.
+ * @return NULL, with a reason in *ret_error if there is one better than what it was
+ */
+struct rv64_encrypt *rv64_encrypt_create(void *at, uint64_t ram_base, uint64_t ram_size,
+                                         uint64_t pool, const char **ret_error);
+void rv64_encrypt_destroy(struct rv64_encrypt *e);
+
+/** What system calls are given in the place of RAM. */
+const struct rv64_bounce *rv64_encrypt_bounce(const struct rv64_encrypt *e);
+void rv64_encrypt_stats(const struct rv64_encrypt *e, rv64_counter each, void *ctx);
 
 #endif /* RV64_COMPOSE_PARTS_H */

@@ -64,6 +64,8 @@ void rv64_compose_stats(const struct rv64_compose *c, rv64_counter each, void *c
         rv64_asid_stats(c->asid, each, ctx);
     else
         each(ctx, "compose", "switch_flushes", c->switch_flushes);
+    if (c->encrypt)
+        rv64_encrypt_stats(c->encrypt, each, ctx);
     if (c->audit) {
         each(ctx, "audit", "audits", c->audits);
         each(ctx, "audit", "leaves", c->audit_leaves);

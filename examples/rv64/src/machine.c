@@ -274,6 +274,7 @@ static int create_hart(struct rv64_machine *machine, const struct rv64_options *
                        struct rv64_error *error)
 {
     const struct rv64_compose_params params = {.ram_size = options->memory,
+                                               .encrypt_ram = options->encrypt_ram,
                                                .mmu = options->mmu,
                                                .without = options->without,
                                                .audit = options->audit,

@@ -24,6 +24,7 @@ enum {
     OPTION_INITRD,
     OPTION_APPEND,
     OPTION_MEMORY,
+    OPTION_ENCRYPT_RAM,
     OPTION_DRIVE,
     OPTION_BIOS,
     OPTION_DTB,
@@ -53,6 +54,7 @@ static const struct option long_options[] = {
     {"initrd", required_argument, NULL, OPTION_INITRD},
     {"append", required_argument, NULL, OPTION_APPEND},
     {"memory", required_argument, NULL, OPTION_MEMORY},
+    {"encrypt-ram", required_argument, NULL, OPTION_ENCRYPT_RAM},
     {"drive", required_argument, NULL, OPTION_DRIVE},
     {"bios", required_argument, NULL, OPTION_BIOS},
     {"dtb", required_argument, NULL, OPTION_DTB},
@@ -88,6 +90,7 @@ static const char help_text[] =
     "  --initrd FILE       initial RAM disk\n"
     "  --append TEXT       kernel command line\n"
     "  --memory SIZE, -m   RAM, with K, M (default) or G; 256M unless given\n"
+    "  --encrypt-ram SIZE  RAM is ciphertext, but for so much of it at a time: 1M to 96M\n"
     "  --drive FILE[,readonly=on|off]\n"
     "                      raw disk image as virtio disk; up to 4 times. Also file=FILE,...\n"
     "  --bios FILE         M-mode firmware, ELF or raw; without it SBI is built in\n"
@@ -377,6 +380,13 @@ static int parse_dump(struct rv64_options *options, const char *text, struct rv6
     return 0;
 }
 
+static int parse_encrypt_ram(struct rv64_options *options, const char *text,
+                             struct rv64_error *error)
+{
+    return parse_size("encrypt-ram", text, RV64_ENCRYPT_MIN, RV64_ENCRYPT_MAX,
+                      &options->encrypt_ram, error);
+}
+
 static int parse_mmu(struct rv64_options *options, const char *text, struct rv64_error *error)
 {
     if (strcmp(text, "softmmu"))
@@ -408,6 +418,7 @@ static int parse_option(struct rv64_options *options, int option, struct rv64_er
     case OPTION_SVADE: options->svade = true; return 0;
     case OPTION_MMU: return parse_mmu(options, optarg, error);
     case OPTION_MEMORY: return parse_memory(options, optarg, error);
+    case OPTION_ENCRYPT_RAM: return parse_encrypt_ram(options, optarg, error);
     case OPTION_DRIVE: return parse_drive(options, optarg, error);
     case OPTION_CONSOLE: return parse_console(options, optarg, error);
     case OPTION_WITHOUT: return parse_without(options, optarg, error);

@@ -17,6 +17,10 @@
 #define RV64_MEMORY_MIN     (UINT64_C(16) << 20)
 #define RV64_MEMORY_MAX     (UINT64_C(1) << 40)
 
+/* Plaintext at a time, with --encrypt-ram: at the upper end, two mappings a page are the limit. */
+#define RV64_ENCRYPT_MIN (UINT64_C(1) << 20)
+#define RV64_ENCRYPT_MAX (UINT64_C(96) << 20)
+
 /* Exit statuses; a guest's own failure code is passed on as it is. */
 #define RV64_EXIT_OK      0   /**< the guest powered off, or asked for a reboot */
 #define RV64_EXIT_FAILURE 1   /**< the machine could not be built, or the guest says it failed */
@@ -40,8 +44,9 @@ struct rv64_drive {
 /** What the user wants. Strings are those of argv. */
 struct rv64_options {
     const char *kernel, *initrd, *append, *bios, *dtb, *dump_dtb, *mmu,
-        *asid_trace; /**< NULL: not given */
-    uint64_t memory; /**< bytes */
+        *asid_trace;      /**< NULL: not given */
+    uint64_t memory;      /**< bytes */
+    uint64_t encrypt_ram; /**< bytes of plaintext at a time; 0: RAM is plain */
     struct rv64_drive drives[RV64_DRIVES_MAX];
     size_t drive_count;
     uint32_t without; /**< RV64_WITHOUT_* of compose.h */

@@ -62,7 +62,7 @@ static void config_read(void *device, uint64_t offset, void *to, uint32_t size)
         memcpy(to, (const uint8_t *)&config + offset, size);
 }
 
-/* Moves one range between the file and RAM; a short transfer is an error. */
+/* Moves one range between the file and memory; a short transfer is an error. */
 static int transfer(const struct rv64_virtio_blk *blk, uint8_t *memory, uint64_t length,
                     uint64_t position, bool write)
 {
@@ -79,6 +79,31 @@ static int transfer(const struct rv64_virtio_blk *blk, uint8_t *memory, uint64_t
         length -= (uint64_t)moved;
     }
     return 0;
+}
+
+/* The same for RAM that no system call may be given: piece by piece, of which nothing stays. */
+static int transfer_bounced(const struct rv64_virtio_blk *blk, const struct rv64_bounce *bounce,
+                            const struct rv64_virtio_segment *part, uint64_t position, bool write)
+{
+    bool failed = false;
+    uint64_t length;
+
+    for (uint64_t at = 0; at < part->length && !failed; at += length) {
+        length = part->length - at < bounce->size ? part->length - at : bounce->size;
+        failed = (write && bounce->out(bounce->ctx, part->gpa + at, length)) ||
+                 transfer(blk, bounce->memory, length, position + at, write) ||
+                 (!write && bounce->in(bounce->ctx, part->gpa + at, length));
+        explicit_bzero(bounce->memory, length);
+    }
+    return failed ? -1 : 0;
+}
+
+static int transfer_part(const struct rv64_virtio_blk *blk, const struct rv64_bus *bus,
+                         const struct rv64_virtio_segment *part, uint64_t position, bool write)
+{
+    if (bus->bounce)
+        return transfer_bounced(blk, bus->bounce, part, position, write);
+    return transfer(blk, rv64_bus_ram(bus, part->gpa, part->length), part->length, position, write);
 }
 
 static bool range_ok(const struct rv64_virtio_blk *blk, uint64_t sector, uint64_t length)
@@ -108,8 +133,7 @@ static uint8_t move(struct rv64_virtio *virtio, uint64_t sector, uint64_t length
 
         if (!rv64_virtio_chain_cut(&blk->chain, i, &at, offset, length, &part))
             continue;
-        failed = transfer(blk, rv64_bus_ram(virtio->bus, part.gpa, part.length), part.length,
-                          position, write);
+        failed = transfer_part(blk, virtio->bus, &part, position, write);
         if (!write) /* even a failed read may have written something */
             rv64_bus_wrote(virtio->bus, part.gpa, part.length);
         if (failed)

@@ -86,6 +86,18 @@ static void the_spellings_of_qemu_work(void **state)
     assert_int_equal(options.memory, 64 << 20);
 }
 
+static void the_pool_of_encrypted_ram_has_limits(void **state)
+{
+    (void)state;
+    accepted("-kernel k");
+    assert_int_equal(options.encrypt_ram, 0);
+    accepted("-kernel k --encrypt-ram 16M");
+    assert_int_equal(options.encrypt_ram, 16 << 20);
+    refused("-kernel k --encrypt-ram 512K", "from 1M to 96M");
+    refused("-kernel k --encrypt-ram 97", "from 1M to 96M");
+    refused("-kernel k --encrypt-ram much", "not a size");
+}
+
 static void memory_takes_suffixes_and_has_limits(void **state)
 {
     (void)state;
@@ -208,6 +220,7 @@ int main(void)
         cmocka_unit_test(the_cpu_is_what_is_named),
         cmocka_unit_test(the_spellings_of_qemu_work),
         cmocka_unit_test(memory_takes_suffixes_and_has_limits),
+        cmocka_unit_test(the_pool_of_encrypted_ram_has_limits),
         cmocka_unit_test(drives_have_properties),
         cmocka_unit_test(libraries_are_left_out_by_name),
         cmocka_unit_test(choices_are_checked),
