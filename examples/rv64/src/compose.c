@@ -145,22 +145,27 @@ static void on_invalidate_all(void *ctx)
     fetches_forget(c, UINT64_MAX, 0, UINT64_MAX);
 }
 
+/* It would be purged before the ID is used again; until then it would be in the way. */
+static void asid_gone(struct rv64_compose *c, uint64_t cookie)
+{
+    uint32_t asid;
+
+    if (rv64_asid_lookup(c->asid, cookie, &asid))
+        gn_softmmu_invalidate_asid(c->softmmu, asid);
+    rv64_asid_release(c->asid, cookie);
+}
+
 static void on_root_gone(void *ctx, uint32_t root, uint64_t cookie)
 {
     struct rv64_compose *c = ctx;
-    uint32_t asid;
 
     c->cookies[root] = 0;
     if (c->cpu->engine)
         c->cpu->engine->space_gone(c->cpu, cookie);
     if (c->asid_trace)
         rv64_asid_trace_release(c->asid_trace, cookie);
-    if (!c->asid)
-        return;
-    /* It would be purged before the ID is used again; until then it would be in the way. */
-    if (rv64_asid_lookup(c->asid, cookie, &asid))
-        gn_softmmu_invalidate_asid(c->softmmu, asid);
-    rv64_asid_release(c->asid, cookie);
+    if (c->asid)
+        asid_gone(c, cookie);
 }
 
 static uint64_t on_absent_encode(void *ctx, const struct gn_shadow_absent *absent)
