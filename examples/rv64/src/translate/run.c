@@ -330,6 +330,22 @@ static uint32_t enter_next(struct rv64_translator *tr, uint32_t left)
     return left;
 }
 
+/*
+ * The next block has more instructions than are left. They are left undone, since a slice has about
+ * so many; but one that began with so few has to come to its end.
+ */
+static void end_slice(struct rv64_translator *tr)
+{
+    struct rv64_cpu *cpu = tr->cpu;
+
+    if (cpu->jit.left > 0 && cpu->stats.instructions == tr->slice_begin) {
+        step(tr);
+        return;
+    }
+    cpu->jit.left = 0;
+    cpu->jit.end = cpu->stats.instructions;
+}
+
 /* Runs until something must be looked at. */
 static void run_blocks(struct rv64_translator *tr)
 {
@@ -341,10 +357,7 @@ static void run_blocks(struct rv64_translator *tr)
         left = enter_next(tr, left);
         switch (left) {
         case RV64_LEFT_LOOKUP: tr->stats.lookups++; break;
-        case RV64_LEFT_BUDGET:
-            if (cpu->jit.left > 0)
-                step(tr);
-            return;
+        case RV64_LEFT_BUDGET: end_slice(tr); return;
         case RV64_LEFT_INTERPRET: interpret_one(tr); return;
         case RV64_LEFT_TRAP: trap(cpu); return;
         default: break;
@@ -366,6 +379,7 @@ static int run(struct rv64_cpu *cpu, uint64_t budget)
 {
     cpu->jit.left = 0;
     cpu->jit.end = cpu->stats.instructions;
+    cpu->translator->slice_begin = cpu->stats.instructions;
     for (;;) {
         if (cpu->jit.left <= 0)
             refill(cpu, &budget);

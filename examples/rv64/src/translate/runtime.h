@@ -66,6 +66,7 @@ struct rv64_translator {
     struct rv64_tr_stats stats;
     uint64_t epoch;        /**< counts FENCE.I */
     uint64_t kernel_space; /**< in which the supervisor ran last */
+    uint64_t slice_begin;  /**< instructions retired then */
     uint32_t heat_limit;
     uint64_t unread[RV64_TR_UNREAD]; /**< guest frame numbers; 0: none */
     bool unchained;
