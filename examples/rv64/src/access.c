@@ -79,6 +79,14 @@ static int resolve(struct rv64_compose *c, uint64_t va, uint32_t size, uint32_t 
     *t = (struct target){.host = rv64_mmu_probe(&c->mmu, va, size, access)};
     if (t->host)
         return 0;
+    if (access == GN_ACCESS_WRITE) {
+        t->host = gn_softmmu_probe_traced(c->mmu.data, gn_gva(va), size);
+        t->hpa = gn_hpa((uint64_t)((uint8_t *)t->host - c->memory));
+        t->traced = true;
+        if (t->host)
+            return 0;
+        t->traced = false;
+    }
     for (int i = 0; i < TRIES; i++) {
         int rc;
 

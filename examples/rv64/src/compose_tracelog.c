@@ -53,12 +53,28 @@ void rv64_tracelog_drain(struct rv64_tracelog *t,
 {
     struct gn_tracelog_drain drain;
     struct gn_tracelog_item item;
+    /* A guest that changes a range writes one entry after the other: they are synced together. */
+    gn_gpa_t first = gn_gpa(0);
+    uint64_t length = 0;
+    uint64_t bytes;
 
     if (gn_tracelog_empty(t->log))
         return;
     gn_tracelog_drain_begin(t->log, &drain);
-    while (gn_tracelog_drain_next(t->log, &drain, &item) == 1)
-        sync(ctx, item.gpa, item.kind == GN_TRACELOG_ALL ? UINT64_MAX : item.bytes);
+    while (gn_tracelog_drain_next(t->log, &drain, &item) == 1) {
+        bytes = item.kind == GN_TRACELOG_ALL ? UINT64_MAX : item.bytes;
+        if (length && length != UINT64_MAX && item.gpa.v == first.v + length &&
+            bytes != UINT64_MAX) {
+            length += bytes;
+            continue;
+        }
+        if (length)
+            sync(ctx, first, length);
+        first = item.gpa;
+        length = bytes;
+    }
+    if (length)
+        sync(ctx, first, length);
 }
 
 bool rv64_tracelog_pending(const struct rv64_tracelog *t, gn_gpa_t page)

@@ -229,10 +229,10 @@ struct written {
 };
 
 /* Written and written, and never used: the guest has made something else of the page. */
-static int table_flooded(struct gn_shadow *sh, uint32_t table)
+static int table_flooded(struct gn_shadow *sh, uint32_t table, uint32_t entries)
 {
     struct gn_shadow__table *t = &sh->tables[table];
-    uint32_t flood = gn_shadow__peek(&t->flood) + 1;
+    uint32_t flood = gn_shadow__peek(&t->flood) + entries;
     uint32_t freed = sh->freed;
 
     if (flood <= sh->params.flood_limit) {
@@ -268,7 +268,7 @@ static int sync_table(struct gn_shadow *sh, uint32_t table, const struct written
     if (found & GN_SHADOW__SYNC_USEFUL)
         gn_shadow__poke(&sh->tables[table].flood, 0u);
     else if (!w->part && sh->tables[table].live)
-        return table_flooded(sh, table);
+        return table_flooded(sh, table, last - first + 1);
     return 0;
 }
 

@@ -480,6 +480,27 @@ static void a_table_that_is_written_and_never_used_is_dropped(void **state)
     everywhere(data_situation);
 }
 
+static void cleared_situation(struct machine *m)
+{
+    uint64_t entry = guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    uint64_t page = entry & ~GN_PAGE_MASK;
+    uint64_t other = page + (entry & 0x800) + (~entry & 0x400);
+    uint32_t root = root_get(m, ROOT);
+
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    device_store(m, entry, 0);
+    machine_sync(m, other, 0x100);
+    assert_int_equal(gn_shadow_is_table(m->sh, gn_gpa(page)), 1);
+    machine_sync(m, other, 0x400);
+    assert_int_equal(gn_shadow_is_table(m->sh, gn_gpa(page)), 0);
+}
+
+static void a_page_that_is_written_in_one_go_is_soon_no_table(void **state)
+{
+    (void)state;
+    everywhere(cleared_situation);
+}
+
 /* ---- 6: markers
  * -----------------------------------------------------------------------------------------------
  */
@@ -631,6 +652,7 @@ int main(void)
         cmocka_unit_test(inv5_a_page_that_holds_no_table_any_more_is_plainly_writable),
         cmocka_unit_test(inv5_a_write_to_the_table_that_maps_it_is_trapped_at_once),
         cmocka_unit_test(a_table_that_is_written_and_never_used_is_dropped),
+        cmocka_unit_test(a_page_that_is_written_in_one_go_is_soon_no_table),
         cmocka_unit_test(inv6_markers_are_placed_and_end_with_the_write),
         cmocka_unit_test(inv6_there_is_no_marker_for_what_is_present_but_faults),
         cmocka_unit_test(inv6_a_device_inside_a_large_page_is_marked_by_itself),

@@ -83,6 +83,28 @@ static void the_probe_serves_reads_of_a_traced_page_and_never_a_write(void **sta
     machine_free(m);
 }
 
+static void the_probe_for_traced_writes_finds_those_and_no_others(void **state)
+{
+    uint64_t root;
+    struct machine *m = one_page(R | W | U | TRACED, GN_SOFTMMU_VIEW_USER, &root);
+    const struct gn_softmmu_window *w = gn_softmmu_window(m->mmu, 0, DATA);
+    struct gn_softmmu_answer r;
+
+    (void)state;
+    assert_null(gn_softmmu_probe_traced(w, gn_gva(GVA), 8));
+    r = machine_access(m, 0, GVA + 8, WRITE, 8);
+    assert_ptr_equal(gn_softmmu_probe_traced(w, gn_gva(GVA + 8), 8), r.host);
+    assert_null(gn_softmmu_probe_traced(w, gn_gva(GVA + 4092), 8));
+    assert_null(gn_softmmu_probe_traced(w, gn_gva(GVA + 4096), 1));
+    machine_map(m, root, GVA, PAGE, R | W | U);
+    gn_softmmu_invalidate_all(m->mmu);
+    assert_null(gn_softmmu_probe_traced(w, gn_gva(GVA), 8));
+    assert_int_equal(machine_outcome(m, GVA, WRITE), GN_MMU_DONE);
+    assert_non_null(machine_probe(m, 0, GVA, WRITE));
+    assert_null(gn_softmmu_probe_traced(w, gn_gva(GVA), 8));
+    machine_free(m);
+}
+
 static void a_read_of_a_traced_page_records_nothing(void **state)
 {
     uint64_t root, data;
@@ -331,6 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_traced_write_completes_and_is_recorded_with_its_address_and_size),
         cmocka_unit_test(the_probe_serves_reads_of_a_traced_page_and_never_a_write),
+        cmocka_unit_test(the_probe_for_traced_writes_finds_those_and_no_others),
         cmocka_unit_test(a_read_of_a_traced_page_records_nothing),
         cmocka_unit_test(a_cached_traced_page_is_written_without_a_walk),
         cmocka_unit_test(a_cached_traced_page_is_written_by_those_who_may),

@@ -306,8 +306,9 @@ struct gn_shadow_params {
     uint32_t roots;  /**< cached roots at most, 2 to 65,536; 0 means 64 */
     uint32_t slots;  /**< memory slots at most, 1 to 256; 0 means 32 */
     /**
-     * Syncs of a table since it last served a fault, none of which mapped, changed or dropped
-     * anything, after which it is taken to be no table any more and dropped; 0 means 64.
+     * Entries of a table that were synced since it last served a fault, while no sync mapped,
+     * changed or dropped anything, after which it is taken to be no table any more and dropped; 0
+     * means 64.
      */
     uint32_t flood_limit;
     uint32_t reserved;               /**< zero */

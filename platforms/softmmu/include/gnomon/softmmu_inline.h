@@ -118,6 +118,27 @@ static inline void *gn_softmmu_probe(const struct gn_softmmu_window *w, gn_gva_t
     return (void *)(uintptr_t)(va.v + e->delta);
 }
 
+/**
+ * Translates a write to a traced page if the TLB has it: whoever does the write tells
+ * gn_softmmu_written() of it. What gn_softmmu_probe() finds is not found here.
+ *
+ * @param w     the vCPU's window
+ * @param va    virtual address, in bytes, of the write
+ * @param size  bytes written, 1 to 4096; a write that leaves its page is a miss
+ * @return host address of the first byte; NULL on a miss, which gn_softmmu_access() resolves
+ *
+ * Context, Thread-safety and Ownership: as gn_softmmu_probe().
+ */
+static inline void *gn_softmmu_probe_traced(const struct gn_softmmu_window *w, gn_gva_t va,
+                                            uint32_t size)
+{
+    const struct gn_softmmu_entry *e = gn_softmmu_entry_at(w, va.v, GN_ACCESS_WRITE);
+
+    if (e->page != (((va.v + (size - 1)) & ~GN_PAGE_MASK) | GN_SOFTMMU_TRACED))
+        return NULL;
+    return (void *)(uintptr_t)(va.v + e->delta);
+}
+
 #ifdef __cplusplus
 }
 #endif
