@@ -413,6 +413,72 @@ static void null_arguments_are_refused(void **state)
     world_end(&w);
 }
 
+static int depth; /* of locks */
+
+static void lock(void *ctx)
+{
+    (void)ctx;
+    assert_int_equal(depth++, 0);
+}
+
+static void unlock(void *ctx)
+{
+    (void)ctx;
+    assert_int_equal(--depth, 0);
+}
+
+static void each_call_takes_the_lock_once_and_gives_it_back(void **state)
+{
+    struct gn_cachecrypt_region_info info = {GN_CACHECRYPT_REGION_INFO_INIT};
+    struct gn_cachecrypt_span span;
+    struct land land;
+    struct world w;
+    uint8_t byte = 1;
+    void *at;
+
+    (void)state;
+    world_plan(&w, 2, 256);
+    w.ops.lock = lock;
+    w.ops.unlock = unlock;
+    world_begin(&w);
+    land_add(&w, &land, 64, 256);
+    for (uint32_t round = 0; round < 3; round++) {
+        /* Live, then poisoned, then erased; and always a region that is not there. */
+        for (uint32_t i = 0; i < 2; i++) {
+            const uint32_t region = i ? 3 : land.region;
+
+            (void)!gn_cachecrypt_read(w.cc, region, 0, &byte, 1);
+            (void)!gn_cachecrypt_read(w.cc, region, UINT64_MAX, &byte, 1);
+            (void)!gn_cachecrypt_write(w.cc, region, 700, &byte, 1);
+            (void)!gn_cachecrypt_write(w.cc, region, 9999999, &byte, 1);
+            if (!gn_cachecrypt_pin(w.cc, region, 0, 1, 0, &span))
+                assert_int_equal(gn_cachecrypt_unpin(w.cc, &span), 0);
+            (void)!gn_cachecrypt_touch(w.cc, region, 0, 0, &at);
+            (void)!gn_cachecrypt_flush(w.cc, region);
+            (void)!gn_cachecrypt_evict(w.cc, region, 0, 256);
+            (void)!gn_cachecrypt_discard(w.cc, region, 0, 256);
+            (void)!gn_cachecrypt_rekey(w.cc, region);
+            (void)!gn_cachecrypt_rekey_step(w.cc, region, 0, NULL);
+            (void)!gn_cachecrypt_region_query(w.cc, region, &info);
+            (void)!gn_cachecrypt_dma_check(w.cc, gn_hva(64), 64);
+            (void)!gn_cachecrypt_window_remove(w.cc, gn_hva(64));
+            assert_int_equal(depth, 0);
+        }
+        if (round == 0) {
+            put_page(&w, &land, 5, 5);
+            put_away(&w, &land);
+            land_tag(&land, 5)[0] ^= 1;
+            assert_int_equal(look(&w, &land, 5), -GN_ERR_BADMSG);
+        } else if (round == 1) {
+            assert_int_equal(gn_cachecrypt_region_erase(w.cc, land.region), 0);
+        }
+        assert_int_equal(depth, 0);
+    }
+    land_remove(&w, &land);
+    assert_int_equal(depth, 0);
+    world_end(&w);
+}
+
 /* Attack class 6: the largest region there can be; nothing of the store but what is used exists. */
 static void the_last_page_of_two_to_the_thirty_two_is_one_of_its_own(void **state)
 {
@@ -440,6 +506,7 @@ int main(void)
         cmocka_unit_test(meta_size_is_below_seven_thousandths_and_knows_its_limits),
         cmocka_unit_test(a_range_beyond_the_region_is_refused),
         cmocka_unit_test(null_arguments_are_refused),
+        cmocka_unit_test(each_call_takes_the_lock_once_and_gives_it_back),
         cmocka_unit_test(the_last_page_of_two_to_the_thirty_two_is_one_of_its_own),
     };
 

@@ -54,6 +54,7 @@ static void a_device_gets_to_windows_and_nowhere_else(void **state)
     assert_int_equal(check(window + 4095, 1), 0);
     assert_int_equal(check(window, 4097), -GN_ERR_NOENT);
     assert_int_equal(check(window + 4096, 1), -GN_ERR_NOENT);
+    assert_int_equal(check(window + 1, 4096), -GN_ERR_NOENT);
     assert_int_equal(check(window, 0), -GN_ERR_INVAL);
     assert_int_equal(check(window, UINT64_MAX), -GN_ERR_RANGE);
     assert_int_equal(check((void *)-1, 2), -GN_ERR_RANGE);

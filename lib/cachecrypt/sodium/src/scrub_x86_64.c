@@ -4,6 +4,8 @@
  * deepest of libsodium's ciphers uses less stack than is cleared here, below this function's
  * caller.
  */
+#include <sodium/runtime.h>
+
 #include "sodium_internal.h"
 
 #define STACK_BYTES 2048
@@ -42,7 +44,7 @@ static void clear_xmm(void)
 void gn_cachecrypt_sodium__scrub(void)
 {
     clear_stack();
-    if (__builtin_cpu_supports("avx"))
+    if (sodium_runtime_has_avx())
         clear_ymm();
     else
         clear_xmm();

@@ -12,6 +12,9 @@
 /** AEGIS-256, or NULL: this libsodium has none. */
 extern const struct gn_cachecrypt_cipher *const gn_cachecrypt_sodium__aegis256;
 
+/** What AEGIS-256 needs before its first use where sodium_init() does not run. */
+int gn_cachecrypt_sodium__aegis256_start(void);
+
 /** Brings libsodium up; 0 if it is. */
 int gn_cachecrypt_sodium__start(void);
 

@@ -237,6 +237,57 @@ __attribute__((no_sanitize("address"))) static void no_key_stays_on_the_stack(vo
     }
 }
 
+static const uint8_t stain[16] = "a stain, stained";
+
+/** Leaves a stain all over the stack that was used. */
+__attribute__((noinline)) static void stain_stack(void)
+{
+    uint8_t dead[1536];
+
+    for (size_t i = 0; i < sizeof dead; i += 16)
+        memcpy(dead + i, stain, 16);
+    __asm__ volatile("" : : "r"(dead) : "memory");
+}
+
+#ifdef __x86_64__
+/** Loads a register with the stain, calls, and looks. */
+__attribute__((noinline)) static int register_keeps_stain(void (*scrub)(void))
+{
+    uint8_t after[16] = {0};
+
+    __asm__ volatile("movdqu %0, %%xmm9" : : "m"(stain) : "xmm9");
+    scrub();
+    __asm__ volatile("movdqu %%xmm9, %0" : "=m"(after));
+    return !memcmp(after, stain, 16);
+}
+#else
+static int register_keeps_stain(void (*scrub)(void))
+{
+    scrub();
+    return 0;
+}
+#endif
+
+__attribute__((no_sanitize("address"))) static void
+a_scrub_clears_the_dead_stack_and_vector_registers(void **state)
+{
+    static uint8_t stack[4096];
+    const struct gn_cachecrypt_cipher *cipher = NULL;
+
+    (void)state;
+    if (getenv("ASAN_OPTIONS"))
+        skip();
+    assert_int_equal(gn_cachecrypt_sodium_cipher(0, &cipher), 0);
+    stain_stack();
+    copy_dead_stack(stack, sizeof stack);
+    assert_non_null(memmem(stack, sizeof stack, stain, 16)); /* it would be seen */
+    stain_stack();
+    cipher->scrub();
+    copy_dead_stack(stack, sizeof stack);
+    assert_null(memmem(stack, sizeof stack, stain, 16));
+    assert_int_equal(register_keeps_stain(cipher->scrub), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +297,7 @@ int main(void)
         cmocka_unit_test(the_best_cipher_is_one_of_these_and_others_are_unknown),
         cmocka_unit_test(pages_come_back_by_each_cipher_and_no_false_ones),
         cmocka_unit_test(no_key_stays_on_the_stack),
+        cmocka_unit_test(a_scrub_clears_the_dead_stack_and_vector_registers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
