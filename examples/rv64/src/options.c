@@ -100,7 +100,7 @@ static const char help_text[] =
     "  --cpu HOW           what executes instructions: translate (default on x86-64 hosts) or\n"
     "                      interpret\n"
     "  --code-cache SIZE   translated code: 1M to 1G, 32M unless given\n"
-    "  --translate-after N a place is translated when it is reached after N visits (2)\n"
+    "  --translate-after N a place is translated when it is reached after N visits (8)\n"
     "  --dump[=PC]         print guest and host code of blocks on standard error as they are\n"
     "                      translated: of all, or of those with an instruction at this address\n"
     "  --perf-map          tell perf(1) about translated code, in /tmp/perf-PID.map\n"

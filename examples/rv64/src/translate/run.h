@@ -18,7 +18,7 @@
 #define RV64_TR_CODE_MAX     (UINT32_C(1) << 30)
 
 /** Visits of a place before it is translated, unless it is said. */
-#define RV64_TR_VISITS_DEFAULT 2u
+#define RV64_TR_VISITS_DEFAULT 8u
 #define RV64_TR_VISITS_MAX     1000000u
 
 /** What blocks are made without. */
