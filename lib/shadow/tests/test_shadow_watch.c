@@ -119,6 +119,72 @@ static void a_page_may_hold_tables_and_be_watched(void **state)
     everywhere(table_situation);
 }
 
+/* ---- What the audit asks of such a page -------------------------------------------------------
+ */
+
+static void note_kind(void *ctx, const struct gn_shadow_difference *d)
+{
+    *(uint32_t *)ctx |= 1u << d->kind;
+}
+
+/* Makes a leaf writable and takes its mark, in every table that has it */
+static void damage(struct machine *m, uint32_t root, uint64_t gva)
+{
+    struct gn_paging_entry e;
+    uint64_t is;
+    uint64_t open;
+
+    assert_int_equal(spt_leaf(m, root, gva, &e, &is), 0);
+    e.permissions = (e.permissions | GN_PAGING_W | GN_PAGING_D) & ~GN_SHADOW_TRACED;
+    assert_int_equal(gn_paging_entry_encode(m->format, 0, &e, &open), 0);
+    for (uint32_t i = 0; i < m->sh->params.tables * GN_SHADOW__ENTRIES; i++) {
+        struct gn_shadow__table *t = &m->sh->tables[i / GN_SHADOW__ENTRIES];
+
+        if (t->live && t->entries[i % GN_SHADOW__ENTRIES] == is)
+            t->entries[i % GN_SHADOW__ENTRIES] = open;
+    }
+}
+
+/* The last table of a page goes, and the mark on what maps it stays: that is as good as a trap. */
+static void gone_situation(struct machine *m)
+{
+    uint64_t above;
+    uint64_t page;
+    uint64_t differences;
+    uint32_t kinds = 0;
+    uint32_t root;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    above = guest_entry(m, ROOT, GVA, 1);
+    page = guest_entry(m, ROOT, GVA, 0) & ~GN_PAGE_MASK;
+    guest_map(m, ROOT, FAR, page, 0, KERNEL | AD);
+    root = root_get(m, ROOT);
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    /* Until ADAPT has it traced. */
+    for (uint32_t i = 0; i < 8; i++)
+        (void)access_at(m, root, FAR, WRITE);
+    watch(m, page, 1);
+    (void)access_at(m, root, FAR, WRITE);
+    device_store(m, above, 0);
+    assert_int_equal(gn_shadow_is_table(m->sh, gn_gpa(page)), 0);
+    if (m->policy == GN_SHADOW_POLICY_TRACED || m->policy == POLICY_ADAPT_TRACED)
+        assert_true(is_marked(m, root, FAR));
+    assert_int_equal(audit(m), 0);
+    assert_int_equal(outcome(m, root, FAR, READ), COMPLETED);
+    damage(m, root, FAR);
+    assert_int_equal(gn_shadow_audit(m->sh, root, note_kind, &kinds, &differences, NULL), 0);
+    assert_int_equal(differences, 1);
+    assert_int_equal(kinds, 1u << GN_SHADOW_AUDIT_TRACE);
+    UNTIL_DONE(gn_shadow_flush(m->sh, GN_SHADOW_ROOT_ANY));
+    watch(m, page, 0);
+}
+
+static void inv5_the_audit_asks_for_a_mark_or_a_trap_while_a_page_is_watched(void **state)
+{
+    (void)state;
+    everywhere(gone_situation);
+}
+
 static void large_situation(struct machine *m)
 {
     uint64_t gva = FAR;
@@ -166,6 +232,7 @@ int main(void)
         cmocka_unit_test(writes_to_a_watched_page_are_known_until_the_watch_ends),
         cmocka_unit_test(a_watch_is_a_bit_and_no_count),
         cmocka_unit_test(a_page_may_hold_tables_and_be_watched),
+        cmocka_unit_test(inv5_the_audit_asks_for_a_mark_or_a_trap_while_a_page_is_watched),
         cmocka_unit_test(a_watched_page_inside_a_large_one_is_mapped_by_itself),
         cmocka_unit_test(what_cannot_be_watched_is_refused),
     };
