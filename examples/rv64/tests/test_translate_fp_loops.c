@@ -297,6 +297,14 @@ static uint32_t piece_end(uint32_t *code, uint32_t at, const uint32_t *pieces, u
     }
 }
 
+/* More of singles, which must be boxed. */
+static void make_single(uint32_t *code, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if ((code[i] & 0x7f) == 0x53 && code[i] >> 27 < 6 && below(3))
+            code[i] &= ~(1u << 25);
+}
+
 /* Pieces that end anywhere, until x20 is 0; traps skip an instruction, and have FS on. */
 static void chain_make(uint32_t *code)
 {
@@ -323,6 +331,8 @@ static void chain_make(uint32_t *code)
             code[next] = 0x00000013u;
     }
     code[at + 3] = branch(0, 0, 0, -(int32_t)(at + 3) * 4);
+    if (below(2))
+        make_single(code, at);
     code[end] = INSN_ECALL;
     memcpy(code + 63 + 180, handler, sizeof handler);
 }

@@ -46,7 +46,6 @@ static const char *const thunk_names[THUNK_COUNT] = {
     [THUNK_WRITE_FLAGS] = "write_flags",
     [THUNK_SSTATUS] = "sstatus",
     [THUNK_F_SAVE] = "f_save",
-    [THUNK_F_FIX] = "f_fix",
     [THUNK_LEAVE_EDGE] = "leave_edge",
     [THUNK_RETURN_MISSED] = "return_missed",
     [THUNK_LEAVE_SITE] = "leave_site",

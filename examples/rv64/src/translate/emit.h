@@ -130,7 +130,6 @@ enum {
     THUNK_WRITE_FLAGS, /**< RCX: those to be; writes RAX, RCX, RDX */
     THUNK_SSTATUS,     /**< returns sstatus in RAX; writes RCX, RDX */
     THUNK_F_SAVE,      /**< has memory all f registers, and homes none */
-    THUNK_F_FIX,       /**< has homes what a block needs: see state.c; writes RAX, RCX, RDX */
     THUNK_LEAVE_EDGE,  /**< EAX: token, RCX: guest PC */
     THUNK_RETURN_MISSED,   /**< RAX: guest PC, and an odd one is its even neighbour */
     THUNK_LEAVE_SITE,      /**< ECX: token, RAX: guest PC */
@@ -194,8 +193,8 @@ void rv64_emit_state_save(struct x86 *a, const uint8_t *f_save);
 /** Of that, the f registers. */
 void rv64_emit_f_save(struct x86 *a, const uint8_t *f_save);
 
-/** Emits the bodies of THUNK_F_SAVE and THUNK_F_FIX. */
-void rv64_emit_f_thunks(struct x86 *a, const uint8_t **ret_save, const uint8_t **ret_fix);
+/** Emits the body of THUNK_F_SAVE. */
+void rv64_emit_f_thunk(struct x86 *a);
 
 /** Loads all homes, the count, and what depends on the context. */
 void rv64_emit_state_load(struct x86 *a);

@@ -144,16 +144,56 @@ void rv64_emit_fp_begin(struct rv64_emit *e)
     e->block->state = fp->state;
 }
 
+static void emit_sets(struct x86 *a, uint32_t reg, uint32_t not_in, uint32_t in, struct x86_rm to)
+{
+    x86_arith_imm(a, X86_I_AND, 0, x86_reg(reg), (int32_t)~not_in);
+    x86_arith_imm(a, X86_I_OR, 0, x86_reg(reg), (int32_t)in);
+    x86_op(a, X86_MOV_STORE, reg, to);
+}
+
+/*
+ * The plan of what is missing, found and carried out when it runs: what is needed and not valid is
+ * loaded, once who shares its home is saved. To be called; writes RAX and RDX.
+ */
+static void emit_plan(struct rv64_emit *e)
+{
+    const uint32_t homes = STATE_HOMES(e->fp.state), others = sharers(homes);
+    struct x86 *a = &e->a;
+
+    e->fp.fix = a->at;
+    x86_op(a, 0xff | X86_W, 0, CPU_MEM(jit.f_fixes)); /* INC */
+    x86_op(a, X86_MOV, X86_RAX, CPU_MEM(jit.f_valid));
+    x86_op(a, X86_MOV, X86_RDX, CPU_MEM(jit.f_unsaved));
+    x86_unary(a, X86_NOT, 0, x86_reg(X86_RAX));
+    for (uint32_t f = 0; f < 32; f++) {
+        uint8_t *valid;
+
+        if (!(homes >> f & 1))
+            continue;
+        valid = x86_unless_bit(a, X86_RAX, f);
+        for (uint32_t g = 0; g < 32; g++)
+            if (g != f && rv64_emit_f_home[g] == rv64_emit_f_home[f]) {
+                uint8_t *saved = x86_unless_bit(a, X86_RDX, g);
+
+                x86_op(a, SSE_STORE_D, rv64_emit_f_home[f], F_MEM(g));
+                x86_short_here(a, saved);
+            }
+        x86_op(a, SSE_LOAD_D, rv64_emit_f_home[f], F_MEM(f));
+        x86_short_here(a, valid);
+    }
+    x86_unary(a, X86_NOT, 0, x86_reg(X86_RAX));
+    emit_sets(a, X86_RAX, others, homes, CPU_MEM(jit.f_valid));
+    emit_sets(a, X86_RDX, others, STATE_WRITTEN(e->fp.state), CPU_MEM(jit.f_unsaved));
+    x86_u8(a, 0xc3); /* RET */
+}
+
 void rv64_emit_fp_enter(struct rv64_emit *e)
 {
     struct emit_fp *fp = &e->fp;
 
     if (!fp->state)
         return;
-    fp->fix = e->a.at;
-    x86_mov_imm(&e->a, X86_RCX, fp->state);
-    x86_mov_imm(&e->a, X86_RDX, sharers(STATE_HOMES(fp->state)));
-    emit_jmp_thunk(e, THUNK_F_FIX);
+    emit_plan(e);
     e->block->entry = (uint32_t)(e->a.at - e->start);
     if (e->thunks->eager)
         return;

@@ -11,7 +11,7 @@
  * valid; those that share homes with them are to be saved, and lose them; those of the first that
  * it writes are not saved from its entry on. The others it uses where memory has them.
  *
- *     entry:  are these valid, and those not saved?  no: THUNK_F_FIX does what is missing
+ *     entry:  are these valid, and those not saved?  no: what is missing is done
  *     fast:   ... nothing is loaded, saved or asked, and nothing is noted: it is so already ...
  *
  * Exits of blocks that leave all of this as it is needed are linked to the fast entry. Blocks that

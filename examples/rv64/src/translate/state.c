@@ -36,8 +36,8 @@ const uint8_t rv64_emit_f_home[32] = {
 /* Where an f register has its place. */
 #define F_MEM(n) CPU_AT((uint32_t)offsetof(struct rv64_cpu, f) + 8 * (n))
 
-/* Moves between homes and memory, of the registers in EAX. */
-static void emit_moves(struct x86 *a, int32_t op)
+/* Homes to memory, of the registers in EAX. */
+static void emit_f_stores(struct x86 *a)
 {
     for (uint32_t group = 0; group < 32; group += 8) {
         uint8_t *none;
@@ -46,17 +46,13 @@ static void emit_moves(struct x86 *a, int32_t op)
         x86_u32(a, 0xffu << group);
         none = x86_jcc_later(a, X86_E);
         for (uint32_t f = group; f < group + 8; f++) {
-            uint8_t *next;
+            uint8_t *next = x86_unless_bit(a, X86_RAX, f);
 
-            x86_op(a, 0x0fba, 4, x86_reg(X86_RAX)); /* BT EAX, imm8 */
-            x86_u8(a, f);
-            next = x86_jcc_short(a, X86_AE);
-            x86_op(a, op, rv64_emit_f_home[f], F_MEM(f));
+            x86_op(a, SSE_STORE_D, rv64_emit_f_home[f], F_MEM(f));
             x86_short_here(a, next);
         }
         x86_patch(none, a->at);
     }
-    x86_u8(a, 0xc3); /* RET */
 }
 
 static void emit_call(struct x86 *a, const uint8_t *to)
@@ -67,56 +63,15 @@ static void emit_call(struct x86 *a, const uint8_t *to)
 }
 
 /* Has memory all, and homes nothing: they are lost next. RAX is kept. */
-static void emit_f_save(struct x86 *a, const uint8_t *save)
+void rv64_emit_f_thunk(struct x86 *a)
 {
     x86_u8(a, 0x50);                                  /* PUSH RAX */
     x86_op(a, 0xff | X86_W, 0, CPU_MEM(jit.f_saves)); /* INC */
     x86_op(a, X86_MOV, X86_RAX, CPU_MEM(jit.f_unsaved));
-    emit_call(a, save);
+    emit_f_stores(a);
     x86_store_imm(a, CPU_MEM(jit.f_valid), 0);
     x86_u8(a, 0x58); /* POP RAX */
     x86_u8(a, 0xc3); /* RET */
-}
-
-/*
- * The plan of what a block needs, carried out: ECX has what is to be valid, and above it what is to
- * be taken for not saved; EDX has who shares homes with those, and gives way.
- */
-static void emit_f_fix(struct x86 *a, const uint8_t *save, const uint8_t *restore)
-{
-    uint8_t *none;
-
-    x86_op(a, 0xff | X86_W, 0, CPU_MEM(jit.f_fixes)); /* INC */
-    x86_op(a, X86_MOV, X86_RAX, CPU_MEM(jit.f_unsaved));
-    x86_rr(a, X86_AND, X86_RAX, X86_RDX);
-    none = x86_jcc_short(a, X86_E);
-    emit_call(a, save);
-    x86_short_here(a, none);
-    x86_unary(a, X86_NOT, 0, x86_reg(X86_RDX));
-    x86_op(a, X86_AND + X86_ARITH_STORE, X86_RDX, CPU_MEM(jit.f_valid));
-    x86_op(a, X86_AND + X86_ARITH_STORE, X86_RDX, CPU_MEM(jit.f_unsaved));
-    x86_op(a, X86_MOV, X86_RAX, CPU_MEM(jit.f_valid));
-    x86_unary(a, X86_NOT, 0, x86_reg(X86_RAX));
-    x86_rr(a, X86_AND, X86_RAX, X86_RCX);
-    none = x86_jcc_short(a, X86_E);
-    emit_call(a, restore);
-    x86_short_here(a, none);
-    x86_op(a, (X86_OR + X86_ARITH_STORE) | X86_W, X86_RCX, CPU_MEM(jit.f_valid));
-    x86_u8(a, 0xc3); /* RET */
-}
-
-void rv64_emit_f_thunks(struct x86 *a, const uint8_t **ret_save, const uint8_t **ret_fix)
-{
-    const uint8_t *save = a->at;
-    const uint8_t *restore;
-
-    emit_moves(a, SSE_STORE_D);
-    restore = a->at;
-    emit_moves(a, SSE_LOAD_D);
-    *ret_save = a->at;
-    emit_f_save(a, save);
-    *ret_fix = a->at;
-    emit_f_fix(a, save, restore);
 }
 
 void rv64_emit_f_save(struct x86 *a, const uint8_t *f_save)

@@ -198,16 +198,14 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
     ptrdiff_t exec = code->exec - code->write;
     struct shared shared;
     const uint8_t *lookup;
-    const uint8_t *f_fix;
     const uint8_t *end;
 
 #define HERE(thunk) (thunks->at[thunk] = a.at + exec, a.at)
     memset(thunks, 0, sizeof *thunks);
     for (uint32_t i = 0; i < GN_ACCESS_KINDS; i++)
         thunks->data_offset[i] = (int32_t)data->offset[i];
-    rv64_emit_f_thunks(&a, &shared.f_save, &f_fix);
-    thunks->at[THUNK_F_SAVE] = shared.f_save + exec;
-    thunks->at[THUNK_F_FIX] = f_fix + exec;
+    shared.f_save = HERE(THUNK_F_SAVE);
+    rv64_emit_f_thunk(&a);
     shared.leave = a.at;
     emit_return(&a);
     (void)HERE(THUNK_LEAVE_EDGE);

@@ -287,6 +287,14 @@ static inline uint8_t *x86_jmp_short(struct x86 *a)
     return a->at - 1;
 }
 
+/** BT of a register, and a short jump if the bit is clear. */
+static inline uint8_t *x86_unless_bit(struct x86 *a, uint32_t reg, uint32_t bit)
+{
+    x86_op(a, 0x0fba, 4, x86_reg(reg));
+    x86_u8(a, bit);
+    return x86_jcc_short(a, 3);
+}
+
 /** Has a short jump end here. */
 static inline void x86_short_here(struct x86 *a, uint8_t *place)
 {
