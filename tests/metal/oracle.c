@@ -6,13 +6,16 @@
  * not, the error code, CR2, the byte reached, and the A and D bits left in the guest's tables.
  * Between accesses the guest changes entries, and tells the shadow.
  *
- * The format is the one in force: five levels, or four (GNOMON_X86_64_CPU=max,la57=off).
- * GN_TEST_SEED sets the seed, GN_TEST_CASES the number of accesses.
+ * The guest's format is the one in force, five levels or four (GNOMON_X86_64_CPU=max,la57=off), or
+ * with GN_TEST_FORMAT=2level or pae one of 32-bit mode, which is entered through the switch page;
+ * the shadow's is the one in force. GN_TEST_SEED sets the seed, GN_TEST_CASES the number of
+ * accesses.
  *
  * What the processor may do and the library does not, or QEMU 7.2 does and no processor, is listed
  * by name in `exceptions`, and counted.
  */
 
+#include "probe32.h"
 #include "world.h"
 
 #include <gnomon/paging.h>
@@ -33,12 +36,14 @@
 
 enum exception {
     QEMU_RESERVED_WITHOUT_P, /* 7.2: error code 8 where the SDM (§4.7) has 9 */
+    QEMU_ACCESSED_PDPTE,     /* 7.2: PAE, sets bit 5 of a PDPTE, which is reserved (§4.4.1) */
     ACCESSED_ON_A_FAULT,     /* a processor may set A on its way to a fault */
     EXCEPTIONS
 };
 
 static const char *const exception_name[EXCEPTIONS] = {
     "QEMU 7.2: no P in the code of a reserved bit",
+    "QEMU 7.2: A set in a PDPTE",
     "A set on the way to a fault",
 };
 
@@ -172,6 +177,36 @@ static void shadow_open(uint32_t format)
 
 /* ---- the two ways ------------------------------------------------------------------------- */
 
+static int is_pae(void)
+{
+    return world.format == GN_PAGING_X86_PAE;
+}
+
+static int probe_in_32_bits(const struct attempt *a, struct gn_x86_64_probe *p)
+{
+    int rc = probe32_access(WORLD_BASE, is_pae(), a->controls, a->access, p);
+
+    for (uint64_t gpa = WORLD_BASE; is_pae() && gpa < WORLD_BASE + 4 * 8; gpa += 8) {
+        const uint64_t entry = world_load(&world, gpa);
+
+        exceptions[QEMU_ACCESSED_PDPTE] += entry >> 5 & 1;
+        world_store(&world, gpa, entry & ~(uint64_t)0x20);
+    }
+    return rc;
+}
+
+static int probe_in_64_bits(const struct attempt *a, struct gn_x86_64_probe *p)
+{
+    int rc;
+
+    gn_x86_64_controls_set(a->controls, a->pkru);
+    gn_x86_64_root_load(gn_hpa(WORLD_BASE));
+    rc = gn_x86_64_probe_access(a->access, 4, p);
+    gn_x86_64_root_own();
+    gn_x86_64_controls_set(GN_PAGING_X86_WP | GN_PAGING_X86_NXE, 0);
+    return rc;
+}
+
 /* With the guest's tables in CR3. */
 static struct result by_guest_tables(const struct attempt *a)
 {
@@ -182,14 +217,8 @@ static struct result by_guest_tables(const struct attempt *a)
         .flags = a->controls & GN_PAGING_X86_AC ? GN_X86_64_FLAG_AC : 0,
     };
     struct result r = {0};
-    int rc;
 
-    gn_x86_64_controls_set(a->controls, a->pkru);
-    gn_x86_64_root_load(gn_hpa(WORLD_BASE));
-    rc = gn_x86_64_probe_access(a->access, 4, &p);
-    gn_x86_64_root_own();
-    gn_x86_64_controls_set(GN_PAGING_X86_WP | GN_PAGING_X86_NXE, 0);
-    assert_int_equal(rc, 0);
+    assert_int_equal(world.levels < 4 ? probe_in_32_bits(a, &p) : probe_in_64_bits(a, &p), 0);
     if (p.vector == UD) {
         if (kind == GN_ACCESS_EXEC)
             assert_int_equal(p.rip, a->gva + ENTRY);
@@ -352,7 +381,8 @@ static struct attempt attempt_make(void)
     a.controls |= r & 0x8000 && has & GN_X86_64_HAS_SMEP ? GN_PAGING_X86_SMEP : 0;
     a.controls |= r & 0x10000 && has & GN_X86_64_HAS_SMAP ? GN_PAGING_X86_SMAP : 0;
     a.controls |= r & 0x20000 ? GN_PAGING_X86_AC : 0;
-    a.controls |= r & 0x40000 && has & GN_X86_64_HAS_PKU ? GN_PAGING_X86_PKE : 0;
+    a.controls |=
+        r & 0x40000 && has & GN_X86_64_HAS_PKU && world.levels >= 4 ? GN_PAGING_X86_PKE : 0;
     a.pkru = (uint32_t)(r >> 20) & 0xff; /* keys 0 to 3 */
     return a;
 }
@@ -438,6 +468,8 @@ static void move_on(uint64_t number)
 {
     if (number % WORLD_CASES == 0) {
         world_make(&world);
+        if (world.levels < 4)
+            probe32_adopt(WORLD_BASE, is_pae());
         assert_int_equal(gn_shadow_sync(shadow, gn_gpa(WORLD_BASE), WORLD_TABLES * GN_PAGE_SIZE),
                          0);
         return;
@@ -450,15 +482,26 @@ static void move_on(uint64_t number)
     }
 }
 
+static uint32_t format_of(uint32_t in_force)
+{
+    const char *name = getenv("GN_TEST_FORMAT");
+
+    if (name && !strcmp(name, "2level"))
+        return GN_PAGING_X86_32;
+    return name && !strcmp(name, "pae") ? GN_PAGING_X86_PAE : in_force;
+}
+
 static void the_processor_sees_the_same_through_the_shadow(void **state)
 {
     const uint64_t n = cases();
     const int la57 = (gn_x86_64_features() & GN_X86_64_HAS_LA57) != 0;
-    const uint32_t format = la57 ? GN_PAGING_X86_5LEVEL : GN_PAGING_X86_4LEVEL;
+    const uint32_t in_force = la57 ? GN_PAGING_X86_5LEVEL : GN_PAGING_X86_4LEVEL;
+    const uint32_t format = format_of(in_force);
 
     (void)state;
     assert_int_equal(world_open(&world, format, gn_test_seed()), 0);
-    shadow_open(format);
+    assert_int_equal(probe32_open(), 0);
+    shadow_open(in_force);
     for (uint64_t i = 0, done = 0; done < n; i++) {
         move_on(i);
         done += (uint64_t)one_case(i);

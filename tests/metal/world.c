@@ -122,9 +122,11 @@ static uint64_t data_frame(struct world *w)
 /* A bit that this entry must not have: of the address above MAXPHYADDR, or below a large page's. */
 static uint64_t reserved_bit(struct world *w, uint32_t level, int leaf)
 {
+    if (w->entry_bytes == 4)
+        return leaf && level ? (uint64_t)1 << 21 : 0;
     if (leaf && level && one_in(w, 2) && shift_of(w, level) > 14)
         return (uint64_t)1 << (13 + below(w, shift_of(w, level) - 13 < 8 ? 1 : 8));
-    if (w->entry_bytes == 4 || w->phys_bits >= 52)
+    if (w->phys_bits >= 52)
         return 0;
     return (uint64_t)1 << (w->phys_bits + below(w, 52 - w->phys_bits));
 }
@@ -153,8 +155,11 @@ static uint64_t entry_make(struct world *w, uint32_t level)
 {
     const uint64_t mask = ((uint64_t)1 << shift_of(w, level)) - 1;
 
-    if (w->format == GN_PAGING_X86_PAE && level == 2)
-        return (WORLD_BASE + (uint64_t)w->used++ * GN_PAGE_SIZE) | (one_in(w, 16) ? 0 : P);
+    if (w->format == GN_PAGING_X86_PAE && level == 2) {
+        const uint64_t table = WORLD_BASE + (uint64_t)w->used++ * GN_PAGE_SIZE;
+
+        return w->used > 2 && one_in(w, 16) ? table : table | P;
+    }
     if (level == 0)
         return noise(w, data_frame(w) | P, level, 1);
     if ((large(w, level) && one_in(w, 4)) || w->used == WORLD_TABLES) {
@@ -223,6 +228,8 @@ void world_make(struct world *w)
 {
     memset(at(WORLD_BASE), 0, WORLD_TABLES * GN_PAGE_SIZE);
     w->used = 1;
+    if (w->format == GN_PAGING_X86_PAE) /* the switch page is in there: PDPTE 0 comes and stays */
+        entry_at(w, 0, 2);
     for (uint32_t i = 0; i < WORLD_PLACES; i++) {
         w->place[i] = random_place(w);
         entry_at(w, w->place[i], 0);
@@ -243,7 +250,7 @@ uint64_t world_change(struct world *w)
     if (w->entry_bytes == 4)
         flip &= 0xff;
     if (w->format == GN_PAGING_X86_PAE && gpa < WORLD_BASE + 32)
-        flip &= P;
+        flip &= gpa == WORLD_BASE ? 0 : P;
     world_store(w, gpa, world_load(w, gpa) ^ flip);
     return gpa;
 }
