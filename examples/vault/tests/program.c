@@ -166,7 +166,8 @@ static void files(void)
     printf(" %llx\n", (unsigned long long)sum(to, BIG));
     printf("bad %zd %d\n", pread(fileno(file), to + 1000, 5000, -1), errno);
     strcpy(path, "/proc/self");
-    printf("path %d %d\n", stat(path, &s), S_ISDIR(s.st_mode));
+    printf("path %d", stat(path, &s));
+    printf(" %d\n", S_ISDIR(s.st_mode));
     printf("cwd %d\n", getcwd((char *)to + 8190, 4096) == (char *)to + 8190);
     fclose(file);
     free(from);

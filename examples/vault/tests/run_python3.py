@@ -110,6 +110,9 @@ def main(vault):
         command = [python3, "-c", WORK, folder]
         if not vault_run.compare(vault, ["--pool", "1M"], command, least):
             return 1
+    if "memfd_secret" not in vault_run.about(vault):
+        print("no memfd_secret here: the pool, which is plaintext, would be found by a search")
+        return 0
     whole, plain = search(vault, python3)
     held, sealed = search(vault, python3, "--pool", "256K")
     print(f"{whole} copies of a word: found {plain} in plain memory, {sealed} under vault run")

@@ -35,6 +35,12 @@ def main(vault):
             got = vault_run.compare(vault, options, [sqlite3, database], least, input=sql.encode())
             if not got:
                 return 1
+    # By userfaultfd, where the machine has it.
+    options += ["--memory", "private"]
+    if "pool" not in vault_run.about(vault, *options):
+        print("no userfaultfd here:", vault_run.about(vault, *options))
+    elif not vault_run.compare(vault, options, [sqlite3, ":memory:"], least, input=SQL.encode()):
+        return 1
     return 0
 
 

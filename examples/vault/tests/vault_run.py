@@ -15,6 +15,13 @@ def system_program(name):
     return shutil.which(name, path="/usr/bin:/bin")
 
 
+def about(vault, *options):
+    """What `vault run` says of itself: its counters, or why it does not run."""
+    done = subprocess.run([vault, "run", "--quiet", "--stats", *options, "true"],
+                          capture_output=True, text=True)
+    return done.stderr
+
+
 def compare(vault, options, command, least, **keywords):
     """@return the counters; None: the runs differ, or too little was sealed"""
     plain = subprocess.run(command, capture_output=True, timeout=100, **keywords)

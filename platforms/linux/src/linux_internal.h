@@ -37,6 +37,8 @@ struct gn_linux_window {
     uint32_t flags;
     uint32_t degraded;
     int uffd; /**< -1: none */
+    /** A page that a child finds wiped: 1, and 0 in a child, which has no window but this table. */
+    volatile uint32_t *here;
     /**
      * Who is in: 0, or the thread's id; WAITED is set when somebody sleeps. Not a pthread mutex:
      * those are not to be locked in signal handlers.

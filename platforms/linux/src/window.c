@@ -107,6 +107,26 @@ size_t gn_linux_window_size(const struct gn_linux_window_params *params)
     return sizeof(struct gn_linux_window) + p.pages * sizeof(uint32_t);
 }
 
+/* By fork(); a child of vfork() shares everything, and finds 1. */
+static int here_create(struct gn_linux_window *w)
+{
+    void *page =
+        mmap(NULL, GN_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return -GN_ERR_NOMEM;
+    w->here = page;
+    *w->here = 1;
+    return madvise(page, GN_PAGE_SIZE, MADV_WIPEONFORK) ? -GN_ERR_NOTSUP : 0;
+}
+
+static void here_destroy(struct gn_linux_window *w)
+{
+    if (w->here)
+        munmap((void *)(uintptr_t)w->here, GN_PAGE_SIZE);
+    w->here = NULL;
+}
+
 static int reserve(struct gn_linux_window *w, void *wanted)
 {
     int fixed = wanted ? MAP_FIXED_NOREPLACE : 0;
@@ -117,9 +137,13 @@ static int reserve(struct gn_linux_window *w, void *wanted)
     if (base == MAP_FAILED)
         return errno == EEXIST ? -GN_ERR_EXIST : -GN_ERR_NOMEM;
     w->base = base;
-    rc = wanted && base != wanted ? -GN_ERR_EXIST : w->way->reserve(w);
-    if (rc)
+    rc = wanted && base != wanted ? -GN_ERR_EXIST : here_create(w);
+    if (!rc)
+        rc = w->way->reserve(w);
+    if (rc) {
         munmap(base, w->pages << GN_PAGE_SHIFT);
+        here_destroy(w);
+    }
     return rc;
 }
 
@@ -165,6 +189,7 @@ void gn_linux_window_fini(struct gn_linux_window *window)
     if (!window)
         return;
     munmap(window->base, window->pages << GN_PAGE_SHIFT);
+    here_destroy(window);
     if (window->uffd >= 0)
         close(window->uffd);
     window->base = NULL;
@@ -248,6 +273,7 @@ int gn_linux_window_remap(struct gn_linux_window *window)
         window->state[i] = 0;
         failed = 1;
     }
+    *window->here = 1;
     return failed ? -GN_ERR_NOMEM : 0;
 }
 
@@ -269,6 +295,8 @@ int gn_linux_window_fault(struct gn_linux_window *window, const void *address, u
         return 0;
     if (access == GN_ACCESS_EXEC)
         return 0; /* windows hold data: it would fault for ever */
+    if (!*window->here && !(window->flags & GN_LINUX_MEMORY_INHERIT))
+        return 0; /* a child's, where what the table says is mapped is not */
     /* The thread that is in touched what it must not: waiting for itself would help nobody. */
     if ((atomic_load_explicit(&window->owner, memory_order_relaxed) & ~WAITED) == self)
         return 0;

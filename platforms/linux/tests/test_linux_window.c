@@ -215,6 +215,12 @@ static void touch(struct pager *p)
     *(volatile uint8_t *)(p->base + 9 * GN_PAGE_SIZE) = 1;
 }
 
+static void touch_first(struct pager *p)
+{
+    *(volatile uint8_t *)p->base = 1;
+}
+
+/* Whether the page was there in the parent or not. */
 static void a_child_that_touches_the_window_ends(uint32_t kind)
 {
     struct pager *p = pager_create(kind, 0);
@@ -222,6 +228,7 @@ static void a_child_that_touches_the_window_ends(uint32_t kind)
     *(volatile uint8_t *)p->base = 1;
     signal(SIGSEGV, SIG_DFL);
     assert_int_equal(signal_in_child(p, touch), SIGSEGV);
+    assert_int_equal(signal_in_child(p, touch_first), SIGSEGV);
     pager_destroy(p);
 }
 

@@ -274,7 +274,8 @@ GN_API size_t gn_linux_window_size(const struct gn_linux_window_params *params);
  *  - 0
  *  - -GN_ERR_INVAL, -GN_ERR_2BIG: parameters; mem misaligned or too short
  *  - -GN_ERR_EXIST: the addresses are in use
- *  - -GN_ERR_NOTSUP: the memory is PRIVATE, and userfaultfd cannot be had here
+ *  - -GN_ERR_NOTSUP: the memory is PRIVATE, and userfaultfd cannot be had here; or the kernel has
+ * no MADV_WIPEONFORK (before Linux 4.14)
  *  - -GN_ERR_NOMEM: the kernel has no such addresses
  *
  * Context: process; system calls. Thread-safety: reentrant. Ownership: mem is the caller's, and the
@@ -359,7 +360,8 @@ GN_API void gn_linux_window_leave(struct gn_linux_window *window);
  * @param address  what was touched
  * @param access   GN_ACCESS_...; GN_ACCESS_KINDS where the CPU does not say: then a write if the
  *                 page is mapped, else a read. EXEC is refused: a window holds data
- * @return 1: repeat the access; 0: not an address of this window, or ops->fault refused
+ * @return 1: repeat the access; 0: not an address of this window, or ops->fault refused, or this is
+ *         a child that has no window
  *
  * Context: signal handler of a synchronous fault with all signals blocked. Thread-safety: any
  * thread.

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sealed.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gn_test.h"
+
+#define PAGES  200u
+#define FRAMES 8u
+
+/* ---- A window, its faults, and what is in the store ---------------------------------------- */
+
+static struct sealed s;
+
+/* @return whether there is such memory here; else the test is skipped */
+static void make(uint32_t kinds, void (*refused)(void *, int))
+{
+    const struct sealed_params params = {
+        .pages = PAGES, .frames = FRAMES, .kinds = kinds, .window = true, .refused = refused};
+    const char *error;
+
+    if (sealed_create(&params, &s, &error)) {
+        print_message("skipped: %s\n", error);
+        skip();
+    }
+}
+
+static uint64_t *word(uint64_t page)
+{
+    return (uint64_t *)(void *)(s.base + (page << GN_PAGE_SHIFT) + 8 * (page % 512));
+}
+
+static void random_accesses(uint32_t kinds)
+{
+    uint64_t random = gn_test_seed();
+    uint64_t model[PAGES] = {0};
+    struct gn_cachecrypt_stats stats;
+
+    make(kinds, NULL);
+    for (int i = 0; i < 4000; i++) {
+        uint64_t page = gn_test_random(&random) % PAGES;
+
+        assert_int_equal(*word(page), model[page]);
+        if (gn_test_random(&random) & 1)
+            *word(page) = model[page] = gn_test_random(&random);
+    }
+    stats = sealed_stats(&s);
+    assert_true(stats.misses > 1000 && stats.evictions_clean > 0 && stats.evictions_dirty > 0);
+    sealed_destroy(&s);
+}
+
+static void loads_and_stores_are_as_of_plain_memory_secret(void **state)
+{
+    (void)state;
+    random_accesses(GN_LINUX_MEMORY_SECRET);
+}
+
+static void loads_and_stores_are_as_of_plain_memory_shared(void **state)
+{
+    (void)state;
+    random_accesses(GN_LINUX_MEMORY_SHARED);
+}
+
+static void loads_and_stores_are_as_of_plain_memory_private(void **state)
+{
+    (void)state;
+    random_accesses(GN_LINUX_MEMORY_PRIVATE);
+}
+
+static void the_store_has_nothing_that_was_written(void **state)
+{
+    static const char secret[] = "this is in every page of it";
+    uint64_t found = 0;
+
+    (void)state;
+    make(0, NULL);
+    for (uint64_t page = 0; page < PAGES; page++)
+        for (uint64_t at = 0; at < GN_PAGE_SIZE; at += 64)
+            memcpy(s.base + (page << GN_PAGE_SHIFT) + at, secret, sizeof secret);
+    for (uint64_t i = 0; i + 8 <= s.store_bytes; i++)
+        found += !memcmp(s.store + i, secret, 8);
+    assert_int_equal(found, 0);
+    sealed_destroy(&s);
+}
+
+/* ---- Refusal ------------------------------------------------------------------------------- */
+
+static void on_refused(void *ctx, int error)
+{
+    (void)ctx;
+    _exit(-error);
+}
+
+/* @return a child's exit status, or 256 and the signal that ended it */
+static int wait_for(pid_t child)
+{
+    int status;
+
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? 256 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* In a child, which makes all of it, since it will end. */
+static void a_changed_store_ends_the_process_at_the_access(void **state)
+{
+    pid_t child;
+
+    (void)state;
+    for (int tell = 0; tell < 2; tell++) {
+        child = fork();
+        if (!child) {
+            const struct sealed_params params = {.pages = PAGES,
+                                                 .frames = FRAMES,
+                                                 .window = true,
+                                                 .refused = tell ? on_refused : NULL};
+            const char *error;
+
+            signal(SIGSEGV, SIG_DFL);
+            if (sealed_create(&params, &s, &error))
+                _exit(77);
+            for (uint64_t page = 0; page < PAGES; page++)
+                *word(page) = page;
+            s.store[5] ^= 4;
+            _exit(*word(0) == 0 ? 0 : 1);
+        }
+        assert_int_equal(wait_for(child), tell ? GN_ERR_BADMSG : 256 + SIGSEGV);
+    }
+}
+
+/* ---- Holding ------------------------------------------------------------------------------- */
+
+static void held_pages_stay_for_the_kernel(void **state)
+{
+    struct gn_cachecrypt_span spans[FRAMES];
+    uint8_t *at;
+    int zero = open("/dev/zero", O_RDONLY);
+
+    (void)state;
+    make(0, NULL);
+    at = s.base + 7 * GN_PAGE_SIZE + 100;
+    memset(at, 1, 3 * GN_PAGE_SIZE);
+    assert_int_equal(sealed_hold(&s, at, 3 * GN_PAGE_SIZE, GN_ACCESS_WRITE, spans, FRAMES), 4);
+    for (uint64_t page = 100; page < 150; page++)
+        *word(page) = page;
+    assert_int_equal(read(zero, at, 3 * GN_PAGE_SIZE), 3 * GN_PAGE_SIZE);
+    sealed_release(&s, spans, 4);
+    for (uint64_t page = 100; page < 150; page++)
+        assert_int_equal(*word(page), page);
+    for (uint64_t i = 0; i < 3 * GN_PAGE_SIZE; i++)
+        assert_int_equal(at[i], 0);
+    /* No more than there is. */
+    assert_int_equal(sealed_hold(&s, s.base, 100 * GN_PAGE_SIZE, GN_ACCESS_READ, spans, FRAMES),
+                     FRAMES);
+    sealed_release(&s, spans, FRAMES);
+    close(zero);
+    sealed_destroy(&s);
+}
+
+/* ---- Fork ---------------------------------------------------------------------------------- */
+
+static uint32_t epoch(void)
+{
+    struct gn_cachecrypt_region_info info = {GN_CACHECRYPT_REGION_INFO_INIT};
+
+    return gn_cachecrypt_region_query(s.cc, s.region, &info) ? 0 : info.epoch;
+}
+
+static pid_t forked(void)
+{
+    struct gn_linux_memory copy;
+    pid_t child;
+
+    sealed_fork_prepare(&s, &copy);
+    child = fork();
+    if (child)
+        sealed_fork_parent(&s, &copy);
+    else
+        sealed_fork_child(&s, &copy);
+    return child;
+}
+
+/* Each page is read, counted up, and read again: all of them change hands many times. */
+static int counts(uint64_t from)
+{
+    for (uint64_t round = 0; round < 3; round++)
+        for (uint64_t page = 0; page < PAGES; page++)
+            if ((*word(page))++ != page + from + round)
+                return 1;
+    return 0;
+}
+
+static void parent_and_child_go_on_under_different_keys(void **state)
+{
+    pid_t child;
+
+    (void)state;
+    make(0, NULL);
+    for (uint64_t page = 0; page < PAGES; page++)
+        *word(page) = page;
+    assert_int_equal(epoch(), 1);
+    child = forked();
+    if (!child) {
+        pid_t grandchild;
+
+        if (epoch() != 2 || counts(0))
+            _exit(1);
+        grandchild = forked();
+        if (!grandchild)
+            _exit(epoch() != 3 || counts(3) ? 2 : 0);
+        _exit(counts(3) || wait_for(grandchild) || epoch() != 2 ? 3 : 0);
+    }
+    assert_int_equal(counts(0), 0);
+    assert_int_equal(wait_for(child), 0);
+    assert_int_equal(epoch(), 1);
+    assert_int_equal(counts(3), 0);
+    sealed_destroy(&s);
+}
+
+/* No memory for a copy, or a fork that nobody prepared. */
+static void a_child_without_a_copy_ends_when_it_touches_the_window(void **state)
+{
+    pid_t child;
+
+    (void)state;
+    signal(SIGSEGV, SIG_DFL);
+    make(0, NULL);
+    *word(3) = 3;
+    child = fork();
+    if (!child)
+        _exit((int)*word(3));
+    assert_int_equal(wait_for(child), 256 + SIGSEGV);
+    sealed_destroy(&s);
+}
+
+/* ---- What it says -------------------------------------------------------------------------- */
+
+static void on_line(void *ctx, const char *text)
+{
+    assert_true(strlen(text) > 10);
+    ++*(int *)ctx;
+}
+
+static void what_is_missing_is_said(void **state)
+{
+    int lines = 0;
+    int fewer = 0;
+
+    (void)state;
+    make(GN_LINUX_MEMORY_SHARED, NULL);
+    assert_true(sealed_degraded(&s) & GN_LINUX_DEGRADED_SECRET);
+    assert_true(sealed_degraded(&s) & GN_LINUX_DEGRADED_SYSCALLS);
+    sealed_report(&s, 0, on_line, &lines);
+    sealed_report(&s, GN_LINUX_DEGRADED_SYSCALLS, on_line, &fewer);
+    assert_true(lines >= 3); /* and nothing keeps the pool in the cache */
+    assert_int_equal(fewer, lines - 1);
+    sealed_destroy(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(loads_and_stores_are_as_of_plain_memory_secret),
+        cmocka_unit_test(loads_and_stores_are_as_of_plain_memory_shared),
+        cmocka_unit_test(loads_and_stores_are_as_of_plain_memory_private),
+        cmocka_unit_test(the_store_has_nothing_that_was_written),
+        cmocka_unit_test(a_changed_store_ends_the_process_at_the_access),
+        cmocka_unit_test(held_pages_stay_for_the_kernel),
+        cmocka_unit_test(parent_and_child_go_on_under_different_keys),
+        cmocka_unit_test(a_child_without_a_copy_ends_when_it_touches_the_window),
+        cmocka_unit_test(what_is_missing_is_said),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
