@@ -231,6 +231,7 @@ static int run(struct rv64_cpu *cpu, uint64_t budget)
 
 static void context(struct rv64_cpu *cpu)
 {
+    cpu->jit.stale = true;
     cpu->jit.view = &((struct loop *)(void *)cpu->translator)->views[cpu->priv];
 }
 

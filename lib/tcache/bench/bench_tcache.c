@@ -144,7 +144,7 @@ static void switch_views(uint32_t n)
 static void invalidate_and_map(uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
-        if (gn_tcache_invalidate(tc, 0, 0, gn_gva(BASE), 4096) ||
+        if (gn_tcache_invalidate(tc, 0, 0, gn_gva(BASE), 4096) < 0 ||
             gn_tcache_view_map(tc, 0, gn_gva(BASE), gn_gpa(BASE)))
             die("a page is not mapped anew");
 }

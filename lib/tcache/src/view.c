@@ -296,7 +296,8 @@ static void pages_forget(struct gn_tcache__vcpu *v, uint32_t view, uint64_t firs
     }
 }
 
-static void view_invalidate(struct gn_tcache__vcpu *v, uint32_t view, uint64_t first, uint64_t last)
+/* @return whether the view is the loaded one, and knows less now */
+static int view_invalidate(struct gn_tcache__vcpu *v, uint32_t view, uint64_t first, uint64_t last)
 {
     struct forgotten f = {0, 0};
 
@@ -305,6 +306,7 @@ static void view_invalidate(struct gn_tcache__vcpu *v, uint32_t view, uint64_t f
         jumps_clear_range(&v->views[view].shared, first, last + GN_PAGE_MASK);
     if (f.pages)
         __atomic_store_n(&v->invalidations, v->invalidations + f.pages, __ATOMIC_RELAXED);
+    return f.pages && view == v->view;
 }
 
 int gn_tcache_invalidate(struct gn_tcache *tcache, uint32_t vcpu, uint64_t space, gn_gva_t pc,
@@ -313,6 +315,7 @@ int gn_tcache_invalidate(struct gn_tcache *tcache, uint32_t vcpu, uint64_t space
     const uint64_t last = length > UINT64_MAX - pc.v ? UINT64_MAX : pc.v + length - 1;
     const uint64_t first_page = length == UINT64_MAX ? 0 : pc.v & ~GN_PAGE_MASK;
     struct gn_tcache__vcpu *v;
+    int loaded = 0;
     uint32_t i;
 
     if (!tcache || vcpu >= tcache->vcpu_count)
@@ -328,18 +331,18 @@ int gn_tcache_invalidate(struct gn_tcache *tcache, uint32_t vcpu, uint64_t space
         if (v->view != NONE)
             view_clear(tcache, v, v->view);
         gn_tcache__count(&v->invalidations);
-        return 0;
+        return v->view != NONE;
     }
     if (space == GN_TCACHE_SPACE_ANY) {
         for (i = 0; i < tcache->view_count; i++)
             if (v->heads[i].state == VIEW_USED)
-                view_invalidate(v, i, first_page, last & ~GN_PAGE_MASK);
-        return 0;
+                loaded |= view_invalidate(v, i, first_page, last & ~GN_PAGE_MASK);
+        return loaded;
     }
     for (i = *bucket_of(tcache, v, space); i != NONE; i = v->heads[i].chain)
         if (v->heads[i].space == space)
-            view_invalidate(v, i, first_page, last & ~GN_PAGE_MASK);
-    return 0;
+            loaded |= view_invalidate(v, i, first_page, last & ~GN_PAGE_MASK);
+    return loaded;
 }
 
 int gn_tcache_space_drop(struct gn_tcache *tcache, uint32_t vcpu, uint64_t space)

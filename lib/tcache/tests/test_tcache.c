@@ -542,6 +542,9 @@ static void jumps_go_with_the_page_that_gives_way(void **state)
     assert_int_equal(gn_tcache_view_map(box.tc, 0, second, gn_gpa(0x6000)), 0);
     assert_int_equal(gn_tcache_invalidate(box.tc, 0, 7, first, 1), 0);
     assert_int_equal(gn_tcache_probe(view, first), 0);
+    assert_int_equal(gn_tcache_invalidate(box.tc, 0, 8, second, 1), 0);
+    assert_int_equal(gn_tcache_invalidate(box.tc, 0, 7, second, 1), 1);
+    assert_int_equal(gn_tcache_invalidate(box.tc, 0, 7, second, 1), 0);
     box_end(&box);
 }
 

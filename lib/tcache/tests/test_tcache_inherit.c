@@ -34,7 +34,7 @@ static int same(void *ctx, gn_gva_t page, gn_gpa_t gpa)
     assert_int_equal(gpa.v, page.v + 0x8000);
     box->asked++;
     if (page.v == box->withdraw)
-        assert_int_equal(gn_tcache_invalidate(box->tc, 0, GN_TCACHE_SPACE_ANY, page, 4096), 0);
+        assert_in_range(gn_tcache_invalidate(box->tc, 0, GN_TCACHE_SPACE_ANY, page, 4096), 0, 1);
     return (int)(box->alike >> (page.v >> GN_PAGE_SHIFT) & 1);
 }
 
@@ -133,7 +133,7 @@ static void inherited_pages_are_withdrawn_from_each_view_by_itself(void **state)
     (void)state;
     box_new(&box);
     assert_int_equal(inherit(&box, 7), 2);
-    assert_int_equal(gn_tcache_invalidate(box.tc, 0, 8, gn_gva(A), 4096), 0);
+    assert_int_equal(gn_tcache_invalidate(box.tc, 0, 8, gn_gva(A), 4096), 1);
     assert_int_equal(probe(&box, A), 0);
     assert_int_equal(probe(&box, B), box.entry[2]);
     load(&box, 7);
@@ -192,7 +192,7 @@ static void what_has_to_be_forgotten_is_not_inherited(void **state)
     (void)state;
     box_new(&box);
     assert_int_equal(gn_tcache_invalidate(box.tc, 0, GN_TCACHE_SPACE_ANY, gn_gva(0), UINT64_MAX),
-                     0);
+                     1);
     assert_int_equal(inherit(&box, 7), 0);
     assert_int_equal(box.asked, 0);
     assert_int_equal(probe(&box, A), 0);

@@ -12,9 +12,10 @@
  * A frame, the host's return address, is no more than a prediction. It is right whoever returns
  * there, in whatever order, as long as the view is the one that was in force at the call and the
  * page of the PC is mapped as it was, since what is behind a call is an exit of its block as others
- * are: linked, and unlinked when one of the two blocks is dropped. So whatever leaves, and what C
- * does that goes on elsewhere (traps, fences, other address spaces), drops the frames. Memory of
- * blocks is not used again before that.
+ * are: linked, and unlinked when one of the two blocks is dropped. So whatever leaves drops the
+ * frames, and so does what C does that goes on elsewhere (traps, fences), if the view is another
+ * then, or knows less than before: cpu->jit.stale. Memory of blocks is not used again, and a view
+ * maps nothing anew, before translated code is left.
  * The frames lie on the stack of C, and are as many as there are instructions to the slice at most:
  * RV64_TR_SLICE. Below them is one that drops the frames, and asks the jump cache, too.
  */

@@ -7,6 +7,7 @@
  * rv64_cpu, so that emitted code addresses it from one base register.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <gnomon/softmmu_inline.h>
@@ -58,6 +59,7 @@ struct rv64_jit {
     int64_t left;            /**< instructions left to the slice, while not in a register */
     uint64_t end;            /**< instructions retired when left is 0 */
     uint64_t frames;         /**< stack pointer without frames of calls (call.c) */
+    bool stale;              /**< the view is another since, or knows less: frames do not hold */
     uint64_t stack;          /**< stack pointer of the block that called C */
     uint64_t returns;        /**< that found a frame, if somebody counts; right or wrong */
     uint64_t returns_missed; /**< those that found a wrong one, or none */

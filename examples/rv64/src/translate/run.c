@@ -417,6 +417,7 @@ static void context(struct rv64_cpu *cpu)
 
     if (gn_tcache_view_load(tr->tcache, 0, cpu->mmu->space, cpu->priv, &view))
         return;
+    cpu->jit.stale |= cpu->jit.view != (const void *)view;
     cpu->jit.view = (struct rv64_view *)(uintptr_t)view;
     if (cpu->priv != RV64_PRIV_S)
         return;
@@ -434,12 +435,14 @@ static void fence_i(struct rv64_cpu *cpu)
 
 static void withdrawn(struct rv64_cpu *cpu, uint64_t space, uint64_t va, uint64_t length)
 {
-    (void)!gn_tcache_invalidate(cpu->translator->tcache, 0, space, gn_gva(va), length);
+    if (gn_tcache_invalidate(cpu->translator->tcache, 0, space, gn_gva(va), length))
+        cpu->jit.stale = true;
 }
 
 static void space_gone(struct rv64_cpu *cpu, uint64_t space)
 {
     (void)!gn_tcache_space_drop(cpu->translator->tcache, 0, space);
+    cpu->jit.stale = true;
 }
 
 static void written(struct rv64_cpu *cpu, uint64_t gpa, uint64_t length)

@@ -36,12 +36,20 @@ static void pop(struct x86 *a, uint32_t reg)
     x86_u8(a, 0x58 | (reg & 7));
 }
 
+/* Frames are as what is mapped from here on. */
+static void emit_fresh(struct x86 *a)
+{
+    x86_op(a, 0xc6, 0, CPU_MEM(jit.stale)); /* MOV of a byte */
+    x86_u8(a, 0);
+}
+
 /* The frame at the end of all: see call.c. */
 static void emit_frames(struct x86 *a, uint64_t end)
 {
     x86_mov_imm(a, X86_RCX, end);
     push(a, X86_RCX);
     x86_op(a, X86_MOV_STORE | X86_W, X86_RSP, CPU_MEM(jit.frames));
+    emit_fresh(a);
 }
 
 /* The stack is what it was when enter() jumped to the block. */
@@ -126,10 +134,18 @@ static void emit_second_lookup(struct x86 *a)
     x86_short_here(a, missed);
 }
 
-/* Goes on at cpu->pc, all state being in memory. */
+/*
+ * Goes on at cpu->pc, all state being in memory. Frames stay if all that was mapped is, in the same
+ * view.
+ */
 static void emit_go(struct x86 *a, const uint8_t *miss)
 {
-    emit_frames_drop(a);
+    x86_op(a, 0x80, X86_I_CMP, CPU_MEM(jit.stale)); /* a byte */
+    x86_u8(a, 0);
+    x86_op(a, X86_MOV | X86_W, X86_RSP, CPU_MEM(jit.stack));
+    x86_op(a, X86_LEA | X86_W, X86_RSP, x86_mem(X86_RSP, 8)); /* the return to the block */
+    x86_op(a, (X86_CMOV + X86_NE) | X86_W, X86_RSP, CPU_MEM(jit.frames));
+    emit_fresh(a);
     rv64_emit_state_load(a);
     x86_op(a, X86_MOV | X86_W, X86_RAX, CPU_MEM(pc));
     emit_lookup(a, miss);

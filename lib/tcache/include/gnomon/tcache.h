@@ -450,7 +450,8 @@ GN_API GN_NODISCARD int gn_tcache_view_map(struct gn_tcache *tcache, uint32_t vc
  * @param space   the address space, or GN_TCACHE_SPACE_ANY
  * @param pc      first address
  * @param length  bytes; UINT64_MAX: all addresses
- * @return 0, also if no view knew them; -GN_ERR_INVAL: tcache is NULL, or no such vCPU
+ * @return 1: the loaded view knew some of them; 0: it did not; -GN_ERR_INVAL: tcache is NULL, or no
+ * such vCPU
  *
  * Context: any, also from C called by translated code, which leaves for the dispatcher before it
  * relies on the change; O(views of the space * min(pages, view)), O(view) for everything in all
