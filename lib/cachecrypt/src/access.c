@@ -21,71 +21,55 @@ static size_t part_of(const struct gn_cachecrypt__region *reg, uint64_t offset, 
     return rest < len ? (size_t)rest : len;
 }
 
-int gn_cachecrypt_read(struct gn_cachecrypt *cc, uint32_t region, uint64_t offset, void *to,
-                       size_t len)
+/** Copies out, or in where `in` is given; a page at a time, so that others get in between. */
+static int copy(struct gn_cachecrypt *cc, uint32_t region, uint64_t offset, uint8_t *out,
+                const uint8_t *in, size_t len)
 {
     struct gn_cachecrypt__region *reg;
-    uint8_t *out = to, *at;
-    uint32_t f;
+    uint8_t *at = NULL;
+    uint32_t f, how;
+    size_t part;
     int r;
 
-    if (!cc || (!to && len))
-        return -GN_ERR_INVAL;
     do {
-        size_t part;
-
-        /* A page at a time: others get in between. */
         r = gn_cachecrypt__enter(cc, region, &reg);
         if (r)
             return r;
         part = part_of(reg, offset, len);
+        how = in && part == reg->page_bytes ? GET_OVERWRITE : GET_READ;
         if (!gn_cachecrypt__within(reg, offset, len))
             r = -GN_ERR_RANGE;
         else if (len)
-            r = at_page(cc, reg, offset, GET_READ, &at, &f);
-        if (!r && len)
+            r = at_page(cc, reg, offset, how, &at, &f);
+        if (!r && len && in) {
+            *gn_cachecrypt__dirty(cc, f) = 1;
+            memcpy(at, in, part);
+            in += part;
+        } else if (!r && len) {
             memcpy(out, at, part);
+            out += part;
+        }
         r = gn_cachecrypt__leave(cc, r);
-        out += part;
         offset += part;
         len -= part;
     } while (!r && len);
     return r;
 }
 
+int gn_cachecrypt_read(struct gn_cachecrypt *cc, uint32_t region, uint64_t offset, void *to,
+                       size_t len)
+{
+    if (!cc || (!to && len))
+        return -GN_ERR_INVAL;
+    return copy(cc, region, offset, to, NULL, len);
+}
+
 int gn_cachecrypt_write(struct gn_cachecrypt *cc, uint32_t region, uint64_t offset,
                         const void *from, size_t len)
 {
-    struct gn_cachecrypt__region *reg;
-    const uint8_t *in = from;
-    uint8_t *at;
-    uint32_t f;
-    int r;
-
     if (!cc || (!from && len))
         return -GN_ERR_INVAL;
-    do {
-        size_t part;
-
-        r = gn_cachecrypt__enter(cc, region, &reg);
-        if (r)
-            return r;
-        part = part_of(reg, offset, len);
-        if (!gn_cachecrypt__within(reg, offset, len))
-            r = -GN_ERR_RANGE;
-        else if (len)
-            r = at_page(cc, reg, offset, part == reg->page_bytes ? GET_OVERWRITE : GET_READ, &at,
-                        &f);
-        if (!r && len) {
-            *gn_cachecrypt__dirty(cc, f) = 1;
-            memcpy(at, in, part);
-        }
-        r = gn_cachecrypt__leave(cc, r);
-        in += part;
-        offset += part;
-        len -= part;
-    } while (!r && len);
-    return r;
+    return copy(cc, region, offset, NULL, from, len);
 }
 
 int gn_cachecrypt_touch(struct gn_cachecrypt *cc, uint32_t region, uint64_t offset, uint32_t access,

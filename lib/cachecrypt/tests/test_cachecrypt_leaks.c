@@ -113,6 +113,49 @@ static void the_region_is_bound_even_under_the_same_key(void **state)
     end();
 }
 
+static uint64_t bound[4]; /* what was authenticated with the last page */
+static uint8_t bound_nonce[24];
+
+static int noting_seal(const void *state, uint8_t *to, uint8_t *tag, const uint8_t *from,
+                       size_t len, const uint8_t *ad, size_t ad_len, const uint8_t *nonce)
+{
+    assert_int_equal(ad_len, sizeof bound);
+    memcpy(bound, ad, sizeof bound);
+    memcpy(bound_nonce, nonce, sizeof bound_nonce);
+    return toy_seal(state, to, tag, from, len, ad, ad_len, nonce);
+}
+
+static void a_tag_is_over_region_page_word_length_and_cipher(void **state)
+{
+    struct gn_cachecrypt_cipher noting = toy;
+    struct gn_cachecrypt_region_params p;
+    uint64_t serial = 0;
+    uint32_t page;
+
+    (void)state;
+    noting.seal = noting_seal;
+    noting.id = GN_CACHECRYPT_CIPHER_OWN + 77;
+    world_plan(&w, 4, BYTES);
+    world_begin(&w);
+    for (uint32_t round = 1; round < 4; round++) {
+        p = land_plan(&land, PAGES, BYTES);
+        p.cipher = &noting;
+        assert_int_equal(gn_cachecrypt_region_add(w.cc, &p, &land.region), 0);
+        put_page(&w, &land, 100 + round, 1);
+        put_away(&w, &land);
+        assert_true(bound[0] > serial); /* the same number of a region, but not the same region */
+        serial = bound[0];
+        assert_int_equal(bound[1], 100 + round);
+        assert_int_equal(bound[2], land_words(&land)[100 + round]);
+        assert_int_equal(bound[3], (uint64_t)BYTES << 32 | noting.id);
+        memcpy(&page, bound_nonce + 8, sizeof page);
+        assert_int_equal(page, 100 + round);
+        assert_int_equal(memcmp(bound_nonce, &bound[2], 8), 0);
+        land_remove(&w, &land);
+    }
+    world_end(&w);
+}
+
 /* ---- 11: stale plaintext ----------------------------------------------------------------- */
 
 static const char marker[] = "marker-of-16-byte";
@@ -307,6 +350,7 @@ int main(void)
         cmocka_unit_test(two_pages_with_all_that_is_theirs_cannot_be_swapped),
         cmocka_unit_test(a_page_of_another_region_is_none_of_this),
         cmocka_unit_test(the_region_is_bound_even_under_the_same_key),
+        cmocka_unit_test(a_tag_is_over_region_page_word_length_and_cipher),
         cmocka_unit_test(no_plaintext_stays_after_evict_discard_unpin_erase_or_a_failed_open),
         cmocka_unit_test(a_fresh_page_is_zeros_though_its_frame_held_a_secret),
         cmocka_unit_test(equal_pages_have_unrelated_ciphertexts_and_tags),
