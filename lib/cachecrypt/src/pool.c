@@ -151,12 +151,10 @@ static int open_page(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg
     memcpy(frame, reg->data + (page << reg->page_shift), reg->page_bytes);
     cc->used = &reg->cipher;
     cc->stats.opens++;
+    /* What a cipher that failed has left in the frame goes when fill()'s caller releases it. */
     if (reg->cipher.open(key, frame, frame, cc->tag, reg->page_bytes, (const uint8_t *)ad, AD_BYTES,
-                         nonce)) {
-        /* Whatever a cipher that failed has left there. */
-        gn_cachecrypt__wipe(frame, cc->frame_bytes);
+                         nonce))
         return gn_cachecrypt__poison(cc, reg);
-    }
     return 0;
 }
 
