@@ -44,6 +44,18 @@ static void each_bit_of_the_path_to_the_root_counts(void **state)
              PAGES - 1);
 }
 
+static void each_bit_of_the_root_counts(void **state)
+{
+    (void)state;
+    for (uint32_t bit = 0; bit < 128; bit++) {
+        begin();
+        furnish();
+        w.cc->regions[land.region].root[bit / 64] ^= (uint64_t)1 << bit % 64;
+        want_detected(7);
+        end();
+    }
+}
+
 static void pages_of_zeros_and_of_ones_are_not_what_was_written(void **state)
 {
     (void)state;
@@ -377,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_bit_of_a_ciphertext_and_of_its_tag_counts),
         cmocka_unit_test(each_bit_of_the_path_to_the_root_counts),
+        cmocka_unit_test(each_bit_of_the_root_counts),
         cmocka_unit_test(pages_of_zeros_and_of_ones_are_not_what_was_written),
         cmocka_unit_test(a_page_that_was_never_written_cannot_be_given_content),
         cmocka_unit_test(a_page_cannot_be_made_never_written),

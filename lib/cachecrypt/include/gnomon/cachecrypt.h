@@ -44,8 +44,8 @@
  *    reports no more than was shown.
  *  - data and meta of a region belong to the library while the region exists; reading them is
  *    harmless, and what writes them is found out.
- *  - Where ops.map maps a copy of a frame and not the frame itself, a page is reached by faults or by
- *    calls, not by both at a time: gn_cachecrypt_evict stands in between.
+ *  - Where ops.map maps a copy of a frame and not the frame itself, a page is reached by faults or
+ * by calls, not by both at a time: gn_cachecrypt_evict stands in between.
  *  - Nobody flushes pool memory from the cache: that writes plaintext to DRAM.
  *  - A copy of the pool (fork, a snapshot of the machine) would use nonces twice. Where that can
  *    happen, ops.generation tells a copy from its original, which then refuses to seal.
