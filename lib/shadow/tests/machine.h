@@ -607,6 +607,8 @@ static inline struct gn_shadow_params machine_params(uint32_t format, uint32_t p
 static inline void machine_guest(struct machine *m, uint32_t guest)
 {
     m->guest = guest;
+    if (guest == GN_PAGING_AARCH64_4K)
+        m->controls |= GN_PAGING_AARCH64_HA | GN_PAGING_AARCH64_HD;
     assert_int_equal(gn_paging_geometry(guest, &m->geometry), 0);
 }
 

@@ -61,6 +61,21 @@ static inline void everywhere(void (*situation)(struct machine *m))
     }
 }
 
+/* Runs a situation of one guest in every shadow under every policy. */
+static inline void in_every_shadow(uint32_t guest, void (*situation)(struct machine *m))
+{
+    for (uint32_t f = 0; f < FORMATS; f++) {
+        for (uint32_t policy = 0; policy < POLICIES; policy++) {
+            struct machine *m = machine_new(formats[f], policy);
+
+            machine_guest(m, guest);
+            situation(m);
+            coherence_check(m);
+            machine_free(m);
+        }
+    }
+}
+
 /* What the shadow says now of an address. @return the leaf's permissions, 0 without a leaf */
 static inline uint32_t mapped(struct machine *m, uint32_t root, uint64_t gva, uint32_t *ret_level)
 {

@@ -9,21 +9,6 @@
 #define HIGH (0 - ((uint64_t)1 << 30))
 #define DATA (GN_PAGING_R | GN_PAGING_W | AD)
 
-static void in_every_shadow(void (*situation)(struct machine *m))
-{
-    for (uint32_t f = 0; f < FORMATS; f++) {
-        for (uint32_t policy = 0; policy < POLICIES; policy++) {
-            struct machine *m = machine_new(formats[f], policy);
-
-            machine_guest(m, GN_PAGING_AARCH64_4K);
-            m->controls |= GN_PAGING_AARCH64_HA | GN_PAGING_AARCH64_HD;
-            situation(m);
-            coherence_check(m);
-            machine_free(m);
-        }
-    }
-}
-
 /* TTBR0 is at ROOT, TTBR1 at another table. */
 static uint32_t root_of(struct machine *m, uint64_t high)
 {
@@ -78,7 +63,7 @@ static void roots_situation(struct machine *m)
 static void inv2_each_of_two_roots_has_its_half(void **state)
 {
     (void)state;
-    in_every_shadow(roots_situation);
+    in_every_shadow(GN_PAGING_AARCH64_4K, roots_situation);
 }
 
 static void pan_situation(struct machine *m)
@@ -105,7 +90,7 @@ static void pan_situation(struct machine *m)
 static void inv7_pan_changes_without_a_word_and_holds(void **state)
 {
     (void)state;
-    in_every_shadow(pan_situation);
+    in_every_shadow(GN_PAGING_AARCH64_4K, pan_situation);
 }
 
 static void views_situation(struct machine *m)
@@ -132,7 +117,7 @@ static void views_situation(struct machine *m)
 static void inv7_a_page_is_run_by_those_whose_data_it_is_not(void **state)
 {
     (void)state;
-    in_every_shadow(views_situation);
+    in_every_shadow(GN_PAGING_AARCH64_4K, views_situation);
 }
 
 /* ---- D that a walk sets: AP[2], which is all that others know of it ----------------------------
@@ -202,7 +187,7 @@ static void touched_situation(struct machine *m)
 static void inv1_a_page_that_a_walk_makes_dirty_is_writable_where_d_is_unknown(void **state)
 {
     (void)state;
-    in_every_shadow(touched_situation);
+    in_every_shadow(GN_PAGING_AARCH64_4K, touched_situation);
 }
 
 /* With locks a fault that shares the shadow comes to such a write. */
@@ -216,7 +201,6 @@ static void inv1_nor_does_a_walk_that_shares_the_shadow_keep_it_a_secret(void **
         params.ops = &machine_locks_ops;
         m = machine_new_params(params);
         machine_guest(m, GN_PAGING_AARCH64_4K);
-        m->controls |= GN_PAGING_AARCH64_HA | GN_PAGING_AARCH64_HD;
         touched_situation(m);
         coherence_check(m);
         machine_free(m);
@@ -242,7 +226,7 @@ static void touched_device_situation(struct machine *m)
 static void inv6_a_device_page_made_dirty_is_not_remembered_as_read_only(void **state)
 {
     (void)state;
-    in_every_shadow(touched_device_situation);
+    in_every_shadow(GN_PAGING_AARCH64_4K, touched_device_situation);
 }
 
 /* ---- Roots -------------------------------------------------------------------------------------
@@ -282,7 +266,7 @@ static void same_situation(struct machine *m)
 static void inv7_one_table_may_be_both_roots_and_a_half_may_not_be_walked(void **state)
 {
     (void)state;
-    in_every_shadow(same_situation);
+    in_every_shadow(GN_PAGING_AARCH64_4K, same_situation);
 }
 
 /* What EL1 runs and EL0 reads comes to be EL0's to write. */
@@ -302,7 +286,7 @@ static void writable_situation(struct machine *m)
 static void inv1_el1_runs_nothing_that_el0_may_write(void **state)
 {
     (void)state;
-    in_every_shadow(writable_situation);
+    in_every_shadow(GN_PAGING_AARCH64_4K, writable_situation);
 }
 
 /* No MMU is asked for an address with a tag: the embedder strips it, or performs the access. */
@@ -324,7 +308,7 @@ static void tags_situation(struct machine *m)
 static void inv3_an_address_with_a_tag_is_answered_by_hand(void **state)
 {
     (void)state;
-    in_every_shadow(tags_situation);
+    in_every_shadow(GN_PAGING_AARCH64_4K, tags_situation);
 }
 
 static void epan_situation(struct machine *m)
@@ -350,7 +334,7 @@ static void epan_situation(struct machine *m)
 static void inv7_what_el0_may_only_run_is_closed_to_el1_by_epan(void **state)
 {
     (void)state;
-    in_every_shadow(epan_situation);
+    in_every_shadow(GN_PAGING_AARCH64_4K, epan_situation);
 }
 
 int main(void)

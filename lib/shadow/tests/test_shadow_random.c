@@ -499,8 +499,6 @@ static void run_begin(struct run *r, uint32_t guest, uint32_t shadow, uint32_t p
     r->m->controls |= below(r, 2) ? GN_PAGING_X86_PKE : 0;
     r->m->controls ^= below(r, 4) ? 0 : GN_PAGING_RISCV_ADUE;
     r->m->controls ^= below(r, 4) ? 0 : GN_PAGING_X86_NXE;
-    if (is_aarch64(r))
-        r->m->controls |= GN_PAGING_AARCH64_HA | GN_PAGING_AARCH64_HD;
     r->dynamic = UINT32_MAX;
     slot_add(r->m, GN_SHADOW_SLOT_RAM, (uint64_t)4 << 20, ((uint64_t)2 << 20) + 0x3000,
              ((uint64_t)8 << 30) + 0x5000);
