@@ -322,6 +322,13 @@ static void each_call_that_used_the_cipher_scrubs_once(void **state)
     toy_scrubs = 0;
     assert_int_equal(gn_cachecrypt_flush(w.cc, land.region), 0);
     assert_int_equal(toy_scrubs, 1);
+    /* A page of zeros is not opened, but its word was verified under the tree's key. */
+    put_away(&w, &land);
+    toy_scrubs = 0;
+    toy_opens = 0;
+    want_page(&w, &land, 60, 0);
+    assert_int_equal(toy_opens, 0);
+    assert_int_equal(toy_scrubs, 1);
     end();
 }
 

@@ -129,8 +129,9 @@ struct gn_cachecrypt_cipher {
     int (*open)(const void *state, uint8_t *to, const uint8_t *from, const uint8_t *tag, size_t len,
                 const uint8_t *ad, size_t ad_len, const uint8_t *nonce);
     /**
-     * Optional. Clears what seal, open and expand left in registers and on the stack. Called once
-     * at the end of each call of the library that used the cipher.
+     * Optional. Clears what seal, open and expand left in registers and on the stack; and what the
+     * hash of the tree left there. Called once at the end of each call of the library that used
+     * them.
      */
     void (*scrub)(void);
 };
