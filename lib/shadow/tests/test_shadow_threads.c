@@ -316,9 +316,13 @@ static void op_switch(struct cpu *c, int first)
 {
     struct world *w = c->w;
     uint32_t space = cpu_dice(c, SPACES);
-    struct gn_shadow_root_key key = {
-        GN_SHADOW_ROOT_KEY_INIT, .format = w->format, .table = gn_gpa(w->root[space]),
-        .controls = CONTROLS,    .phys_bits = 52,     .tag = cpu_dice(c, 3)};
+    struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT,
+                                     .format = w->guest,
+                                     .table = gn_gpa(w->root[space]),
+                                     .table_high = gn_gpa(w->root[space]),
+                                     .controls = CONTROLS,
+                                     .phys_bits = 52,
+                                     .tag = cpu_dice(c, 3)};
     struct gn_shadow_root was = c->root;
     struct gn_shadow_root root;
     int rc;
@@ -550,9 +554,10 @@ static void world_run(struct world *w)
         pthread_join(threads[i], NULL);
 }
 
-static void run(uint32_t format, uint32_t policy, uint32_t traced, uint32_t variant, uint64_t seed)
+static void run(uint32_t guest, uint32_t format, uint32_t policy, uint32_t traced, uint32_t variant,
+                uint64_t seed)
 {
-    struct world *w = world_make(format, policy, traced, variant, operations());
+    struct world *w = world_make(guest, format, policy, traced, variant, operations());
 
     w->seed = seed;
     world_run(w);
@@ -561,11 +566,17 @@ static void run(uint32_t format, uint32_t policy, uint32_t traced, uint32_t vari
 
 static void policy_run(uint32_t policy, uint32_t traced)
 {
+    static const uint32_t pairs[][2] = {
+        {GN_PAGING_SV39, GN_PAGING_SV39},
+        {GN_PAGING_X86_4LEVEL, GN_PAGING_X86_4LEVEL},
+        {GN_PAGING_AARCH64_4K, GN_PAGING_SV48},
+        {GN_PAGING_SV57, GN_PAGING_X86_4LEVEL},
+    };
     uint64_t seed = gn_test_seed();
 
     for (uint32_t variant = 0; variant < 2; variant++) {
-        run(GN_PAGING_SV39, policy, traced, variant, seed + variant);
-        run(GN_PAGING_X86_4LEVEL, policy, traced, variant, seed + variant);
+        for (uint32_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+            run(pairs[i][0], pairs[i][1], policy, traced, variant, seed + variant);
     }
 }
 

@@ -70,7 +70,7 @@ static void *slow_fault(void *arg)
 /* The first thread faults below entry 0 of the mid table, the second below entry `i`. */
 static int together(uint32_t policy, uint32_t i)
 {
-    struct world *w = world_make(GN_PAGING_SV39, policy, 0, 0, 0);
+    struct world *w = world_make(GN_PAGING_SV39, GN_PAGING_SV39, policy, 0, 0, 0);
     struct job job = {w, 0, 0};
     pthread_t thread;
 

@@ -47,7 +47,9 @@
 #define AREA       ((uint64_t)1 << 30)
 #define FULL       (GN_PAGING_R | GN_PAGING_W | GN_PAGING_X)
 #define AD         (GN_PAGING_A | GN_PAGING_D)
-#define CONTROLS   (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_RISCV_ADUE)
+#define CONTROLS                                                                          \
+    (GN_PAGING_X86_WP | GN_PAGING_X86_NXE | GN_PAGING_RISCV_ADUE | GN_PAGING_AARCH64_HA | \
+     GN_PAGING_AARCH64_HD)
 
 /* What a marker says, in bits that are clear in its address. */
 #define MARKER_ABSENT 4u
@@ -88,7 +90,7 @@ struct cpu {
 
 struct world {
     uint64_t seed; /* GN_TEST_SEED was printed */
-    uint32_t format, policy, traced, markers, levels;
+    uint32_t format, guest, policy, traced, markers, levels, guest_levels;
     struct gn_paging_context shadow; /* for decoding what the shadow holds */
     struct gn_shadow *sh;
     void *memory;
@@ -121,7 +123,7 @@ __attribute__((noreturn, format(printf, 2, 3))) static inline void wrong(const s
 
     fflush(stdout);
     va_start(args, format);
-    fprintf(stderr, "format %s policy %u: ", gn_paging_format_name(w->format), w->policy);
+    fprintf(stderr, "format %s policy %u: ", gn_paging_format_name(w->guest), w->policy);
     vfprintf(stderr, format, args);
     fprintf(stderr, "\n");
     va_end(args);
@@ -424,7 +426,11 @@ static inline uint64_t entry_of(const struct world *w, uint32_t level, uint32_t 
     struct gn_paging_entry e = {.kind = kind, .permissions = permissions, .address = address};
     uint64_t value = 0;
 
-    MUST(w, gn_paging_entry_encode(w->format, level, &e, &value));
+    /* AArch64: a page that is not dirty is writable nevertheless. */
+    if (w->guest == GN_PAGING_AARCH64_4K && kind == GN_PAGING_ENTRY_LEAF &&
+        permissions & GN_PAGING_W)
+        e.attributes = GN_PAGING_AARCH64_DBM;
+    MUST(w, gn_paging_entry_encode(w->guest, level, &e, &value));
     return value;
 }
 

@@ -22,7 +22,7 @@ static inline void tables_make(struct world *w)
         uint64_t top = w->root[s] = next;
 
         next += GN_PAGE_SIZE;
-        for (uint32_t level = w->levels - 1; level > 2; level--, next += GN_PAGE_SIZE) {
+        for (uint32_t level = w->guest_levels - 1; level > 2; level--, next += GN_PAGE_SIZE) {
             w->ram[top / 8] = entry_of(w, level, GN_PAGING_ENTRY_TABLE, next, link);
             top = next;
         }
@@ -108,8 +108,8 @@ static inline void cpus_init(struct world *w)
     }
 }
 
-static inline struct world *world_make(uint32_t format, uint32_t policy, uint32_t traced,
-                                       uint32_t variant, uint32_t operations)
+static inline struct world *world_make(uint32_t guest, uint32_t format, uint32_t policy,
+                                       uint32_t traced, uint32_t variant, uint32_t operations)
 {
     struct world *w = calloc(1, sizeof *w);
     struct gn_paging_geometry g;
@@ -118,12 +118,16 @@ static inline struct world *world_make(uint32_t format, uint32_t policy, uint32_
     assert_int_equal(gn_paging_geometry(format, &g), 0);
     w->epoch = 2;
     w->format = format;
+    w->guest = guest;
     w->policy = policy;
     w->traced = traced;
     w->levels = g.levels;
-    /* x86 sees an entry become present without a flush: no marker where writes are only recorded.
+    assert_int_equal(gn_paging_geometry(guest, &g), 0);
+    w->guest_levels = g.levels;
+    /* x86 and AArch64 see an entry become present without a flush: no marker where writes are only
+     * recorded.
      */
-    w->markers = policy == GN_SHADOW_POLICY_TRAP || format == GN_PAGING_SV39;
+    w->markers = policy == GN_SHADOW_POLICY_TRAP || guest == GN_PAGING_SV39;
     w->operations = operations;
     w->shadow =
         (struct gn_paging_context){GN_PAGING_CONTEXT_INIT, .format = format, .controls = CONTROLS};
