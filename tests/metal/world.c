@@ -151,6 +151,17 @@ static int large(const struct world *w, uint32_t level)
     return level == 1 || (level == 2 && w->levels >= 4);
 }
 
+/*
+ * A table in use. Not PAE's root: entries of other levels in there would have bits that a PDPTE
+ * must not, which are a #GP at MOV to CR3 and no fault of an access (and QEMU 7.2 looks at none).
+ */
+static uint64_t somebodys(struct world *w)
+{
+    if (w->format == GN_PAGING_X86_PAE)
+        return 1 + below(w, w->used - 1);
+    return below(w, w->used);
+}
+
 static uint64_t entry_make(struct world *w, uint32_t level)
 {
     const uint64_t mask = ((uint64_t)1 << shift_of(w, level)) - 1;
@@ -171,7 +182,7 @@ static uint64_t entry_make(struct world *w, uint32_t level)
     if (one_in(w, 100) && !large(w, level))
         return noise(w, WORLD_BASE | P | PS, level, 0);
     if (one_in(w, 12)) /* somebody's table already, of this level or another */
-        return noise(w, (WORLD_BASE + below(w, w->used) * GN_PAGE_SIZE) | P, level, 0);
+        return noise(w, (WORLD_BASE + somebodys(w) * GN_PAGE_SIZE) | P, level, 0);
     return noise(w, (WORLD_BASE + (uint64_t)w->used++ * GN_PAGE_SIZE) | P, level, 0);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef METAL_LEGACY_H
-#define METAL_LEGACY_H
+#ifndef GN_SWITCH_GUEST_H
+#define GN_SWITCH_GUEST_H
 
-/* A 32-bit world: its addresses, for C and for the assembler. */
+/* The 32-bit guest: its addresses, for C and for the assembler. */
 
 #define LEGACY_CODE   0xc0000000
 #define LEGACY_DATA   0xc0001000
@@ -16,7 +16,7 @@
 #define LEGACY_IDT    0x100
 #define LEGACY_BACK   0x400 /* far pointer to the page's back */
 #define LEGACY_ROUNDS 0x410
-#define LEGACY_SUM    0x414 /* of the first words of the pages */
+#define LEGACY_SUM    0x414 /* of the pages' first words: sum = sum * 31 + word, in their order */
 #define LEGACY_FAULTS 0x418 /* of its own, taken in its own IDT */
 #define LEGACY_CR2    0x41c
 #define LEGACY_ERROR  0x420
@@ -27,4 +27,4 @@
 #define LEGACY_CS 0x28
 #define LEGACY_DS 0x10
 
-#endif /* METAL_LEGACY_H */
+#endif /* GN_SWITCH_GUEST_H */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The 32-bit world's program, copied to LEGACY_CODE. Each round it adds up its pages, faults on
- * purpose and handles that, fills every register with something of its own, calls back, and looks
+ * The 32-bit world's program, copied to LEGACY_CODE. Each round it reads its pages in their order, faults
+ * on purpose and handles that, fills every register with something of its own, calls back, and looks
  * whether all is as it was.
  */
 
-#include "legacy.h"
+#include "guest.h"
 
         .section .rodata
         .globl  legacy_begin, legacy_end, legacy_fault, legacy_nmi
@@ -18,7 +18,8 @@ legacy_begin:
         movl    $LEGACY_PAGES, %esi
         movl    $LEGACY_COUNT, %ecx
         xorl    %eax, %eax
-2:      addl    (%esi), %eax
+2:      imull   $31, %eax, %eax
+        addl    (%esi), %eax
         addl    $0x1000, %esi
         loop    2b
         movl    %eax, LEGACY_DATA + LEGACY_SUM
