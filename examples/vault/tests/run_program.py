@@ -16,10 +16,14 @@ def refuses(vault, options, status):
 
 
 def main(vault, program):
+    if vault_run.unable(vault):
+        return vault_run.skip(vault_run.unable(vault))
     least = {"blocks": 15, "misses": 1000, "seals": 500, "system calls": 20}
     for memory in ("secret", "shared"):
         options = ["--pool", "128K", "--memory", memory]
-        if not vault_run.compare(vault, options, [program], least):
+        if vault_run.unable(vault, *options):
+            print(f"not over {memory} memory:", vault_run.unable(vault, *options))
+        elif not vault_run.compare(vault, options, [program], least):
             return 1
     # One frame for each thread is what it takes at the least, and a call holds another.
     if not vault_run.compare(vault, ["--pool", "32K"], [program], least):

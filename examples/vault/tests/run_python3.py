@@ -105,6 +105,8 @@ def main(vault):
     python3 = vault_run.system_program("python3")
     if not python3:
         return vault_run.skip("no python3")
+    if vault_run.unable(vault):
+        return vault_run.skip(vault_run.unable(vault))
     least = {"blocks": 50, "misses": 1000, "seals": 500, "system calls": 5}
     with tempfile.TemporaryDirectory() as folder:
         command = [python3, "-c", WORK, folder]

@@ -25,6 +25,8 @@ def main(vault):
     sqlite3 = vault_run.system_program("sqlite3")
     if not sqlite3:
         return vault_run.skip("no sqlite3")
+    if vault_run.unable(vault):
+        return vault_run.skip(vault_run.unable(vault))
     least = {"blocks": 20, "misses": 500, "seals": 100, "system calls": 1}
     # Its pages are 4 KiB and a little: all of them are to be sealed.
     options = ["--threshold", "4K", "--pool", "512K"]
@@ -37,8 +39,8 @@ def main(vault):
                 return 1
     # By userfaultfd, where the machine has it.
     options += ["--memory", "private"]
-    if "pool" not in vault_run.about(vault, *options):
-        print("no userfaultfd here:", vault_run.about(vault, *options))
+    if vault_run.unable(vault, *options):
+        print("not by userfaultfd:", vault_run.unable(vault, *options))
     elif not vault_run.compare(vault, options, [sqlite3, ":memory:"], least, input=SQL.encode()):
         return 1
     return 0

@@ -22,6 +22,12 @@ def about(vault, *options):
     return done.stderr
 
 
+def unable(vault, *options):
+    """Why nothing can be protected on this machine (no seccomp, say), or None."""
+    said = about(vault, *options)
+    return None if "vault: blocks" in said else said.strip() or "nothing is preloaded here"
+
+
 def compare(vault, options, command, least, **keywords):
     """@return the counters; None: the runs differ, or too little was sealed"""
     plain = subprocess.run(command, capture_output=True, timeout=100, **keywords)
