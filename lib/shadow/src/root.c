@@ -18,7 +18,7 @@
 /* Of the first version of the structure, without pkru. */
 #define KEY_SIZE_FIRST offsetof(struct gn_shadow_root_key, pkru)
 
-/* See "Limits of this version" in the header. */
+/* A format of guests whose rules are known here, and tables that may be its roots. */
 static int key_check(const struct gn_shadow_root_key *key)
 {
     struct gn_paging_geometry g;

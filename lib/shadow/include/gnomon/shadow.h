@@ -361,9 +361,9 @@ struct gn_shadow_root_key {
     uint32_t size;      /**< GN_SHADOW_ROOT_KEY_INIT sets it */
     uint32_t format;    /**< GN_PAGING_..., of the guest's tables */
     gn_gpa_t table;     /**< root table, 4 KiB aligned, X86_PAE: 32 bytes; 0 for BARE */
-    uint32_t controls;  /**< GN_PAGING_...; those that only concern an access (SUM, MXR, AC) do not
-                             distinguish roots, but for MXR in an x86 shadow */
-    uint32_t phys_bits; /**< x86 MAXPHYADDR, as in gn_paging_context */
+    uint32_t controls;  /**< GN_PAGING_...; those that only concern an access (SUM, MXR, AC, PAN)
+                             do not distinguish roots, but for MXR in an x86 shadow */
+    uint32_t phys_bits; /**< x86 MAXPHYADDR, AArch64's TCR_EL1.IPS: as in gn_paging_context */
     uint64_t tag;       /**< distinguishes roots over one table: the guest's ASID, say */
     uint32_t pkru; /**< x86 with PKE, in a RISC-V shadow: PKRU, which is a part of the root there */
     uint32_t reserved;   /**< zero */
@@ -565,7 +565,7 @@ GN_API GN_NODISCARD int gn_shadow_slot_remove(struct gn_shadow *shadow, uint32_t
  *  - 0
  *  - -GN_ERR_INVAL: a NULL argument, an unaligned table
  *  - -GN_ERR_2BIG: the structure is longer than known and not zero there
- *  - -GN_ERR_NOTSUP: see "Limits of this version" above
+ *  - -GN_ERR_NOTSUP: the guest's format is unknown
  *  - -GN_ERR_NOSPC: every root is held
  *  - -GN_ERR_NOMEM: no table can be had although nothing that can be reclaimed is left
  *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again
