@@ -17,7 +17,7 @@ static const char help_text[] =
     "       vault demo [--dump WITH WITHOUT]\n"
     "\n"
     "run keeps large heap blocks of a program as ciphertext, but for a pool of pages:\n"
-    "  --pool SIZE       plaintext at a time; 2M unless given\n"
+    "  --pool SIZE       plaintext at a time; from 64K on; 2M unless given\n"
     "  --size SIZE       of all sealed blocks together, up to 4G; 1G unless given\n"
     "  --threshold SIZE  blocks from this size on are sealed; 64K unless given\n"
     "  --memory KIND     of the pool: secret, shared or private; the best there is unless given\n"

@@ -83,7 +83,8 @@ static const char *start(void)
     const char *error;
 
     preload.threshold = option("VAULT_THRESHOLD", 64 << 10);
-    if (bytes > PRELOAD_BYTES_MAX || !params.pages || !params.frames || !preload.threshold)
+    if (bytes > PRELOAD_BYTES_MAX || !params.pages || params.frames < PRELOAD_FRAMES_MIN ||
+        !preload.threshold)
         return "sizes out of range";
     if (preload_signals_install())
         return "signals cannot be had";

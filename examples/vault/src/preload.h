@@ -30,6 +30,9 @@
 #define PRELOAD_BASE      UINT64_C(0x2a0000000000)
 #define PRELOAD_BYTES_MAX (UINT64_C(4) << 30)
 
+/* A system call may hold two pages for each of its six arguments; the others are for faults. */
+#define PRELOAD_FRAMES_MIN 16u
+
 struct preload {
     bool ready; /* until then, everything is libc's */
     struct sealed sealed;

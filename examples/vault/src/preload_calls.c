@@ -99,7 +99,7 @@ static const struct buffer_call *buffer_call_find(long number)
 /* ---- Holding ------------------------------------------------------------------------------- */
 
 struct held {
-    struct gn_cachecrypt_span spans[ARG_MAX * HOLD_UNKNOWN];
+    struct gn_cachecrypt_span spans[HOLD_MAX + ARG_MAX * HOLD_UNKNOWN];
     uint32_t count;
 };
 
@@ -132,19 +132,28 @@ static void let_go(struct held *h)
     h->count = 0;
 }
 
-/* Holds what the other arguments point to. @return 0 or -EFAULT */
-static int hold_others(struct held *h, const uint64_t a[ARG_MAX], int but)
+/* The arguments of a call that are addresses: bits. */
+static uint32_t args_of(long number);
+
+/*
+ * Holds what the other arguments point to, each no more than a share of the pool: all of them
+ * together must leave some of it. @return 0 or -EFAULT
+ */
+static int hold_others(struct held *h, long number, const uint64_t a[ARG_MAX], int but)
 {
+    uint32_t limit = preload.hold_max < HOLD_UNKNOWN ? preload.hold_max : HOLD_UNKNOWN;
+    uint32_t args = args_of(number);
+
     for (int i = 0; i < ARG_MAX; i++) {
         const void *at = (const void *)(uintptr_t)a[i];
         uint64_t length;
 
-        if (i == but || !preload_inside(at))
+        if (i == but || !(args & 1u << i) || !preload_inside(at))
             continue;
         length = (uint64_t)((const uint8_t *)preload_block_end(at) - (const uint8_t *)at);
         if (length > (HOLD_UNKNOWN - 1) * GN_PAGE_SIZE)
             length = (HOLD_UNKNOWN - 1) * GN_PAGE_SIZE;
-        if (!length || hold(h, at, length, GN_ACCESS_WRITE, HOLD_UNKNOWN) < 1)
+        if (!length || !hold(h, at, length, GN_ACCESS_WRITE, limit))
             return -EFAULT;
     }
     return 0;
@@ -168,7 +177,7 @@ static long piece(const struct buffer_call *c, uint64_t a[ARG_MAX], uint64_t *re
 
     *ret_asked =
         hold(&h, (const void *)(uintptr_t)a[c->buffer], saved, c->access, preload.hold_max);
-    rc = *ret_asked ? hold_others(&h, a, c->buffer) : -EFAULT;
+    rc = *ret_asked ? hold_others(&h, c->number, a, c->buffer) : -EFAULT;
     if (!rc) {
         a[c->length] = *ret_asked;
         rc = direct(c->number, a);
@@ -215,7 +224,7 @@ static long carry_whole(const struct buffer_call *c, uint64_t a[ARG_MAX])
     long rc;
 
     if (hold(&h, at, length, c->access, preload.hold_max) == length) {
-        rc = hold_others(&h, a, c->buffer);
+        rc = hold_others(&h, c->number, a, c->buffer);
         rc = rc ? rc : direct(c->number, a);
         let_go(&h);
         return rc;
@@ -226,7 +235,7 @@ static long carry_whole(const struct buffer_call *c, uint64_t a[ARG_MAX])
         return -ENOMEM;
     memcpy(bounce, at, c->access == GN_ACCESS_READ ? length : 0);
     a[c->buffer] = (uintptr_t)bounce;
-    rc = hold_others(&h, a, c->buffer);
+    rc = hold_others(&h, c->number, a, c->buffer);
     rc = rc ? rc : direct(c->number, a);
     let_go(&h);
     if (c->access == GN_ACCESS_WRITE && rc > 0)
@@ -245,7 +254,8 @@ static long carry(long number, uint64_t a[ARG_MAX])
     __atomic_fetch_add(&preload.calls, 1, __ATOMIC_RELAXED);
     if (c && preload_inside((const void *)(uintptr_t)a[c->buffer]) && a[c->length])
         return c->pieces ? carry_buffer(c, a) : carry_whole(c, a);
-    rc = hold_others(&h, a, -1);
+    /* Of a buffer that is empty nothing is touched. */
+    rc = c && !a[c->length] ? 0 : hold_others(&h, number, a, -1);
     if (!rc)
         rc = direct(number, a);
     let_go(&h);
@@ -339,6 +349,14 @@ static const struct {
     {SYS_clock_nanosleep, A(2) | A(3)},
     {SYS_memfd_create, A(0)},
 };
+
+static uint32_t args_of(long number)
+{
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (calls[i].number == number)
+            return calls[i].args;
+    return A(ARG_MAX) - 1;
+}
 
 struct program {
     struct sock_filter code[512];

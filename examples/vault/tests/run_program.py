@@ -25,10 +25,11 @@ def main(vault, program):
             print(f"not over {memory} memory:", vault_run.unable(vault, *options))
         elif not vault_run.compare(vault, options, [program], least):
             return 1
-    # One frame for each thread is what it takes at the least, and a call holds another.
-    if not vault_run.compare(vault, ["--pool", "32K"], [program], least):
+    # The least: a frame for each argument of a call, and some for the threads.
+    if not vault_run.compare(vault, ["--pool", "64K"], [program], least):
         return 1
     good = refuses(vault, ["--size", "8G", "true"], 125)
+    good &= refuses(vault, ["--pool", "32K", "true"], 125)
     good &= refuses(vault, ["--pool", "x", "true"], 2)
     good &= refuses(vault, ["--memory", "none", "true"], 2)
     good &= refuses(vault, [], 2)
