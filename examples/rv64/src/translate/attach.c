@@ -2,7 +2,7 @@
 
 /* The life of the run time: code memory, which is mapped twice, and what is told of it. */
 
-#define _GNU_SOURCE /* memfd_create */
+#define _GNU_SOURCE /* mremap */
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,20 +25,22 @@ _Static_assert(RV64_VIEW_JUMPS == GN_TCACHE_VIEW_JUMPS && RV64_VIEW_PAGES == GN_
 /* Address spaces, each seen by two privileges. */
 #define VIEWS 256u
 
-/* Nothing is both writable and executable at one address. */
+/*
+ * Nothing is both writable and executable at one address, once this is done. The memory is shared
+ * with nobody but has to be of the shared kind to be mapped twice; and it is of no file that has a
+ * name, for perf asks the map file about such memory alone.
+ */
 static int code_create(struct rv64_translator *tr, uint32_t size)
 {
-    int fd = memfd_create("rv64-code", MFD_CLOEXEC);
-
     tr->code_size = RV64_TR_THUNKS_ROOM + (size_t)size;
-    tr->write = tr->exec = MAP_FAILED;
-    if (fd >= 0 && !ftruncate(fd, (off_t)tr->code_size)) {
-        tr->write = mmap(NULL, tr->code_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        tr->exec = mmap(NULL, tr->code_size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-    }
-    if (fd >= 0)
-        close(fd);
-    return tr->write == MAP_FAILED || tr->exec == MAP_FAILED ? -1 : 0;
+    tr->exec = MAP_FAILED;
+    tr->write =
+        mmap(NULL, tr->code_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (tr->write != MAP_FAILED) /* an old size of 0: the same pages once more, see mremap(2) */
+        tr->exec = mremap(tr->write, 0, tr->code_size, MREMAP_MAYMOVE);
+    if (tr->exec == MAP_FAILED)
+        return -1;
+    return mprotect(tr->exec, tr->code_size, PROT_READ | PROT_EXEC);
 }
 
 static int tcache_create(struct rv64_translator *tr, uint32_t size)
