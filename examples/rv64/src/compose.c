@@ -160,6 +160,8 @@ static void on_root_gone(void *ctx, uint32_t root, uint64_t cookie)
     struct rv64_compose *c = ctx;
 
     c->cookies[root] = 0;
+    if (c->before.cookie == cookie)
+        c->before.cookie = 0;
     if (c->cpu->engine)
         c->cpu->engine->space_gone(c->cpu, cookie);
     if (c->asid_trace)
@@ -311,10 +313,12 @@ static void guest_root_load(struct rv64_compose *c, uint64_t satp)
     const struct gn_shadow_root_key key = {
         GN_SHADOW_ROOT_KEY_INIT, .format = GN_PAGING_SV39, .table = gn_gpa(SATP_ROOT(satp)),
         .controls = rv64_compose_controls(c), .tag = SATP_ASID(satp)};
+    struct rv64_before before = {c->guest, c->guest_asid, c->guest_held && c->asid};
     struct gn_shadow_root root;
 
     if (gn_shadow_root_get(c->shadow, &key, &root))
         on_panic(c, "no shadow root can be had");
+    before.held &= c->cookies[root.id] != root.cookie;
     c->cookies[root.id] = root.cookie;
     if (c->asid_trace)
         rv64_asid_trace_activate(c->asid_trace, root.cookie);
@@ -333,6 +337,8 @@ static void guest_root_load(struct rv64_compose *c, uint64_t satp)
     c->guest_satp = satp;
     c->guest_held = true;
     contexts_make(c);
+    if (before.held)
+        rv64_compose_inherit(c, &before);
 }
 
 static bool is_bare(const struct rv64_mmu_context *x, uint8_t priv)

@@ -26,6 +26,13 @@ struct rv64_port {
     bool user; /**< accesses are made with user privilege */
 };
 
+/** The address space that was in force before another. */
+struct rv64_before {
+    struct gn_shadow_root root;
+    uint32_t asid;
+    bool held; /**< there is one, and the next one is new */
+};
+
 struct rv64_compose {
     struct rv64_mmu mmu; /**< first: what the CPU holds a pointer to */
     struct rv64_bus *bus;
@@ -48,7 +55,8 @@ struct rv64_compose {
     struct rv64_encrypt *encrypt;       /**< NULL: guest RAM is plain */
 
     struct gn_shadow_root bare;
-    struct gn_shadow_root guest; /**< the guest's current address space; held while guest_held */
+    struct gn_shadow_root guest;  /**< the guest's current address space; held while guest_held */
+    struct gn_shadow_root before; /**< what the guest's inherited from; cookie 0: it is gone */
     uint64_t guest_satp;
     bool guest_held;
     uint32_t guest_asid;
@@ -65,6 +73,9 @@ struct rv64_compose {
     uint64_t audit_leaves;
     uint64_t audit_differences;
 };
+
+/** The guest's address space is new: what it shares with the one before it is known at once. */
+void rv64_compose_inherit(struct rv64_compose *c, const struct rv64_before *before);
 
 /** Tells the MMU of the context of fetches, if it does not know. */
 void rv64_compose_fetch_port(struct rv64_compose *c);

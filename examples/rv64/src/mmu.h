@@ -84,6 +84,13 @@ int rv64_mmu_fetch_page(struct rv64_mmu *mmu, uint64_t va, const uint8_t **ret_p
 /** The CSRs that select the address space or the view changed, or privilege did. */
 void rv64_mmu_context_set(struct rv64_mmu *mmu, const struct rv64_mmu_context *context);
 
+/**
+ * Is everything mapped alike around va in the address space in force, of fetches, and in another?
+ * @param space  the other's name, as in rv64_mmu.space
+ * @return false if that is not known
+ */
+bool rv64_mmu_is_shared(const struct rv64_mmu *mmu, uint64_t space, uint64_t va);
+
 /** SFENCE.VMA: a coherence point. NULL operands stand for x0. */
 void rv64_mmu_sfence_vma(struct rv64_mmu *mmu, const uint64_t *va, const uint64_t *asid);
 

@@ -166,6 +166,12 @@ int rv64_mmu_fetch_page(struct rv64_mmu *mmu, uint64_t va, const uint8_t **ret_p
     return 0;
 }
 
+bool rv64_mmu_is_shared(const struct rv64_mmu *mmu, uint64_t space, uint64_t va)
+{
+    (void)mmu, (void)space, (void)va;
+    return false;
+}
+
 void rv64_mmu_context_set(struct rv64_mmu *mmu, const struct rv64_mmu_context *context)
 {
     struct fake_mmu *m = fake_of(mmu);

@@ -183,6 +183,9 @@ void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id, uint64_t value);
 /** The table that comes after `skip` others among those that stand for a page, or NIL. */
 uint32_t gn_shadow__table_of_page(struct gn_shadow *sh, gn_gpa_t page, uint32_t skip);
 
+/** Links a table at an entry that says nothing yet, if it is the guest's there. @return whether */
+int gn_shadow__link_try(struct gn_shadow *sh, uint32_t id, uint64_t link);
+
 /** Re-reads one guest entry, under its table's lock. @return GN_SHADOW__SYNC_... */
 uint32_t gn_shadow__sync_entry(struct gn_shadow *sh, uint32_t id);
 

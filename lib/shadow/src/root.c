@@ -272,3 +272,49 @@ int gn_shadow_root_put(struct gn_shadow *sh, uint32_t root)
     gn_shadow__leave(sh);
     return held ? 0 : -GN_ERR_NOENT;
 }
+
+/* A held root's table if it is a shadow of the guest's. @return GN_SHADOW__NIL: there is none */
+static uint32_t guests_root(const struct gn_shadow *sh, uint32_t root)
+{
+    if (root >= sh->params.roots || !sh->roots[root].key.size)
+        return GN_SHADOW__NIL;
+    return sh->tables[sh->roots[root].table].role.direct == GN_SHADOW__GUEST ? sh->roots[root].table
+                                                                             : GN_SHADOW__NIL;
+}
+
+static uint32_t adopt(struct gn_shadow *sh, uint32_t to, uint32_t from)
+{
+    uint32_t links = 0;
+
+    for (uint32_t i = 0; i < GN_SHADOW__ENTRIES; i++) {
+        uint64_t link = sh->tables[from].entries[i];
+
+        if (gn_shadow__kind(sh, sh->tables[from].role.level, link) == GN_PAGING_ENTRY_TABLE &&
+            gn_shadow__step(sh))
+            links += (uint32_t)gn_shadow__link_try(sh, to * GN_SHADOW__ENTRIES + i, link);
+    }
+    return links;
+}
+
+int gn_shadow_root_adopt(struct gn_shadow *sh, uint32_t root, uint32_t from, uint32_t *ret_links)
+{
+    uint32_t a, b;
+    uint32_t links = 0;
+
+    if (!sh)
+        return -GN_ERR_INVAL;
+    gn_shadow__enter(sh);
+    if (root >= sh->params.roots || !sh->roots[root].held) {
+        gn_shadow__leave(sh);
+        return -GN_ERR_NOENT;
+    }
+    a = guests_root(sh, root);
+    b = guests_root(sh, from);
+    if (a != GN_SHADOW__NIL && b != GN_SHADOW__NIL && a != b &&
+        sh->tables[a].role.level == sh->tables[b].role.level)
+        links = adopt(sh, a, b);
+    gn_shadow__leave(sh);
+    if (ret_links)
+        *ret_links = links;
+    return 0;
+}

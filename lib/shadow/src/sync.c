@@ -127,6 +127,19 @@ static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, ui
            is->direct == wanted.direct;
 }
 
+int gn_shadow__link_try(struct gn_shadow *sh, uint32_t id, uint64_t link)
+{
+    struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
+    struct gn_paging_entry e;
+
+    guest_entry(sh, t, id % GN_SHADOW__ENTRIES, &e);
+    if (t->entries[id % GN_SHADOW__ENTRIES] ||
+        !link_right(sh, t, id % GN_SHADOW__ENTRIES, link, &e))
+        return 0;
+    gn_shadow__link_set(sh, id, gn_shadow__link_table(sh, link));
+    return 1;
+}
+
 /*
  * An absent entry: whatever the marker said is over, be it of an absent entry or of a device; a
  * leaf that is ready to use is mapped.

@@ -89,6 +89,41 @@ static void shared_way_situation(struct machine *m)
     assert_int_equal(stats(m).invalidated_ranges, before.invalidated_ranges);
 }
 
+/* A root that shares a way with another has it without a fault; one that does not has nothing. */
+static void adopted_situation(struct machine *m)
+{
+    uint32_t top = m->geometry.levels - 1;
+    uint32_t links[2] = {9, 9};
+    uint32_t root, other, third, guests;
+    uint64_t faults;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, USER | AD);
+    root = root_get(m, ROOT);
+    guests = m->sh->tables[m->sh->roots[root].table].role.direct == GN_SHADOW__GUEST;
+    assert_int_equal(outcome(m, root, GVA, WRITE | USERS), COMPLETED);
+    guest_write(m, ROOT2 + (guest_entry(m, ROOT, GVA, top) - ROOT),
+                guest_read(m, guest_entry(m, ROOT, GVA, top)));
+    other = root_get(m, ROOT2);
+    third = root_get(m, ROOT3);
+    assert_int_equal(gn_shadow_root_adopt(m->sh, other, root, &links[0]), 0);
+    assert_int_equal(gn_shadow_root_adopt(m->sh, third, root, &links[1]), 0);
+    assert_int_equal(links[0], guests);
+    assert_int_equal(links[1], 0);
+    faults = stats(m).faults;
+    assert_int_equal(outcome(m, other, GVA, WRITE | USERS), COMPLETED);
+    assert_int_equal(stats(m).faults, faults + !guests);
+    assert_int_equal(outcome(m, third, GVA, READ | USERS), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(gn_shadow_root_adopt(m->sh, ROOTS_MAX, root, NULL), -GN_ERR_NOENT);
+    assert_int_equal(gn_shadow_root_adopt(m->sh, other, ROOTS_MAX, NULL), 0);
+    assert_int_equal(gn_shadow_root_adopt(NULL, other, root, NULL), -GN_ERR_INVAL);
+}
+
+static void a_new_root_adopts_the_tables_that_the_guest_shares(void **state)
+{
+    (void)state;
+    everywhere(adopted_situation);
+}
+
 static void a_table_that_is_linked_takes_no_invalidation_of_what_it_maps(void **state)
 {
     (void)state;
@@ -593,6 +628,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inv7_one_table_under_parents_of_other_permissions_has_other_shadows),
         cmocka_unit_test(an_empty_table_goes_unsaid_where_the_mmu_caches_leaves_only),
+        cmocka_unit_test(a_new_root_adopts_the_tables_that_the_guest_shares),
         cmocka_unit_test(a_table_that_is_linked_takes_no_invalidation_of_what_it_maps),
         cmocka_unit_test(inv7_controls_that_change_entries_separate_roots_and_others_do_not),
         cmocka_unit_test(inv7_an_entry_that_other_controls_make_reserved_is_not_shared),

@@ -483,10 +483,73 @@ static void virtual_cpus_on_threads_of_their_own_disturb_neither_pages_nor_count
     machine_free(m);
 }
 
+static struct gn_softmmu_context context_of(uint32_t asid, uint64_t root, uint32_t view)
+{
+    return (struct gn_softmmu_context){GN_SOFTMMU_CONTEXT_INIT, .asid = asid, .root = gn_hpa(root),
+                                       .view = view};
+}
+
+static void a_new_context_inherits_what_two_roots_share_and_nothing_else(void **state)
+{
+    const uint64_t shared = 0x40000000ull, own = 0x80003000ull, traced = shared + 0x9000;
+    struct machine *m = machine_new(GN_PAGING_SV39, 1, 4096);
+    uint64_t old = machine_table(m), new = machine_table(m);
+    struct gn_softmmu_context from = context_of(1, old, GN_SOFTMMU_VIEW_SUM);
+    struct gn_softmmu_context to = context_of(2, new, GN_SOFTMMU_VIEW_SUM);
+
+    (void)state;
+    machine_map(m, old, shared, 0x5000, R | W);
+    machine_map(m, old, traced, 0x6000, R | W | TRACED);
+    *machine_entry(m, new, shared, 2) = *machine_entry(m, old, shared, 2);
+    machine_map(m, old, own, 0x7000, R | W);
+    machine_map(m, new, own, 0x8000, R | W);
+    machine_load(m, 1, old);
+    assert_int_equal(machine_outcome(m, shared, WRITE), GN_MMU_DONE);
+    assert_int_equal(machine_outcome(m, traced, WRITE), GN_MMU_DONE);
+    assert_int_equal(machine_outcome(m, own, WRITE), GN_MMU_DONE);
+    assert_int_equal(gn_softmmu_context_inherit(m->mmu, 0, &to, &from), 0);
+    machine_load(m, 2, new);
+    assert_ptr_equal(machine_probe(m, 0, shared, READ), m->memory + 0x5000);
+    assert_ptr_equal(machine_probe(m, 0, shared, WRITE), m->memory + 0x5000);
+    assert_null(machine_probe(m, 0, traced, WRITE));
+    assert_int_equal(machine_access(m, 0, traced, WRITE, 8).traced, 1);
+    assert_null(machine_probe(m, 0, own, READ));
+    assert_int_equal(machine_access(m, 0, own, READ, 8).hpa.v, 0x8000);
+    machine_free(m);
+}
+
+static void other_views_and_contexts_that_are_unknown_give_nothing(void **state)
+{
+    struct machine *m = machine_new(GN_PAGING_SV39, 1, 4096);
+    uint64_t root = machine_table(m);
+    struct gn_softmmu_context from = context_of(1, root, GN_SOFTMMU_VIEW_SUM);
+    struct gn_softmmu_context to = context_of(2, root, GN_SOFTMMU_VIEW_USER);
+
+    (void)state;
+    machine_map(m, root, 0x1000, 0x5000, R | W);
+    machine_load(m, 1, root);
+    assert_int_equal(machine_outcome(m, 0x1000, READ), GN_MMU_DONE);
+    assert_int_equal(gn_softmmu_context_inherit(m->mmu, 0, &to, &from), 0);
+    machine_port(m, 0, DATA, 2, root, GN_SOFTMMU_VIEW_USER);
+    assert_null(machine_probe(m, 0, 0x1000, READ));
+    to.view = GN_SOFTMMU_VIEW_SUM;
+    from.asid = 3;
+    assert_int_equal(gn_softmmu_context_inherit(m->mmu, 0, &to, &from), 0);
+    machine_port(m, 0, DATA, 2, root, GN_SOFTMMU_VIEW_SUM);
+    assert_null(machine_probe(m, 0, 0x1000, READ));
+    from.root.v = 1;
+    assert_int_equal(gn_softmmu_context_inherit(m->mmu, 0, &to, &from), -GN_ERR_INVAL);
+    assert_int_equal(gn_softmmu_context_inherit(m->mmu, 1, &to, &to), -GN_ERR_INVAL);
+    assert_int_equal(gn_softmmu_context_inherit(m->mmu, 0, &to, NULL), -GN_ERR_INVAL);
+    machine_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_switch_of_asids_flushes_nothing),
+        cmocka_unit_test(a_new_context_inherits_what_two_roots_share_and_nothing_else),
+        cmocka_unit_test(other_views_and_contexts_that_are_unknown_give_nothing),
         cmocka_unit_test(two_asids_never_see_one_anothers_entries),
         cmocka_unit_test(a_traced_entry_of_another_asid_serves_no_write),
         cmocka_unit_test(ports_have_views_and_asids_of_their_own),

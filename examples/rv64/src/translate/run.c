@@ -407,6 +407,9 @@ static int is_same_page(void *ctx, gn_gva_t page, gn_gpa_t gpa)
     const uint8_t *memory;
     uint64_t to;
 
+    /* What the other space was known to have there is in its tables, and so in these. */
+    if (rv64_mmu_is_shared(cpu->mmu, cpu->translator->kernel_space, page.v))
+        return 1;
     return !rv64_mmu_fetch_page(cpu->mmu, page.v, &memory, &to, &none) && to == gpa.v;
 }
 

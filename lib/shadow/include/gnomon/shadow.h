@@ -593,6 +593,24 @@ GN_API uint32_t gn_shadow_mmu_controls(const struct gn_shadow *shadow, uint32_t 
                                        uint32_t controls, uint32_t access);
 
 /**
+ * Gives a root the tables of another's that the guest's two roots share: an operating system has
+ * its own half alike in each address space, and a new one would fault for each part of it. Nothing
+ * but links to tables that are there already is made, each if the guest's entry says so now.
+ *
+ * @param root       id of a root that is held
+ * @param from       id of another; where there is none, or it is of another kind, nothing is done
+ * @param ret_links  how many links were made; may be NULL
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: no shadow
+ *  - -GN_ERR_NOENT: nobody holds the root
+ *
+ * Context: where the ops may be called; O(entries of a table). Thread-safety: excludes.
+ */
+GN_API int gn_shadow_root_adopt(struct gn_shadow *shadow, uint32_t root, uint32_t from,
+                                uint32_t *ret_links);
+
+/**
  * Lets go of a root.
  *
  * @return

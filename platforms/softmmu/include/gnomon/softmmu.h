@@ -189,6 +189,27 @@ GN_API const struct gn_softmmu_window *gn_softmmu_window(const struct gn_softmmu
                                                          uint32_t vcpu, uint32_t port);
 
 /**
+ * A new context begins with what another has cached: of all addresses whose entries in the two root
+ * tables are the same, and present. An operating system's own half is alike in all address spaces.
+ *
+ * What was invalidated in `from` is not there to be copied; that the tables below one entry mean
+ * the same in both contexts is what walks rely on, too.
+ *
+ * @param context  the new one; same view, mxr and controls as from, else nothing is copied
+ * @param from     one whose ASID still stands for its root; one that has nothing cached gives
+ *                 nothing, nor does one that has very much
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: a NULL argument, no such vCPU, view or ASID, an unaligned root
+ *  - -GN_ERR_2BIG: a structure is longer than known and not zero there
+ *
+ * Context: any; O(entries of from). Thread-safety: the vCPU's thread.
+ */
+GN_API GN_NODISCARD int gn_softmmu_context_inherit(struct gn_softmmu *mmu, uint32_t vcpu,
+                                                   const struct gn_softmmu_context *context,
+                                                   const struct gn_softmmu_context *from);
+
+/**
  * Loads an address space and a view of it. The TLB keeps everything, unless controls change. Those
  * belong to the virtual CPU: what the last call said holds for both ports.
  *
