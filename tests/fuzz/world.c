@@ -130,17 +130,6 @@ static void on_panic(void *ctx, const char *what)
 
 /* ---- What softmmu, nonpresent and asid ask for -------------------------------------------- */
 
-/* nonpresent knows no codes of AArch64, but the level: a translation fault, with WnR. */
-static uint32_t arm_code(const struct world *w, uint64_t entry, uint32_t access)
-{
-    struct gn_nonpresent_marker m;
-
-    if (gn_nonpresent_decode(w->shadow_x86 ? GN_NONPRESENT_X86_64(46) : GN_NONPRESENT_RISCV, entry,
-                             &m))
-        fail("nonpresent: a marker does not decode");
-    return (7 - m.level) | ((access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE ? 0x40 : 0);
-}
-
 static int on_absent(void *ctx, uint32_t number, uint64_t entry, uint32_t access,
                      struct gn_mmu_answer *ret_answer)
 {
@@ -159,8 +148,6 @@ static int on_absent(void *ctx, uint32_t number, uint64_t entry, uint32_t access
         fail("nonpresent: a lookup was refused");
     if (a.kind == GN_NONPRESENT_UNKNOWN)
         return 0;
-    if (a.kind == GN_NONPRESENT_GUEST_ABSENT && w->arm)
-        a.code = arm_code(w, entry, access);
     ret_answer->outcome = a.kind == GN_NONPRESENT_MMIO ? GN_MMU_MMIO : GN_MMU_GUEST_FAULT;
     ret_answer->code = a.code;
     ret_answer->gpa = a.gpa;
@@ -401,13 +388,15 @@ static void log_open(struct world *w)
 static void np_open(struct world *w)
 {
     const struct gn_nonpresent_ops ops = {GN_NONPRESENT_OPS_INIT, .pending = on_pending};
-    const struct gn_nonpresent_params p = {
-        GN_NONPRESENT_PARAMS_INIT,
-        .encoding = w->shadow_x86 ? GN_NONPRESENT_X86_64(46) : GN_NONPRESENT_RISCV,
-        .guest = w->x86 ? GN_NONPRESENT_GUEST_X86 : GN_NONPRESENT_GUEST_RISCV,
-        .rule = w->c.markers,
-        .ops = &ops,
-        .ctx = w};
+    const struct gn_nonpresent_params p = {GN_NONPRESENT_PARAMS_INIT,
+                                           .encoding = w->shadow_x86 ? GN_NONPRESENT_X86_64(46)
+                                                                     : GN_NONPRESENT_RISCV,
+                                           .guest = w->x86   ? GN_NONPRESENT_GUEST_X86
+                                                    : w->arm ? GN_NONPRESENT_GUEST_AARCH64
+                                                             : GN_NONPRESENT_GUEST_RISCV,
+                                           .rule = w->c.markers,
+                                           .ops = &ops,
+                                           .ctx = w};
 
     if (!w->c.markers)
         return;

@@ -44,6 +44,11 @@ struct gn_nonpresent {
     struct gn_nonpresent_stats stats;            /* atomic, relaxed; hits here and in the window */
 };
 
+/* Arm DDI 0487, ESR_ELx.ISS of an abort: a translation fault of level 0, and WnR. */
+#define AARCH64_TRANSLATION 0x04u
+#define AARCH64_WNR         0x40u
+#define AARCH64_LEVEL_MAX   3u
+
 /* Causes of the Privileged Architecture, table 3.6; and error code bits, by access kind. */
 static const uint32_t riscv_cause[GN_ACCESS_KINDS] = {13, 15, 12};
 static const uint32_t x86_code[GN_ACCESS_KINDS] = {0, X86_PF_W, 0};
@@ -151,26 +156,33 @@ static int params_take(const struct gn_nonpresent_params *params, struct gn_nonp
     p->encoding = p->encoding ? p->encoding : GN_NONPRESENT_RISCV;
     p->guest = p->guest ? p->guest : GN_NONPRESENT_GUEST_RISCV;
     if (!p->rule)
-        p->rule = p->guest == GN_NONPRESENT_GUEST_X86 ? GN_NONPRESENT_RULE_IMMEDIATE
-                                                      : GN_NONPRESENT_RULE_FENCED;
+        p->rule = p->guest == GN_NONPRESENT_GUEST_RISCV ? GN_NONPRESENT_RULE_FENCED
+                                                        : GN_NONPRESENT_RULE_IMMEDIATE;
     r = coder_make(p->encoding, coder);
     if (r)
         return r;
-    if (p->guest > GN_NONPRESENT_GUEST_X86 || p->rule > GN_NONPRESENT_RULE_FENCED)
+    if (p->guest > GN_NONPRESENT_GUEST_AARCH64 || p->rule > GN_NONPRESENT_RULE_FENCED)
         return -GN_ERR_INVAL;
-    /* An x86 guest need not flush when it makes an entry present (SDM vol. 3A §4.10.2.3). */
+    /*
+     * Neither an x86 guest (SDM vol. 3A §4.10.2.3) nor one of Arm's (DDI 0487 D8, no TLB holds an
+     * entry that gives a translation fault) need flush when it makes an entry present.
+     */
     if (p->rule == GN_NONPRESENT_RULE_FENCED)
-        return p->guest == GN_NONPRESENT_GUEST_X86 ? -GN_ERR_INVAL : 0;
+        return p->guest != GN_NONPRESENT_GUEST_RISCV ? -GN_ERR_INVAL : 0;
     return ops->pending ? 0 : -GN_ERR_INVAL;
 }
 
-static uint32_t fault_code(uint32_t guest, uint32_t access)
+/** @param level  of the absent entry, from the leaf; Arm counts from the root, and has four */
+static uint32_t fault_code(uint32_t guest, uint32_t access, uint32_t level)
 {
     const uint32_t kind = access & GN_NONPRESENT_ACCESS_KIND;
     uint32_t code;
 
     if (guest == GN_NONPRESENT_GUEST_RISCV)
         return riscv_cause[kind];
+    if (guest == GN_NONPRESENT_GUEST_AARCH64)
+        return AARCH64_TRANSLATION | (AARCH64_LEVEL_MAX - (level & AARCH64_LEVEL_MAX)) |
+               (kind == GN_ACCESS_WRITE ? AARCH64_WNR : 0);
     code = x86_code[kind];
     if (access & GN_NONPRESENT_AS_USER)
         code |= X86_PF_U;
@@ -203,7 +215,10 @@ static void window_make(struct gn_nonpresent *np)
     w->level_rest = entry_bits(&w->coder, (uint64_t)3 << LEVEL_SHIFT);
     for (uint32_t i = 0; i < sizeof w->code; i++)
         if ((i & 3) < GN_ACCESS_KINDS)
-            w->code[i] = (uint8_t)fault_code(np->guest, (i & 3) | (i & 4) << 2 | (i & 8) << 4);
+            w->code[i] = (uint8_t)fault_code(np->guest, (i & 3) | (i & 4) << 2 | (i & 8) << 4, 0);
+    /* A code that tells the level is not in that table: no entry is a hit. */
+    if (np->guest == GN_NONPRESENT_GUEST_AARCH64)
+        w->mask = 0;
 }
 
 size_t gn_nonpresent_size(const struct gn_nonpresent_params *params)
@@ -266,13 +281,18 @@ static int gfn_of(gn_gpa_t gpa, uint64_t *ret_gfn)
     return 0;
 }
 
+static uint32_t level_max(const struct gn_nonpresent *np)
+{
+    return np->guest == GN_NONPRESENT_GUEST_AARCH64 ? AARCH64_LEVEL_MAX : GN_NONPRESENT_LEVEL_MAX;
+}
+
 int gn_nonpresent_encode_absent(struct gn_nonpresent *np, uint32_t level, gn_gpa_t entry,
                                 uint64_t *ret_value)
 {
     uint64_t gfn;
     int r;
 
-    if (!np || !ret_value || level > GN_NONPRESENT_LEVEL_MAX)
+    if (!np || !ret_value || level > level_max(np))
         return -GN_ERR_INVAL;
     r = gfn_of(entry, &gfn);
     count(r ? &np->stats.refused : &np->stats.encoded_absent);
@@ -406,8 +426,8 @@ static int lookup_other(struct gn_nonpresent *np, uint64_t content, uint32_t acc
     switch (content_kind(content)) {
     case GN_NONPRESENT_GUEST_ABSENT: /* nothing is pending any more, or it was bumped just now */
         if (judge_absent(np, content, page))
-            return answer(ret_answer, GN_NONPRESENT_GUEST_ABSENT, fault_code(np->guest, access),
-                          level, 0, page);
+            return answer(ret_answer, GN_NONPRESENT_GUEST_ABSENT,
+                          fault_code(np->guest, access, level), level, 0, page);
         break;
     case GN_NONPRESENT_MMIO:
         if (judge_mmio(np, content, access))

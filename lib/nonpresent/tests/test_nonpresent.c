@@ -116,7 +116,7 @@ static void init_refuses_what_is_out_of_range(void **state)
     assert_int_equal(init_result(p), -GN_ERR_INVAL);
     p.encoding = GN_NONPRESENT_X86_64(52);
     assert_int_equal(init_result(p), 0);
-    p.guest = 3;
+    p.guest = 4;
     assert_int_equal(init_result(p), -GN_ERR_INVAL);
     p.guest = 0;
     p.rule = 3;
@@ -137,6 +137,8 @@ static void the_rule_follows_from_the_guest(void **state)
     p.ops = &ops;
     assert_int_equal(init_result(p), 0);
     p.rule = GN_NONPRESENT_RULE_FENCED;
+    assert_int_equal(init_result(p), -GN_ERR_INVAL);
+    p.guest = GN_NONPRESENT_GUEST_AARCH64;
     assert_int_equal(init_result(p), -GN_ERR_INVAL);
     p.guest = GN_NONPRESENT_GUEST_RISCV;
     assert_int_equal(init_result(p), 0);
@@ -336,6 +338,29 @@ static void the_fault_code_is_that_of_the_access_at_hand(void **state)
     }
     destroy(r);
     destroy(x);
+}
+
+static void the_fault_code_of_an_aarch64_guest_tells_the_level(void **state)
+{
+    struct gn_nonpresent *np = make(0, GN_NONPRESENT_GUEST_AARCH64, 0);
+    uint64_t value = 0;
+
+    (void)state;
+    for (uint32_t level = 0; level < 4; level++) {
+        const uint32_t code = 0x04 + (3 - level);
+
+        assert_int_equal(gn_nonpresent_encode_absent(np, level, gn_gpa(0x5678), &value), 0);
+        assert_int_equal(look(np, value, GN_ACCESS_READ).code, code);
+        assert_int_equal(look(np, value, GN_ACCESS_WRITE).code, code | 0x40);
+        assert_int_equal(look(np, value, GN_ACCESS_EXEC | GN_NONPRESENT_AS_USER).code, code);
+        assert_int_equal(look(np, value, GN_ACCESS_READ).level, level);
+    }
+    assert_int_equal(stats_of(np).hits, 16);
+    assert_int_equal(gn_nonpresent_encode_absent(np, 4, gn_gpa(0), &value), -GN_ERR_INVAL);
+    pending_answer = 1;
+    assert_int_equal(look(np, value, GN_ACCESS_READ).kind, GN_NONPRESENT_UNKNOWN);
+    assert_int_equal(pending_asked, 0x5000);
+    destroy(np);
 }
 
 static void the_immediate_rule_asks_for_the_page_of_the_guest_entry(void **state)
@@ -592,6 +617,7 @@ int main(void)
         cmocka_unit_test(a_value_that_no_encoder_makes_is_unknown),
         cmocka_unit_test(a_present_entry_and_zero_say_nothing),
         cmocka_unit_test(the_fault_code_is_that_of_the_access_at_hand),
+        cmocka_unit_test(the_fault_code_of_an_aarch64_guest_tells_the_level),
         cmocka_unit_test(the_immediate_rule_asks_for_the_page_of_the_guest_entry),
         cmocka_unit_test(the_fenced_rule_does_not_ask),
         cmocka_unit_test(an_mmio_marker_answers_only_what_it_allows),

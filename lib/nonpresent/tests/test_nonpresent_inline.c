@@ -161,11 +161,29 @@ static void a_hit_counts_like_a_lookups(void **state)
     destroy(&w);
 }
 
+static void of_an_aarch64_guest_nothing_is_a_hit(void **state)
+{
+    struct world w =
+        make(GN_NONPRESENT_AARCH64, GN_NONPRESENT_GUEST_AARCH64, GN_NONPRESENT_RULE_IMMEDIATE);
+    uint64_t entry = 0;
+    uint32_t code;
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(gn_nonpresent_encode_absent(w.np, 0, gn_gpa(0x5000), &entry), 0);
+        assert_int_equal(gn_nonpresent_hit(gn_nonpresent_window(w.np), entry, 0, &code), 0);
+        assert_int_equal(gn_nonpresent_hit(gn_nonpresent_window(w.np), 0, 0, &code), 0);
+        assert_int_equal(gn_nonpresent_bump(w.np, GN_NONPRESENT_GUEST_ABSENT), 0);
+    }
+    destroy(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hit_is_what_decode_reads_and_the_rules_believe),
         cmocka_unit_test(a_hit_counts_like_a_lookups),
+        cmocka_unit_test(of_an_aarch64_guest_nothing_is_a_hit),
     };
 
     return cmocka_run_group_tests_name("nonpresent_inline", tests, NULL, NULL);

@@ -62,7 +62,8 @@
  * It is not a cache of its own: the markers live in the shadow tables.
  *
  * Sources: US 8,015,388 (bypassing the guest walk for non-present entries); Intel SDM vol. 3A
- * §4.7, §4.10.2.3; RISC-V Privileged Architecture 20211203 §4.2.1, §4.3.
+ * §4.7, §4.10.2.3; RISC-V Privileged Architecture 20211203 §4.2.1, §4.3; Arm DDI 0487 D8 (no TLB
+ * holds a translation fault), D24 (ESR_ELx).
  */
 
 #include <gnomon/base.h>
@@ -97,12 +98,9 @@ struct gn_nonpresent;
 #define GN_NONPRESENT_X86_64(cache_bits) (GN_NONPRESENT_X86_64_ID | (uint32_t)(cache_bits) << 8)
 
 /* Guests: whose fault codes a lookup gives. */
-#define GN_NONPRESENT_GUEST_RISCV 1 /**< cause 12, 13 or 15 */
-#define GN_NONPRESENT_GUEST_X86   2 /**< page-fault error code */
-
-/* When GUEST_ABSENT markers are believed. */
-#define GN_NONPRESENT_RULE_IMMEDIATE 1 /**< while no write to the guest's table is pending */
-#define GN_NONPRESENT_RULE_FENCED    2 /**< until replaced */
+#define GN_NONPRESENT_GUEST_RISCV   1 /**< cause 12, 13 or 15 */
+#define GN_NONPRESENT_GUEST_X86     2 /**< page-fault error code */
+#define GN_NONPRESENT_GUEST_AARCH64 3 /**< a translation fault, its level, and WnR (bit 6) */
 
 /* Kinds of marker, and of answer. */
 #define GN_NONPRESENT_UNKNOWN      0 /**< walk the guest's tables; entry 0 always says so */
@@ -129,7 +127,7 @@ struct gn_nonpresent;
 /** Guest page numbers that a marker can hold are below 2 to this power. */
 #define GN_NONPRESENT_GFN_BITS 40
 
-/** Highest level of an absent guest entry, counted from the leaf. */
+/** Highest level of an absent guest entry, counted from the leaf; 3 in AArch64. */
 #define GN_NONPRESENT_LEVEL_MAX 4
 
 /** Width of a generation, in bits; gn_nonpresent_bump wraps after 2 to this power. */
@@ -157,7 +155,7 @@ struct gn_nonpresent_params {
     uint32_t size;     /**< GN_NONPRESENT_PARAMS_INIT sets it */
     uint32_t encoding; /**< GN_NONPRESENT_RISCV, _AARCH64 or _X86_64(bits); 0: RISCV */
     uint32_t guest;    /**< GN_NONPRESENT_GUEST_*; 0: RISCV */
-    uint32_t rule;     /**< GN_NONPRESENT_RULE_*; 0: FENCED for RISC-V, IMMEDIATE for x86 */
+    uint32_t rule;     /**< GN_NONPRESENT_RULE_*; 0: FENCED for RISC-V, else IMMEDIATE */
     const struct gn_nonpresent_ops *ops; /**< copied; may be NULL with the fenced rule */
     void *ctx;                           /**< passed to ops */
 };
@@ -177,7 +175,7 @@ struct gn_nonpresent_marker {
 /** The answer for an access. */
 struct gn_nonpresent_answer {
     uint32_t kind;  /**< GN_NONPRESENT_UNKNOWN, _GUEST_ABSENT or _MMIO */
-    uint32_t code;  /**< GUEST_ABSENT: RISC-V cause or x86 error code; else 0 */
+    uint32_t code;  /**< GUEST_ABSENT: as GN_NONPRESENT_GUEST_* says; else 0 */
     uint32_t level; /**< GUEST_ABSENT: level of the absent guest entry; else 0 */
     uint32_t allow; /**< MMIO: GN_NONPRESENT_ALLOW_*; else 0 */
     gn_gpa_t gpa;   /**< MMIO: page of the device, add the offset; GUEST_ABSENT: the table page */
@@ -258,7 +256,8 @@ GN_API void gn_nonpresent_fini(struct gn_nonpresent *np);
  * @param ret_value  the shadow entry, not present
  * @return
  *  - 0
- *  - -GN_ERR_INVAL: a NULL argument, or level above GN_NONPRESENT_LEVEL_MAX
+ *  - -GN_ERR_INVAL: a NULL argument, or level above GN_NONPRESENT_LEVEL_MAX, or
+ *    above 3 for an AArch64 guest
  *  - -GN_ERR_RANGE: the page number has more than GN_NONPRESENT_GFN_BITS bits: store 0 instead
  *
  * Context: any; O(1). Thread-safety: reentrant, lock-free. See rules (a), (c), (f), (i).

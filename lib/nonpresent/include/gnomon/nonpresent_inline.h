@@ -67,7 +67,8 @@ static inline gn_gpa_t gn_nonpresent_table(uint64_t content)
  *                  below GN_ACCESS_KINDS
  * @param ret_code  RISC-V cause or x86 error code; written when 1 is returned
  * @return 1: gn_nonpresent_lookup() would have answered GUEST_ABSENT, and it counts as such a hit;
- *         0: ask gn_nonpresent_lookup(), which also knows MMIO, and counts why there was no hit
+ *         0: ask gn_nonpresent_lookup(), which also knows MMIO, and counts why there was no hit;
+ *         always so for an AArch64 guest, whose codes depend on the level
  *
  * Context and thread-safety: as gn_nonpresent_lookup().
  */
