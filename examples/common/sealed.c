@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sealed.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -62,6 +64,19 @@ static int on_unmap(void *ctx, uint32_t region, uint64_t page, void *frame)
     (void)region;
     (void)frame;
     return gn_linux_window_unmap(s->window, page);
+}
+
+static uint64_t on_clock(void *ctx)
+{
+    (void)ctx;
+    return gn_linux_cache_clock();
+}
+
+static void on_cache_flush(void *ctx, gn_hva_t at)
+{
+    (void)ctx;
+    /* Where it does nothing, the probe finds no difference and says so. */
+    (void)gn_linux_cache_flush((const void *)(uintptr_t)at.v);
 }
 
 /* Without a window a child has no pool either, but would not know until it touches it. */
@@ -130,6 +145,21 @@ static int pool_get(struct sealed *s, uint64_t bytes)
     return -1;
 }
 
+/*
+ * No hpa and no cache_locked: a process does not learn machine addresses (in a virtual machine not
+ * even root does), and nothing here has the machine lock anything. So "bounded" is the most that
+ * is ever reported.
+ */
+static struct gn_cachecrypt_cache cache_of(const char *folder)
+{
+    struct gn_linux_cache c = {GN_LINUX_CACHE_INIT};
+
+    if (gn_linux_cache_get(folder, &c))
+        return (struct gn_cachecrypt_cache){.bytes = 0};
+    return (struct gn_cachecrypt_cache){
+        .bytes = c.bytes, .ways = c.ways, .line_bytes = c.line_bytes};
+}
+
 static int pool_create(struct sealed *s)
 {
     const struct gn_cachecrypt_ops ops = {
@@ -140,9 +170,12 @@ static int pool_create(struct sealed *s)
         .map = s->params.window ? on_map : NULL,
         .unmap = s->params.window ? on_unmap : NULL,
         .generation = s->params.window ? NULL : on_generation,
+        .clock = on_clock,
+        .cache_flush = on_cache_flush,
     };
     const struct gn_cachecrypt_params params = {GN_CACHECRYPT_PARAMS_INIT,
-                                                .frames = s->params.frames, .ops = &ops, .ctx = s};
+                                                .frames = s->params.frames, .ops = &ops, .ctx = s,
+                                                .cache = cache_of(s->params.cache)};
     size_t bytes = gn_cachecrypt_size(&params);
 
     if (!bytes || pool_get(s, bytes))
@@ -242,7 +275,8 @@ void sealed_report(const struct sealed *s, uint32_t but, void (*line)(void *ctx,
 {
     static const char *const residency[] = {
         "nothing keeps the pool in the cache: take it to be in DRAM",
-        "the pool is a share of the cache by size; nothing keeps it there", NULL, NULL};
+        "the pool is a share of the cache by size; nothing keeps it there",
+        "the pool cannot displace itself from the cache; others can displace it", NULL};
     struct gn_cachecrypt_residency_report report = {GN_CACHECRYPT_RESIDENCY_REPORT_INIT};
     uint32_t degraded = sealed_degraded(s) & ~but;
 
@@ -255,6 +289,54 @@ void sealed_report(const struct sealed *s, uint32_t but, void (*line)(void *ctx,
     }
     if (!gn_cachecrypt_residency(s->cc, &report) && report.kind < 4 && residency[report.kind])
         line(ctx, residency[report.kind]);
+}
+
+int sealed_residency(const struct sealed *s, struct sealed_residency *ret)
+{
+    _Alignas(64) uint8_t bait[64] = {0};
+    int rc;
+
+    *ret = (struct sealed_residency){.report = {GN_CACHECRYPT_RESIDENCY_REPORT_INIT},
+                                     .probe = {GN_CACHECRYPT_PROBE_RESULT_INIT}};
+    if (s->window)
+        gn_linux_window_enter(s->window);
+    ret->error = gn_cachecrypt_probe(s->cc, gn_hva((uintptr_t)bait), &ret->probe);
+    rc = gn_cachecrypt_residency(s->cc, &ret->report);
+    if (s->window)
+        gn_linux_window_leave(s->window);
+    return rc;
+}
+
+/* Thousandths as per cent with a decimal. */
+#define PER_CENT(permille) (permille) / 10, (permille) % 10
+
+void sealed_residency_tell(const struct sealed *s, void (*line)(void *ctx, const char *text),
+                           void *ctx)
+{
+    static const char *const kinds[] = {"none", "bounded", "coloured", "locked"};
+    struct sealed_residency r;
+    char text[160];
+
+    if (sealed_residency(s, &r) || r.report.kind >= sizeof kinds / sizeof *kinds)
+        return;
+    if (r.report.cache_bytes)
+        snprintf(text, sizeof text,
+                 "residency: %s; pool of %" PRIu64 " KiB, %" PRIu32 ".%" PRIu32
+                 " %% of a cache of %" PRIu64 " KiB",
+                 kinds[r.report.kind], r.report.pool_bytes >> 10, PER_CENT(r.report.share_permille),
+                 r.report.cache_bytes >> 10);
+    else
+        snprintf(text, sizeof text, "residency: %s; the cache is not known", kinds[r.report.kind]);
+    line(ctx, text);
+    if (r.error)
+        snprintf(text, sizeof text, "probe: none; near and far memory cannot be told apart");
+    else
+        snprintf(text, sizeof text,
+                 "probe: %" PRIu32 " lines of the pool, %" PRIu32 " slow (%" PRIu32 ".%" PRIu32
+                 " %%); ticks: cache %" PRIu32 ", DRAM %" PRIu32,
+                 r.probe.lines, r.probe.slow, PER_CENT(r.report.probe_slow_permille),
+                 r.probe.near_ticks, r.probe.far_ticks);
+    line(ctx, text);
 }
 
 const char *sealed_cipher_name(const struct sealed *s)

@@ -31,6 +31,7 @@ struct sealed_params {
      */
     void (*refused)(void *ctx, int error);
     void *ctx;
+    const char *cache; /**< where the cache is described; NULL: the kernel's folder */
 };
 
 struct sealed {
@@ -61,9 +62,27 @@ uint32_t sealed_degraded(const struct sealed *s);
 const char *sealed_cipher_name(const struct sealed *s);
 const char *sealed_pool_name(const struct sealed *s);
 
-/** Calls `line` with a sentence for each protection that is missing; `but` for these bits. */
+/**
+ * Calls `line` with a sentence for each protection that is missing; `but` for these bits. Nothing
+ * is probed for it.
+ */
 void sealed_report(const struct sealed *s, uint32_t but, void (*line)(void *ctx, const char *text),
                    void *ctx);
+
+/** Where the pool is, as far as that is shown, and what a probe has just measured. */
+struct sealed_residency {
+    struct gn_cachecrypt_residency_report report;
+    struct gn_cachecrypt_probe_result probe;
+    int error; /**< of the probe: 0, or a negative GN_ERR_... and there is none */
+};
+
+/** Probes the pool: reads each line of it once. Not in a fault. @return 0 or a negative GN_ERR_...
+ */
+int sealed_residency(const struct sealed *s, struct sealed_residency *ret);
+
+/** The same for a person: two lines. */
+void sealed_residency_tell(const struct sealed *s, void (*line)(void *ctx, const char *text),
+                           void *ctx);
 
 /** The region's counters. */
 struct gn_cachecrypt_stats sealed_stats(const struct sealed *s);

@@ -138,6 +138,8 @@ void rv64_encrypt_stats(const struct rv64_encrypt *e, rv64_counter each, void *c
 {
     struct gn_cachecrypt_stats s = sealed_stats(&e->sealed);
 
+    struct sealed_residency r;
+
     each(ctx, "cachecrypt", "faults", s.faults);
     each(ctx, "cachecrypt", "hits", s.hits);
     each(ctx, "cachecrypt", "misses", s.misses);
@@ -151,4 +153,13 @@ void rv64_encrypt_stats(const struct rv64_encrypt *e, rv64_counter each, void *c
     each(ctx, "cachecrypt", "epochs", s.epochs);
     each(ctx, "cachecrypt", "bounced_in", s.bounced_in);
     each(ctx, "cachecrypt", "bounced_out", s.bounced_out);
+    if (sealed_residency(&e->sealed, &r))
+        return;
+    /* GN_CACHECRYPT_RESIDENCY_...: 0 none, 1 bounded. */
+    each(ctx, "cachecrypt", "residency", r.report.kind);
+    each(ctx, "cachecrypt", "cache_share_permille", r.report.share_permille);
+    each(ctx, "cachecrypt", "probed_lines", r.probe.lines);
+    each(ctx, "cachecrypt", "probed_slow", r.probe.slow);
+    each(ctx, "cachecrypt", "probe_near_ticks", r.probe.near_ticks);
+    each(ctx, "cachecrypt", "probe_far_ticks", r.probe.far_ticks);
 }

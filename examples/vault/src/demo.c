@@ -197,6 +197,12 @@ static void on_line(void *ctx, const char *text)
     printf("  not protected here: %s\n", text);
 }
 
+static void on_residency(void *ctx, const char *text)
+{
+    (void)ctx;
+    printf("  %s\n", text);
+}
+
 /* @return copies found, or -1 */
 static int64_t with_gnomon(const struct masked *m, const char *path)
 {
@@ -221,6 +227,7 @@ static int64_t with_gnomon(const struct masked *m, const char *path)
         tell(&d, "all but the pool");
         rc = read_back(v, block, m) == RECORDS ? 0 : -1;
         printf("  read back: %s\n", rc ? "WRONG" : "all records are right");
+        vault_residency(v, on_residency, NULL);
     } else {
         rc = -1;
     }

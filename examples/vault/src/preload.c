@@ -117,12 +117,19 @@ static void __attribute__((constructor)) preload_begin(void)
     unsetenv("VAULT_REPORT");
 }
 
+static void on_residency(void *ctx, const char *text)
+{
+    (void)ctx;
+    say(tell_stats, "vault: %s\n", text);
+}
+
 static void __attribute__((destructor)) preload_end(void)
 {
     struct gn_cachecrypt_stats s;
 
     if (!preload.ready || tell_stats < 0)
         return;
+    sealed_residency_tell(&preload.sealed, on_residency, NULL);
     s = sealed_stats(&preload.sealed);
     say(tell_stats,
         "vault: blocks %" PRIu64 ", bytes %" PRIu64 ", in plain memory %" PRIu64 ", stuck %" PRIu64

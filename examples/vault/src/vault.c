@@ -170,3 +170,9 @@ void vault_report(const struct vault *vault, void (*line)(void *ctx, const char 
 {
     sealed_report(&vault->sealed, 0, line, ctx);
 }
+
+void vault_residency(const struct vault *vault, void (*line)(void *ctx, const char *text),
+                     void *ctx)
+{
+    sealed_residency_tell(&vault->sealed, line, ctx);
+}

@@ -67,4 +67,11 @@ void vault_about(const struct vault *vault, struct vault_about *ret_about);
 /** Calls `line` with a sentence for each protection that this machine does not give. */
 void vault_report(const struct vault *vault, void (*line)(void *ctx, const char *text), void *ctx);
 
+/**
+ * Where the pool is: probes it (reads each line once), and calls `line` with what is known of its
+ * place and with what the probe measured.
+ */
+void vault_residency(const struct vault *vault, void (*line)(void *ctx, const char *text),
+                     void *ctx);
+
 #endif /* VAULT_H */

@@ -259,6 +259,36 @@ static void what_is_missing_is_said(void **state)
     sealed_destroy(&s);
 }
 
+/* A folder with nothing in it: the cache is not known, and nothing is claimed. */
+static void residency_is_no_more_than_was_shown(void **state)
+{
+    const struct sealed_params blind = {
+        .pages = PAGES, .frames = FRAMES, .kinds = GN_LINUX_MEMORY_SHARED, .cache = "/nonexistent"};
+    struct sealed_residency r;
+    const char *error;
+    int lines = 0;
+
+    (void)state;
+    make(GN_LINUX_MEMORY_SHARED, NULL);
+    *word(7) = 7;
+    assert_int_equal(sealed_residency(&s, &r), 0);
+    assert_true(r.report.kind <= GN_CACHECRYPT_RESIDENCY_BOUNDED);
+    assert_int_equal(r.report.probed, !r.error);
+    if (!r.error)
+        assert_int_equal(r.probe.lines, r.report.pool_bytes / 64);
+    if (!r.error && r.report.probe_slow_permille > GN_CACHECRYPT_PROBE_SLOW_MAX)
+        assert_int_equal(r.report.kind, GN_CACHECRYPT_RESIDENCY_NONE);
+    assert_int_equal(*word(7), 7);
+    sealed_residency_tell(&s, on_line, &lines);
+    assert_int_equal(lines, 2);
+    sealed_destroy(&s);
+    assert_int_equal(sealed_create(&blind, &s, &error), 0);
+    assert_int_equal(sealed_residency(&s, &r), 0);
+    assert_int_equal(r.report.kind, GN_CACHECRYPT_RESIDENCY_NONE);
+    assert_int_equal(r.report.cache_bytes, 0);
+    sealed_destroy(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +301,7 @@ int main(void)
         cmocka_unit_test(parent_and_child_go_on_under_different_keys),
         cmocka_unit_test(a_child_without_a_copy_ends_when_it_touches_the_window),
         cmocka_unit_test(what_is_missing_is_said),
+        cmocka_unit_test(residency_is_no_more_than_was_shown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

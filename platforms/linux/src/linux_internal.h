@@ -63,4 +63,25 @@ struct gn_linux__fault_table {
 
 extern struct gn_linux__fault_table gn_linux__faults;
 
+/* ---- Files of the kernel's (text.c) -------------------------------------------------------- */
+
+/** Room for a path. */
+#define GN_LINUX__PATH 256
+
+/** folder/name. @return 0, or -GN_ERR_INVAL: too long */
+int gn_linux__path(char *to, size_t size, const char *folder, const char *name);
+
+/**
+ * A file as a string. @return 0; -GN_ERR_INVAL: path too long; -GN_ERR_NOENT, -GN_ERR_PERM;
+ * -GN_ERR_IO: cannot be read, or has no less than `size` bytes
+ */
+int gn_linux__text_read(const char *folder, const char *name, char *to, size_t size);
+
+/** Digits of a number to max; *at moves behind them. @return 0, or -GN_ERR_IO: none, or too many */
+int gn_linux__number(const char **at, uint32_t base, uint64_t max, uint64_t *ret_number);
+
+/** A file that is a number and perhaps a newline. @return as the two above */
+int gn_linux__number_read(const char *folder, const char *name, uint32_t base, uint64_t max,
+                          uint64_t *ret_number);
+
 #endif /* GN_LINUX_INTERNAL_H */

@@ -396,6 +396,55 @@ GN_API GN_NODISCARD int gn_linux_faults_add(struct gn_linux_window *window);
 /** The reverse; the handlers stay. A window that is not registered: nothing happens. */
 GN_API void gn_linux_faults_remove(struct gn_linux_window *window);
 
+/* ---- The cache ----------------------------------------------------------------------------- */
+
+/** A cache, as the kernel describes it. */
+struct gn_linux_cache {
+    uint32_t size;  /**< GN_LINUX_CACHE_INIT sets it */
+    uint32_t level; /**< 1 is nearest to the CPU */
+    uint64_t bytes; /**< sets by ways by bytes of a line */
+    uint32_t ways;
+    uint32_t line_bytes;
+};
+
+/** First initializer of a gn_linux_cache. */
+#define GN_LINUX_CACHE_INIT .size = sizeof(struct gn_linux_cache)
+
+/**
+ * The last cache that the first CPU has for data. In a virtual machine this is what the hypervisor
+ * says: the machine's cache may be smaller, and others use it. Descriptions that make no sense (a
+ * line that is no power of two or more than 4 KiB, more than 1024 ways or 64 MiB a way) are passed
+ * over.
+ *
+ * @param root       NULL: /sys/devices/system/cpu/cpu0/cache; else a folder like it
+ * @param ret_cache  with its size set
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL: no ret_cache, its size below that of the first version; the path is too long
+ *  - -GN_ERR_NOTSUP: the kernel describes no cache
+ *
+ * Context: process; system calls. Thread-safety: reentrant. Ownership: the caller's.
+ * Source: Linux, Documentation/ABI/testing/sysfs-devices-system-cpu.
+ */
+GN_API GN_NODISCARD int gn_linux_cache_get(const char *root, struct gn_linux_cache *ret_cache);
+
+/**
+ * A clock fine enough to tell a cache from DRAM: the time-stamp counter, or nanoseconds. Loads
+ * before it are done, loads after it have not begun (x86-64).
+ *
+ * Context: any. Thread-safety: reentrant.
+ */
+GN_API uint64_t gn_linux_cache_clock(void);
+
+/**
+ * Flushes the line at an address from all caches, to DRAM: never that of a secret.
+ *
+ * @return 0, or -GN_ERR_NOTSUP: nothing happened (other than x86-64)
+ *
+ * Context: any. Thread-safety: reentrant.
+ */
+GN_API int gn_linux_cache_flush(const void *at);
+
 #ifdef __cplusplus
 }
 #endif
