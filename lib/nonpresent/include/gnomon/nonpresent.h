@@ -102,6 +102,10 @@ struct gn_nonpresent;
 #define GN_NONPRESENT_GUEST_X86     2 /**< page-fault error code */
 #define GN_NONPRESENT_GUEST_AARCH64 3 /**< a translation fault, its level, and WnR (bit 6) */
 
+/* When GUEST_ABSENT markers are believed. */
+#define GN_NONPRESENT_RULE_IMMEDIATE 1 /**< while no write to the guest's table is pending */
+#define GN_NONPRESENT_RULE_FENCED    2 /**< until replaced */
+
 /* Kinds of marker, and of answer. */
 #define GN_NONPRESENT_UNKNOWN      0 /**< walk the guest's tables; entry 0 always says so */
 #define GN_NONPRESENT_GUEST_ABSENT 1 /**< the guest's entry is absent: deliver the fault */
