@@ -403,12 +403,11 @@ static void *aligned(size_t align, size_t size)
     return size ? aligned_alloc(align, (size + align - 1) & ~(align - 1)) : NULL;
 }
 
-/* A fiftieth of guest RAM for shadow tables, bookkeeping included: about 8.3 KiB each. */
 static uint32_t table_budget(uint64_t ram_size)
 {
-    uint64_t tables = ram_size / 50 / 8500;
+    uint32_t tables = gn_shadow_tables_for(ram_size);
 
-    return tables < TABLES_MIN ? TABLES_MIN : tables > (1u << 20) ? 1u << 20 : (uint32_t)tables;
+    return tables < TABLES_MIN ? TABLES_MIN : tables;
 }
 
 /* Memory of the host's, in large pages if it has any to give. @return NULL: not to be had */

@@ -120,6 +120,21 @@ static void zero_means_the_documented_default(void **state)
     assert_in_range((gn_shadow_size(&p) - gn_shadow_size(&zero)) / 64, 64, 96);
 }
 
+static void a_budget_for_ram_takes_a_fiftieth_of_it(void **state)
+{
+    (void)state;
+    for (uint64_t ram = (uint64_t)64 << 20; ram <= (uint64_t)512 << 30; ram <<= 1) {
+        struct gn_shadow_params p = {GN_SHADOW_PARAMS_INIT, .format = GN_PAGING_X86_5LEVEL};
+        uint64_t bytes;
+
+        p.tables = gn_shadow_tables_for(ram);
+        bytes = gn_shadow_size(&p) + (uint64_t)p.tables * GN_PAGE_SIZE;
+        assert_in_range(bytes, p.tables == 1u << 20 ? 0 : ram / 53, ram / 50);
+    }
+    assert_int_equal(gn_shadow_tables_for(0), 16);
+    assert_int_equal(gn_shadow_tables_for(UINT64_MAX), 1u << 20);
+}
+
 static void the_extremes_of_the_parameters_have_a_size(void **state)
 {
     struct gn_shadow_params p = machine_params(GN_PAGING_SV39, 0, 1u << 20);
@@ -629,6 +644,7 @@ int main(void)
         cmocka_unit_test(the_version_is_that_of_the_header),
         cmocka_unit_test(every_parameter_out_of_its_range_is_einval_and_has_no_size),
         cmocka_unit_test(zero_means_the_documented_default),
+        cmocka_unit_test(a_budget_for_ram_takes_a_fiftieth_of_it),
         cmocka_unit_test(the_extremes_of_the_parameters_have_a_size),
         cmocka_unit_test(init_refuses_null_and_unaligned_memory),
         cmocka_unit_test(init_refuses_each_required_op_that_is_missing),

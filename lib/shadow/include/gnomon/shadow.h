@@ -302,9 +302,10 @@ struct gn_shadow_params {
     uint32_t size;   /**< GN_SHADOW_PARAMS_INIT sets it */
     uint32_t format; /**< GN_PAGING_..., of the shadow tables; not BARE */
     uint32_t policy; /**< GN_SHADOW_POLICY_... */
-    uint32_t tables; /**< shadow tables at most, 16 to 2^20; 0 means 1,024 */
-    uint32_t roots;  /**< cached roots at most, 2 to 65,536; 0 means 64 */
-    uint32_t slots;  /**< memory slots at most, 1 to 256; 0 means 32 */
+    uint32_t
+        tables;     /**< shadow tables at most, 16 to 2^20; 0 means 1,024; gn_shadow_tables_for() */
+    uint32_t roots; /**< cached roots at most, 2 to 65,536; 0 means 64 */
+    uint32_t slots; /**< memory slots at most, 1 to 256; 0 means 32 */
     /**
      * Entries of a table that were synced since it last served a fault, while no sync mapped,
      * changed or dropped anything, after which it is taken to be no table any more and dropped; 0
@@ -460,6 +461,26 @@ struct gn_shadow_stats {
 
 /** First initializer of a gn_shadow_stats. */
 #define GN_SHADOW_STATS_INIT .size = sizeof(struct gn_shadow_stats)
+
+/** Bytes that a table takes at most: its frame, 4 KiB, and its part of gn_shadow_size(). */
+#define GN_SHADOW_TABLE_BYTES 8500u
+
+/**
+ * The budget of tables for a guest: as many as a fiftieth of its RAM has room for, bookkeeping
+ * included (from 64 MiB up; small guests get a little more), 16 to 2^20. Whatever the guest does,
+ * there will not be more: tables that served no fault lately give way.
+ *
+ * @param ram_bytes  of all RAM slots
+ * @return for gn_shadow_params.tables
+ *
+ * Context: any; O(1). Thread-safety: reentrant.
+ */
+static inline uint32_t gn_shadow_tables_for(uint64_t ram_bytes)
+{
+    const uint64_t tables = ram_bytes / 50 / GN_SHADOW_TABLE_BYTES;
+
+    return tables < 16 ? 16 : tables > (1u << 20) ? 1u << 20 : (uint32_t)tables;
+}
 
 /**
  * Bytes that gn_shadow_init() needs for these parameters, or 0 if they are invalid. About 4.2 KiB
