@@ -302,10 +302,9 @@ struct gn_shadow_params {
     uint32_t size;   /**< GN_SHADOW_PARAMS_INIT sets it */
     uint32_t format; /**< GN_PAGING_..., of the shadow tables; not BARE */
     uint32_t policy; /**< GN_SHADOW_POLICY_... */
-    uint32_t
-        tables;     /**< shadow tables at most, 16 to 2^20; 0 means 1,024; gn_shadow_tables_for() */
-    uint32_t roots; /**< cached roots at most, 2 to 65,536; 0 means 64 */
-    uint32_t slots; /**< memory slots at most, 1 to 256; 0 means 32 */
+    uint32_t tables; /**< at most, 16 to 2^20: gn_shadow_tables_for(RAM); 0 means 1,024 */
+    uint32_t roots;  /**< cached roots at most, 2 to 65,536; 0 means 64 */
+    uint32_t slots;  /**< memory slots at most, 1 to 256; 0 means 32 */
     /**
      * Entries of a table that were synced since it last served a fault, while no sync mapped,
      * changed or dropped anything, after which it is taken to be no table any more and dropped; 0
