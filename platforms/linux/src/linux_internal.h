@@ -77,6 +77,15 @@ int gn_linux__path(char *to, size_t size, const char *folder, const char *name);
  */
 int gn_linux__text_read(const char *folder, const char *name, char *to, size_t size);
 
+/** What an errno means here; EINVAL, by which the kernel refuses a value, is -GN_ERR_BUSY. */
+int gn_linux__error(int number);
+
+/**
+ * Writes to a file that is there, all in one call, as the kernel's want it.
+ * @return 0, or gn_linux__error()'s
+ */
+int gn_linux__text_write(const char *folder, const char *name, const char *text);
+
 /** Digits of a number to max; *at moves behind them. @return 0, or -GN_ERR_IO: none, or too many */
 int gn_linux__number(const char **at, uint32_t base, uint64_t max, uint64_t *ret_number);
 

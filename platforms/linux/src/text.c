@@ -19,9 +19,13 @@ int gn_linux__path(char *to, size_t size, const char *folder, const char *name)
     return length < 0 || (size_t)length >= size ? -GN_ERR_INVAL : 0;
 }
 
-static int error_of(int number)
+int gn_linux__error(int number)
 {
     switch (number) {
+    case EINVAL:
+    case EBUSY: return -GN_ERR_BUSY;
+    case EEXIST: return -GN_ERR_EXIST;
+    case ENOSPC: return -GN_ERR_NOSPC;
     case ENOENT:
     case ENOTDIR: return -GN_ERR_NOENT;
     case EACCES:
@@ -43,7 +47,7 @@ int gn_linux__text_read(const char *folder, const char *name, char *to, size_t s
         return rc;
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return error_of(errno);
+        return gn_linux__error(errno);
     while (length < size && got > 0) {
         got = read(fd, to + length, size - length);
         length += got > 0 ? (size_t)got : 0;
@@ -53,6 +57,25 @@ int gn_linux__text_read(const char *folder, const char *name, char *to, size_t s
         return -GN_ERR_IO; /* too long, or no text */
     to[length] = 0;
     return 0;
+}
+
+int gn_linux__text_write(const char *folder, const char *name, const char *text)
+{
+    char path[GN_LINUX__PATH];
+    size_t length = strlen(text);
+    ssize_t put;
+    int fd;
+    int rc = gn_linux__path(path, sizeof path, folder, name);
+
+    if (rc)
+        return rc;
+    fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    if (fd < 0)
+        return gn_linux__error(errno);
+    put = write(fd, text, length);
+    rc = put < 0 ? gn_linux__error(errno) : put == (ssize_t)length ? 0 : -GN_ERR_IO;
+    close(fd);
+    return rc;
 }
 
 static uint32_t digit(char c)

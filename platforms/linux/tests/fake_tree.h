@@ -17,7 +17,7 @@ static char fake_root[64];
 /* "a/b" under the root. */
 static inline const char *fake_path(const char *name)
 {
-    static char path[256];
+    static char path[512];
 
     snprintf(path, sizeof path, "%s/%s", fake_root, name);
     return path;

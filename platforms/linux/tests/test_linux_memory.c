@@ -11,6 +11,7 @@
 
 #include "gn_test.h"
 #include "linux_internal.h"
+#include "smaps.h"
 
 #define BYTES (8 * GN_PAGE_SIZE)
 
@@ -42,26 +43,6 @@ static ssize_t read_by_kernel(const void *from, void *to)
     return process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 }
 
-static int flag_of(const void *address, const char *flag)
-{
-    FILE *maps = fopen("/proc/self/smaps", "r");
-    unsigned long start;
-    unsigned long end;
-    char line[512];
-    int inside = 0;
-    int found = 0;
-
-    assert_non_null(maps);
-    while (fgets(line, sizeof line, maps)) {
-        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-            inside = start <= (uintptr_t)address && (uintptr_t)address < end;
-        else if (inside && !strncmp(line, "VmFlags:", 8))
-            found = strstr(line, flag) != NULL;
-    }
-    fclose(maps);
-    return found;
-}
-
 static void secret_memory_is_not_readable_through_the_kernel(void **state)
 {
     struct gn_linux_memory m = get(GN_LINUX_MEMORY_SECRET, 0);
@@ -71,9 +52,9 @@ static void secret_memory_is_not_readable_through_the_kernel(void **state)
     assert_int_equal(m.degraded, 0);
     memset(m.base, 0x5a, BYTES);
     assert_int_equal(read_by_kernel(m.base, copy), -1);
-    assert_true(flag_of(m.base, " lo"));
-    assert_true(flag_of(m.base, " dd"));
-    assert_true(flag_of(m.base, " dc"));
+    assert_true(smaps_flag(m.base, " lo"));
+    assert_true(smaps_flag(m.base, " dd"));
+    assert_true(smaps_flag(m.base, " dc"));
     gn_linux_memory_put(&m);
     assert_int_equal(m.kind, 0);
 }
@@ -90,8 +71,8 @@ static void other_kinds_say_that_the_kernel_reads_them(void **state)
         assert_true(m.degraded & GN_LINUX_DEGRADED_SECRET);
         memset(m.base, 0x5a, BYTES);
         assert_int_equal(read_by_kernel(m.base, copy), 16);
-        assert_int_equal(!!(m.degraded & GN_LINUX_DEGRADED_LOCK), !flag_of(m.base, " lo"));
-        assert_int_equal(!!(m.degraded & GN_LINUX_DEGRADED_DUMP), !flag_of(m.base, " dd"));
+        assert_int_equal(!!(m.degraded & GN_LINUX_DEGRADED_LOCK), !smaps_flag(m.base, " lo"));
+        assert_int_equal(!!(m.degraded & GN_LINUX_DEGRADED_DUMP), !smaps_flag(m.base, " dd"));
         assert_int_equal(m.degraded & GN_LINUX_DEGRADED_FORK, 0);
         gn_linux_memory_put(&m);
     }

@@ -7,8 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "gn_marker.h"
 #include "gn_test.h"
 #include "linux_internal.h"
+#include "smaps.h"
 
 /*
  * A pager as simple as can be: a store of pages, F frames, the oldest goes. Every test runs over
@@ -26,6 +28,7 @@ struct pager {
     uint64_t page[FRAMES]; /* + 1 */
     int next;
     int refuse; /* page + 1 whose faults are refused */
+    int signal; /* sent to the thread in each miss, while the frame has the page */
     uint64_t writes;
     uint64_t reads;
 };
@@ -64,6 +67,8 @@ static int on_fault(void *ctx, uint64_t page, uint32_t access)
         return -1;
     memcpy(frame_at(p, frame), p->store[page], GN_PAGE_SIZE);
     p->page[frame] = page + 1;
+    if (p->signal)
+        raise(p->signal);
     return gn_linux_window_map(p->window, page, frame_at(p, frame), write);
 }
 
@@ -396,6 +401,87 @@ static void bad_parameters_are_refused(uint32_t kind)
     pager_destroy(p);
 }
 
+/* ---- What else could have it --------------------------------------------------------------- */
+
+static void a_resident_page_is_locked_and_in_no_dump(uint32_t kind)
+{
+    struct pager *p = pager_create(kind, 0);
+    struct gn_linux_window_state s = {GN_LINUX_WINDOW_STATE_INIT};
+    uint32_t degraded;
+
+    p->base[3 * GN_PAGE_SIZE] = 1; /* mapped for writing at once */
+    assert_int_equal(gn_linux_window_state(p->window, &s), 0);
+    degraded = s.degraded | p->memory.degraded;
+    assert_int_equal(!!(degraded & GN_LINUX_DEGRADED_DUMP),
+                     !smaps_flag(p->base + 3 * GN_PAGE_SIZE, " dd"));
+    /* A second mapping is of pages that the first has locked. */
+    assert_int_equal(
+        !!(degraded & GN_LINUX_DEGRADED_LOCK),
+        !smaps_flag(kind == GN_LINUX_MEMORY_PRIVATE ? p->base + 3 * GN_PAGE_SIZE : p->memory.base,
+                    " lo"));
+    pager_destroy(p);
+}
+
+static struct {
+    struct pager *pager;
+    uint32_t count;
+    uint32_t inside;  /* came while the window was entered */
+    uint32_t missing; /* came while the page that was touched was not there */
+    volatile uint64_t page;
+} arrived;
+
+static void on_signal(int number)
+{
+    (void)number;
+    arrived.count++;
+    arrived.inside += atomic_load(&arrived.pager->window->owner) != 0;
+    arrived.missing += !gn_linux_window_mapped(arrived.pager->window, arrived.page);
+}
+
+/* The stack that both handlers run on, in place of the one that was: NULL puts that back. */
+static void signal_stack(void *stack, size_t bytes)
+{
+    static stack_t before;
+    const stack_t ours = {.ss_sp = stack, .ss_size = bytes};
+
+    assert_int_equal(sigaltstack(stack ? &ours : &before, stack ? &before : NULL), 0);
+}
+
+/*
+ * Its frame would have the registers of a copy that is under way, on a stack that is nobody's pool.
+ * So it waits; and then nothing of the page is on the stack.
+ */
+static void a_signal_in_a_miss_waits_until_the_page_is_there(uint32_t kind)
+{
+    enum { STACK = 256 << 10 };
+    struct pager *p = pager_create(kind, 0);
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+    struct sigaction before;
+    uint8_t *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(stack != MAP_FAILED);
+    for (int page = 0; page < PAGES; page++)
+        gn_marker_fill(0, p->store[page], GN_PAGE_SIZE);
+    assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+    signal_stack(stack, STACK);
+    memset(&arrived, 0, sizeof arrived);
+    arrived.pager = p;
+    p->signal = SIGUSR1;
+    for (arrived.page = 0; arrived.page < PAGES; arrived.page++)
+        assert_int_equal(*(volatile uint8_t *)(p->base + arrived.page * GN_PAGE_SIZE),
+                         gn_marker_byte(0, 0));
+    p->signal = 0;
+    signal_stack(NULL, 0);
+    sigaction(SIGUSR1, &before, NULL);
+    assert_int_equal(arrived.count, PAGES);
+    assert_int_equal(arrived.inside, 0);
+    assert_int_equal(arrived.missing, 0);
+    assert_true(gn_marker_count(0, p->base + (PAGES - 1) * GN_PAGE_SIZE, GN_PAGE_SIZE) > 0);
+    assert_int_equal(gn_marker_count(0, stack, STACK), 0);
+    munmap(stack, STACK);
+    pager_destroy(p);
+}
+
 /* Each as three tests. */
 #define OVER_EACH_KIND(name)                  \
     static void name##__secret(void **state)  \
@@ -427,6 +513,8 @@ OVER_EACH_KIND(faults_elsewhere_go_to_whom_they_went_before)
 OVER_EACH_KIND(a_copy_of_the_memory_is_mapped_again)
 OVER_EACH_KIND(a_child_can_have_a_window_of_its_own)
 OVER_EACH_KIND(bad_parameters_are_refused)
+OVER_EACH_KIND(a_resident_page_is_locked_and_in_no_dump)
+OVER_EACH_KIND(a_signal_in_a_miss_waits_until_the_page_is_there)
 
 int main(void)
 {
@@ -441,6 +529,8 @@ int main(void)
         EACH(faults_elsewhere_go_to_whom_they_went_before),
         EACH(a_copy_of_the_memory_is_mapped_again),
         EACH(a_child_can_have_a_window_of_its_own),
+        EACH(a_resident_page_is_locked_and_in_no_dump),
+        EACH(a_signal_in_a_miss_waits_until_the_page_is_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
