@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "gn_marker.h"
 #include "gn_test.h"
 
 #define PAGES  200u
@@ -259,6 +262,63 @@ static void what_is_missing_is_said(void **state)
     sealed_destroy(&s);
 }
 
+/* ---- Signals in the miss path -------------------------------------------------------------- */
+
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    alarms++;
+}
+
+static void alarm_every(suseconds_t microseconds)
+{
+    const struct itimerval timer = {.it_interval = {.tv_usec = microseconds},
+                                    .it_value = {.tv_usec = microseconds}};
+
+    assert_int_equal(setitimer(ITIMER_REAL, &timer, NULL), 0);
+}
+
+/* Misses, most of whose pages have the marker, for as long as it takes to be interrupted often. */
+static void miss_under_alarms(void)
+{
+    alarms = 0;
+    alarm_every(300);
+    for (int round = 0; round < 2000 && alarms < 100; round++)
+        for (uint64_t page = 0; page < PAGES; page += FRAMES / 2)
+            (void)*(volatile uint8_t *)(s.base + (page << GN_PAGE_SHIFT));
+    alarm_every(0);
+}
+
+/* The handlers' stack has what a miss leaves on it, and what the kernel saved of its registers. */
+static void signals_in_misses_leave_nothing_outside_the_pool(void **state)
+{
+    enum { STACK = 256 << 10 };
+    struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK};
+    uint8_t *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const stack_t ours = {.ss_sp = stack, .ss_size = STACK};
+    struct sigaction action_before;
+    stack_t before;
+
+    (void)state;
+    make(GN_LINUX_MEMORY_SECRET | GN_LINUX_MEMORY_SHARED, NULL);
+    for (uint64_t page = 0; page < PAGES; page++)
+        gn_marker_fill(0, s.base + (page << GN_PAGE_SHIFT), GN_PAGE_SIZE);
+    assert_true(stack != MAP_FAILED);
+    assert_int_equal(sigaltstack(&ours, &before), 0);
+    assert_int_equal(sigaction(SIGALRM, &action, &action_before), 0);
+    miss_under_alarms();
+    assert_true(alarms > 0);
+    assert_true(gn_marker_count(0, s.pool.base, s.pool.bytes) > 0);
+    assert_int_equal(gn_marker_count(0, stack, STACK), 0);
+    assert_int_equal(gn_marker_count(0, s.store, s.store_bytes), 0);
+    sigaction(SIGALRM, &action_before, NULL);
+    sigaltstack(&before, NULL);
+    munmap(stack, STACK);
+    sealed_destroy(&s);
+}
+
 /* A folder with nothing in it: the cache is not known, and nothing is claimed. */
 static void residency_is_no_more_than_was_shown(void **state)
 {
@@ -301,6 +361,7 @@ int main(void)
         cmocka_unit_test(parent_and_child_go_on_under_different_keys),
         cmocka_unit_test(a_child_without_a_copy_ends_when_it_touches_the_window),
         cmocka_unit_test(what_is_missing_is_said),
+        cmocka_unit_test(signals_in_misses_leave_nothing_outside_the_pool),
         cmocka_unit_test(residency_is_no_more_than_was_shown),
     };
 
