@@ -9,11 +9,11 @@
 #include "guest.h"
 
         .section .rodata
-        .globl  legacy_begin, legacy_end, legacy_fault, legacy_nmi
+        .globl  legacy_begin, legacy_end, legacy_fault, legacy_nmi, legacy_check, legacy_irq
         .code32
 legacy_begin:
 1:      cmpl    $0, LEGACY_DATA + LEGACY_FAST
-        jne     9f
+        jne     7f
         incl    LEGACY_DATA + LEGACY_ROUNDS
         movl    $LEGACY_PAGES, %esi
         movl    $LEGACY_COUNT, %ecx
@@ -73,6 +73,9 @@ legacy_begin:
         movl    $LEGACY_STACK, %esp
         cld
         jmp     1b
+7:      cmpl    $0, LEGACY_DATA + LEGACY_STI
+        je      9f
+        sti
 9:      lcall   *LEGACY_DATA + LEGACY_BACK
         jmp     9b
 
@@ -93,6 +96,30 @@ legacy_fault:
         .org    legacy_begin + 0x240
 legacy_nmi:
         incl    %ss:LEGACY_DATA + LEGACY_NMIS
+        iretl
+
+        /* Machine check: noted; MCG_STATUS.MCIP goes, so that another one may come. */
+        .org    legacy_begin + 0x260
+legacy_check:
+        pushal
+        incl    %ss:LEGACY_DATA + LEGACY_CHECKS
+        movl    $0x17a, %ecx
+        xorl    %eax, %eax
+        xorl    %edx, %edx
+        wrmsr
+        popal
+        iretl
+
+        /* The timer, by the first interrupt controller. */
+        .org    legacy_begin + 0x280
+legacy_irq:
+        pushl   %eax
+        incl    %ss:LEGACY_DATA + LEGACY_IRQS
+        movl    4(%esp), %eax
+        movl    %eax, %ss:LEGACY_DATA + LEGACY_IRQ_EIP
+        movb    $0x20, %al
+        outb    %al, $0x20
+        popl    %eax
         iretl
 legacy_end:
 

@@ -16,7 +16,8 @@
 #define CR4_PAE 0x20u
 #define CR4_PSE 0x10u
 
-extern const uint8_t legacy_begin[], legacy_end[], legacy_fault[], legacy_nmi[];
+extern const uint8_t legacy_begin[], legacy_end[], legacy_fault[], legacy_nmi[], legacy_check[],
+    legacy_irq[];
 
 static gn_hpa_t root;
 
@@ -123,7 +124,7 @@ struct gn_modeswitch_params world_params(int pae)
         .gdt = LEGACY_DATA + LEGACY_GDT,
         .gdt_limit = 0x3f,
         .idt = LEGACY_DATA + LEGACY_IDT,
-        .idt_limit = 32 * 8 - 1,
+        .idt_limit = (LEGACY_IRQ + 1) * 8 - 1,
     };
 
     return p;
@@ -175,6 +176,8 @@ int world_make(struct world *w, const struct gn_modeswitch_params *p)
     ((uint64_t *)world_at(DATA))[LEGACY_DS / 8] = 0x00cf93000000ffff;
     gate(14, legacy_fault);
     gate(2, legacy_nmi);
+    gate(18, legacy_check);
+    gate(LEGACY_IRQ, legacy_irq);
     for (uint32_t i = 0; i < LEGACY_COUNT; i++)
         *(uint32_t *)world_at(PAGES + i * 0x1000) = 0x1000000u + i * i;
     w->params = *p;

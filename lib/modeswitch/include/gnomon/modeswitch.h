@@ -35,13 +35,17 @@
  *
  * Interrupts during a RING0 switch:
  *  - Maskable ones are held: IF is clear from before anything is switched until the other world's
- *    flags are restored. They arrive there.
+ *    flags are restored. They arrive there, before the first instruction behind, or where that
+ *    world's flags do not take them, stay pending.
  *  - NMI and machine check come when they like. The page has an IDT of its own, whose gates for
  *    vectors 2 and 18 are right in long mode and out of it (the two kinds of gate do not overlap),
  *    and is loaded while the GDT in force knows the gates' selector, whichever GDT it is. The
  *    handler remembers that it came. On arrival, with everything restored but IF, the page executes
  *    INT 2 or INT 18: the world that is arrived at handles it, and finds the switch in the frame.
- *    Several that come during one switch are one, as on the processor.
+ *    Several NMIs that come during one switch are one, as on the processor. Machine checks ask for
+ *    CR4.MCE in both worlds' CR4: the one in force changes in mid-switch, and without it a machine
+ *    check shuts the processor down. MCG_STATUS.MCIP is for the world's handler to clear; a second
+ *    machine check before that is a shutdown, too, in mid-switch as anywhere.
  *  - Others do not occur: the page faults nowhere, if it is mapped as promised. With TF or debug
  *    registers set on the page a switch is not survived.
  * In the RING3 form the system sees to all that: a signal may come at any instruction.
@@ -56,7 +60,8 @@
  * does not enter real mode.
  *
  * Sources: US 7,478,388 and 8,266,628 (switch page between operating modes); Intel SDM vol. 3A
- * §9.8.5 (leaving and entering IA-32e mode), §6.14 (64-bit gates), §6.7 (NMI); vol. 2A, far jumps.
+ * §9.8.5 (leaving and entering IA-32e mode), §6.14 (64-bit gates), §6.7 (NMI), §6.15 (#MC); vol.
+ * 2A, far jumps.
  */
 
 #include <gnomon/base.h>
