@@ -434,6 +434,25 @@ static void print_all(uint32_t runs)
                    1000.0 * (double)gn_cachecrypt_meta_size(PAGES, cipher) / PAGES / BYTES, PAGES);
 }
 
+/* What begin() allocates, for end(). */
+static void *held[6];
+static uint32_t held_count;
+
+static void *hold(uint64_t bytes)
+{
+    void *memory = aligned_alloc(4096, (bytes + 4095) & ~(uint64_t)4095);
+
+    held[held_count++] = memory;
+    return memory;
+}
+
+static void end(void)
+{
+    gn_cachecrypt_fini(cc);
+    while (held_count)
+        free(held[--held_count]);
+}
+
 static void add(uint64_t pages, uint32_t *ret_region)
 {
     struct gn_cachecrypt_region_params r = {GN_CACHECRYPT_REGION_PARAMS_INIT, .pages = pages,
@@ -441,8 +460,8 @@ static void add(uint64_t pages, uint32_t *ret_region)
 
     r.data_bytes = pages * BYTES;
     r.meta_bytes = gn_cachecrypt_meta_size(pages, cipher);
-    r.data = aligned_alloc(4096, r.data_bytes);
-    r.meta = aligned_alloc(4096, (r.meta_bytes + 4095) & ~(uint64_t)4095);
+    r.data = hold(r.data_bytes);
+    r.meta = hold(r.meta_bytes);
     must(gn_cachecrypt_region_add(cc, &r, ret_region));
     for (uint64_t page = 0; page < pages; page++)
         must(gn_cachecrypt_write(cc, *ret_region, page * BYTES, plain + page * BYTES, BYTES));
@@ -459,8 +478,8 @@ static void begin(uint32_t id)
 
     must(gn_cachecrypt_sodium_cipher(id, &cipher));
     must(cipher->expand(key_state, key));
-    must(gn_cachecrypt_init(aligned_alloc(4096, bytes), bytes, &params, &cc));
-    plain = aligned_alloc(4096, (uint64_t)PAGES * BYTES);
+    must(gn_cachecrypt_init(hold(bytes), bytes, &params, &cc));
+    plain = hold((uint64_t)PAGES * BYTES);
     memset(plain, 0x5a, (uint64_t)PAGES * BYTES);
     add(PAGES, &region);
     add(SMALL, &small);
@@ -492,6 +511,6 @@ int main(int argc, char **argv)
         for (uint32_t i = 0; i < BODIES; i++)
             samples[i][run] = sample(i, quick ? 1 : TRIES);
     print_all(runs);
-    gn_cachecrypt_fini(cc);
+    end();
     return 0;
 }
