@@ -422,6 +422,15 @@ static void a_resident_page_is_locked_and_in_no_dump(uint32_t kind)
     pager_destroy(p);
 }
 
+/* What instrumented code leaves on its stack says nothing of this code's. */
+#if defined(__SANITIZE_ADDRESS__)
+#define INSTRUMENTED 1
+#elif defined(__has_feature)
+#define INSTRUMENTED __has_feature(address_sanitizer)
+#else
+#define INSTRUMENTED 0
+#endif
+
 static struct {
     struct pager *pager;
     uint32_t count;
@@ -477,7 +486,8 @@ static void a_signal_in_a_miss_waits_until_the_page_is_there(uint32_t kind)
     assert_int_equal(arrived.inside, 0);
     assert_int_equal(arrived.missing, 0);
     assert_true(gn_marker_count(0, p->base + (PAGES - 1) * GN_PAGE_SIZE, GN_PAGE_SIZE) > 0);
-    assert_int_equal(gn_marker_count(0, stack, STACK), 0);
+    if (!INSTRUMENTED)
+        assert_int_equal(gn_marker_count(0, stack, STACK), 0);
     munmap(stack, STACK);
     pager_destroy(p);
 }
