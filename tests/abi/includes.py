@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """includes.py FOLDER NAME [NEED...]: a library includes its own headers and those of its needs.
 
-What it wants of any other library is an ops table in its own header.
+Its headers are <gnomon/NAME.h> and <gnomon/NAME_PART.h>. What it wants of any other library is an
+ops table there.
 """
 import pathlib
 import re
 import sys
 
-INCLUDE = re.compile(r'^\s*#\s*include\s*[<"](?:.*/)?gnomon/(\w+?)(?:_inline)?\.h[>"]', re.MULTILINE)
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"](?:.*/)?gnomon/(\w+)\.h[>"]', re.MULTILINE)
 
 
 def main(folder, *allowed):
@@ -16,7 +17,7 @@ def main(folder, *allowed):
     for part in ("include", "src"):
         for path in sorted((pathlib.Path(folder) / part).rglob("*.[chS]")):
             for name in INCLUDE.findall(path.read_text(encoding="utf-8")):
-                if name not in allowed:
+                if not any(name == own or name.startswith(own + "_") for own in allowed):
                     print(f"{path}: includes <gnomon/{name}.h>; allowed: {', '.join(allowed)}")
                     status = 1
     return status

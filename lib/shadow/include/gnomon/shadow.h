@@ -54,9 +54,13 @@
  *                                             logged, or done behind the MMU (devices)
  *
  *     gn_shadow_coherence_page(), ..._root()  at coherence points, under UNSYNC and ADAPT
- *     gn_shadow_watch()                       a page whose writes somebody else must know of
- *     gn_shadow_dirty_harvest()               pages written since the last time, of a slot whose
- *                                             log gn_shadow_dirty_start() began: migration
+ *
+ * That is the side of the guest and its MMU. Two headers that this one includes have the others:
+ *
+ *     <gnomon/shadow_memory.h>   the host's: slots; pages that it takes away (gn_shadow_revoke());
+ *                                the dirty log, for migration (gn_shadow_dirty_harvest()); pages
+ *                                whose writes somebody else must know of (gn_shadow_watch())
+ *     <gnomon/shadow_inspect.h>  the onlooker's: counters, gn_shadow_audit()
  *
  * Threads. Without lock ops, calls on one shadow are serialized by the embedder. With them, any
  * thread may call at any time, and calls go on side by side: "shares" below says of a function that
@@ -156,6 +160,8 @@
 
 #include <gnomon/base.h>
 #include <gnomon/paging.h>
+#include <gnomon/shadow_inspect.h>
+#include <gnomon/shadow_memory.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -203,23 +209,6 @@ struct gn_shadow;
 
 /** In place of a root's id: every root. */
 #define GN_SHADOW_ROOT_ANY UINT32_MAX
-
-/* Kinds of memory slot. */
-#define GN_SHADOW_SLOT_RAM  0 /**< read, write, execute */
-#define GN_SHADOW_SLOT_ROM  1 /**< writes come as GN_SHADOW_ROM_WRITE */
-#define GN_SHADOW_SLOT_MMIO 2 /**< every access comes as GN_SHADOW_MMIO; nothing is mapped */
-
-/** A range of guest physical memory and what backs it. What no slot covers is a hole. */
-struct gn_shadow_slot {
-    uint32_t size;   /**< GN_SHADOW_SLOT_INIT sets it */
-    uint32_t kind;   /**< GN_SHADOW_SLOT_... */
-    gn_gpa_t gpa;    /**< first byte; 4 KiB aligned */
-    uint64_t length; /**< bytes; a multiple of 4 KiB, not 0 */
-    gn_hpa_t hpa;    /**< RAM, ROM: first byte of the backing, 4 KiB aligned, contiguous */
-};
-
-/** First initializer of a gn_shadow_slot. */
-#define GN_SHADOW_SLOT_INIT .size = sizeof(struct gn_shadow_slot)
 
 /* Why a shadow entry is left absent: gn_shadow_absent.kind. */
 #define GN_SHADOW_ABSENT_GUEST 0 /**< the guest's entry is not present */
@@ -417,50 +406,6 @@ struct gn_shadow_answer {
     uint32_t reserved;    /**< zero */
 };
 
-/** Counters since init; they do not wrap in practice (64 bits). */
-struct gn_shadow_stats {
-    uint32_t size;               /**< set by the caller; at most that many bytes are written */
-    uint32_t tables;             /**< shadow tables in use now */
-    uint64_t faults;             /**< gn_shadow_fault() calls */
-    uint64_t fills;              /**< of those: FILLED */
-    uint64_t guest_faults;       /**< of those: GUEST_FAULT */
-    uint64_t mmio;               /**< of those: MMIO or HOLE */
-    uint64_t trapped_writes;     /**< of those: TRAPPED */
-    uint64_t walks;              /**< walks of guest tables */
-    uint64_t walk_entries;       /**< guest entries read by them */
-    uint64_t syncs;              /**< gn_shadow_sync() calls */
-    uint64_t sync_entries;       /**< guest entries re-read by sync */
-    uint64_t sync_unchanged;     /**< of those: the shadow entry was right already */
-    uint64_t sync_prefills;      /**< of those: filled before any access asked for it */
-    uint64_t sync_zaps;          /**< of those: the shadow entry was dropped */
-    uint64_t invalidated_ranges; /**< invalidate_range calls */
-    uint64_t invalidated_all;    /**< invalidate_all calls */
-    uint64_t tables_created;
-    uint64_t tables_freed;
-    uint64_t tables_reclaimed; /**< of those: to make room */
-    uint64_t tables_flooded;   /**< of those: written so often that they are no tables */
-    uint64_t tables_peak;      /**< most in use at a time */
-    uint64_t root_hits;        /**< gn_shadow_root_get() found it cached */
-    uint64_t root_misses;      /**< ... built it */
-    uint64_t large_leaves;     /**< leaves written above level 0 */
-    uint64_t splinters;        /**< guest pages mapped by smaller leaves */
-    uint64_t dirty_pages;      /**< pages that became dirty */
-    uint64_t dirty_overflows;  /**< of those: the dirty op had no room */
-    uint64_t pages_unsync;     /**< table pages that went from trapped to unsync */
-    uint64_t pages_traced;     /**< ... from trapped to traced, by ADAPT */
-    uint64_t pages_resynced;   /**< ... from unsync back to trapped */
-    uint64_t unsync_rereads;   /**< unsync tables re-read */
-    uint64_t around_fills;     /**< pages mapped along with another's fault */
-    uint64_t emulated;         /**< faults with the outcome EMULATE */
-    uint64_t table_pages;      /**< pages that hold tables now */
-    uint64_t unsync_pages;     /**< of those: unsync now */
-    uint64_t traced_pages;     /**< of those: traced now; the rest is trapped */
-    uint64_t unsync_gone;      /**< unsync pages that ceased to hold tables */
-};
-
-/** First initializer of a gn_shadow_stats. */
-#define GN_SHADOW_STATS_INIT .size = sizeof(struct gn_shadow_stats)
-
 /** Bytes that a table takes at most: its frame, 4 KiB, and its part of gn_shadow_size(). */
 #define GN_SHADOW_TABLE_BYTES 8500u
 
@@ -527,52 +472,6 @@ GN_API GN_NODISCARD int gn_shadow_init(void *mem, size_t len, const struct gn_sh
  * Context: where the ops may be called; O(tables). Thread-safety: one thread, and the last call.
  */
 GN_API void gn_shadow_fini(struct gn_shadow *shadow);
-
-/**
- * Bytes of bookkeeping for a slot of this many bytes: about 6 bytes a 4 KiB page. 0 for a length
- * that is no slot's.
- *
- * Context: any; O(1). Thread-safety: reentrant.
- */
-GN_API size_t gn_shadow_slot_size(uint64_t length);
-
-/**
- * Adds a slot of guest physical memory.
- *
- * @param slot      see there
- * @param mem       gn_shadow_slot_size(slot->length) bytes, aligned to 8; NULL for MMIO
- * @param len       its length, in bytes; 0 for MMIO
- * @param ret_slot  the slot's id
- * @return
- *  - 0
- *  - -GN_ERR_INVAL: a NULL argument, an unaligned or empty range, an unknown kind
- *  - -GN_ERR_2BIG: the structure is longer than known and not zero there
- *  - -GN_ERR_RANGE: the range wraps, or its backing is wider than the shadow format's addresses
- *  - -GN_ERR_EXIST: it overlaps another slot, or its backing that of another RAM or ROM slot
- *  - -GN_ERR_NOSPC: no slot is free, or more than 2^30 pages are covered in all
- *  - -GN_ERR_NOMEM: len is too small
- *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again; there is no slot until then
- *
- * Context: where the ops may be called (cached MMIO answers for the range are dropped);
- * O(pages). Thread-safety: excludes. Ownership: mem is
- * the library's until gn_shadow_slot_remove() or gn_shadow_fini().
- */
-GN_API GN_NODISCARD int gn_shadow_slot_add(struct gn_shadow *shadow,
-                                           const struct gn_shadow_slot *slot, void *mem, size_t len,
-                                           uint32_t *ret_slot);
-
-/**
- * Removes a slot: no mapping of it survives, in any root; tables that lay in it are forgotten, and
- * what its dirty log holds.
- *
- * @return
- *  - 0
- *  - -GN_ERR_NOENT: no such slot
- *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again; the slot stands until then
- *
- * Context: where the ops may be called; O(tables). Thread-safety: excludes.
- */
-GN_API GN_NODISCARD int gn_shadow_slot_remove(struct gn_shadow *shadow, uint32_t slot);
 
 /**
  * Finds or makes the root of an address space, and holds it: it will not be reclaimed before as
@@ -744,177 +643,6 @@ GN_API GN_NODISCARD int gn_shadow_coherence_page(struct gn_shadow *shadow, uint3
  * Thread-safety: shares, unless a table changes its policy, or many are unsync.
  */
 GN_API GN_NODISCARD int gn_shadow_coherence_root(struct gn_shadow *shadow, uint32_t root);
-
-/**
- * The host takes pages away: after this no root maps [gpa, gpa + length). Accesses fault and are
- * mapped again if the slot still stands.
- *
- * @return
- *  - 0
- *  - -GN_ERR_INVAL: gpa or length is not a multiple of 4 KiB
- *  - -GN_ERR_RANGE: the range wraps
- *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again
- *
- * Context: where the ops may be called; O(pages + mappings). Thread-safety: excludes.
- */
-GN_API GN_NODISCARD int gn_shadow_revoke(struct gn_shadow *shadow, gn_gpa_t gpa, uint64_t length);
-
-/**
- * Bytes of a dirty log for a slot of this many bytes: a bit a page, in 64-bit words. 0 for a length
- * that is no slot's.
- *
- * Context: any; O(1). Thread-safety: reentrant.
- */
-GN_API size_t gn_shadow_dirty_size(uint64_t length);
-
-/**
- * Begins to log the pages of a RAM slot that are written. All count as clean at first. What counts
- * as a write: the guest's through any mapping, A and D bits that gn_shadow_fault() sets in tables,
- * and every range that gn_shadow_sync() is told of: trapped, recorded and device writes. (A
- * recorded write reported after a harvest is reported once more by the next.) While a slot is
- * logged, a large page in it is writable only in 4 KiB pieces.
- *
- * @param slot  the id of a RAM slot
- * @param mem   gn_shadow_dirty_size() bytes for the slot's length, aligned to 8
- * @param len   its length, in bytes
- * @return
- *  - 0
- *  - -GN_ERR_NOENT: no such slot
- *  - -GN_ERR_INVAL: not RAM; mem is NULL or unaligned
- *  - -GN_ERR_EXIST: it is logged already
- *  - -GN_ERR_NOMEM: len is too small
- *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again with the same arguments, or
- *    ended by gn_shadow_dirty_stop(). The log begins when 0 is returned; nothing is harvested
- * before
- *
- * Context: where the ops may be called; O(pages + mappings of the slot). Thread-safety: excludes.
- * Ownership: mem is the library's until gn_shadow_dirty_stop(), gn_shadow_slot_remove() or
- * gn_shadow_fini().
- */
-GN_API GN_NODISCARD int gn_shadow_dirty_start(struct gn_shadow *shadow, uint32_t slot, void *mem,
-                                              size_t len);
-
-/**
- * Ends the log of a slot; what was not harvested is lost.
- *
- * @return
- *  - 0
- *  - -GN_ERR_NOENT: no such slot, or it is not logged
- *
- * Context: any; O(1). Thread-safety: excludes.
- */
-GN_API GN_NODISCARD int gn_shadow_dirty_stop(struct gn_shadow *shadow, uint32_t slot);
-
-/**
- * Takes the dirty pages among [first, first + pages) of a slot: they count as clean from here on,
- * and the next write to each is reported again. Copy what they hold after this returns: then no
- * write is lost, even of guest CPUs that run meanwhile.
- *
- * @param slot       the id of a logged slot
- * @param first      page number within the slot
- * @param pages      how many
- * @param bitmap     (pages + 63) / 64 words; the bit of page first + i, bit i % 64 of word i / 64,
- *                   is set if it was dirty; other bits are left alone
- * @param ret_pages  how many bits it has set that were not set before; may be NULL
- * @return
- *  - 0
- *  - -GN_ERR_NOENT: no such slot, or it is not logged
- *  - -GN_ERR_INVAL: bitmap is NULL
- *  - -GN_ERR_RANGE: the slot has fewer pages
- *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again with the same bitmap, in which
- *    bits are set already; ret_pages will tell those of all calls since one that returned 0
- *
- * Context: where the ops may be called; O(pages / 64 + mappings of dirty pages). Thread-safety:
- * excludes.
- */
-GN_API GN_NODISCARD int gn_shadow_dirty_harvest(struct gn_shadow *shadow, uint32_t slot,
-                                                uint64_t first, uint64_t pages, uint64_t *bitmap,
-                                                uint64_t *ret_pages);
-
-/**
- * Watches a page: its writes become known as those of a page of tables do, though it need not hold
- * any. Under TRACED its mappings are marked, and the MMU records the writes; otherwise they come as
- * GN_SHADOW_TRAPPED, each time, also under UNSYNC (and ADAPT, unless the MMU traces). For who
- * derives something else from guest memory, and has to be told when it changes: a binary
- * translator, of the pages it has translated. Whoever performs or finds a write tells the shadow by
- * gn_shadow_sync() as ever, which is cheap where no table lies.
- *
- * A watch ends with its slot. It is a bit: pages watched twice are watched no more after one end.
- *
- * @param page  4 KiB aligned, in a RAM or ROM slot
- * @param on    1: begins, 0: ceases; nothing happens if it is so already
- * @return
- *  - 0: no write that completes from here on goes unknown
- *  - -GN_ERR_INVAL: a NULL argument, an unaligned page, another value of on
- *  - -GN_ERR_NOENT: no RAM or ROM slot holds the page
- *  - -GN_ERR_AGAIN: params.step_limit is reached: to be called again
- *
- * Context: where the ops may be called; O(mappings of the page). Thread-safety: excludes.
- */
-GN_API GN_NODISCARD int gn_shadow_watch(struct gn_shadow *shadow, gn_gpa_t page, uint32_t on);
-
-/**
- * Does this page hold a table that is shadowed now?
- *
- * @return 1 or 0
- *
- * Context: any; O(1). Thread-safety: shares.
- */
-GN_API int gn_shadow_is_table(const struct gn_shadow *shadow, gn_gpa_t gpa);
-
-/* What an audit finds. */
-#define GN_SHADOW_AUDIT_MAPPING    1 /**< a leaf leads elsewhere than the guest's tables */
-#define GN_SHADOW_AUDIT_PERMISSION 2 /**< a leaf allows what the guest's tables forbid */
-#define GN_SHADOW_AUDIT_ABSENT     3 /**< an absent marker stands for a mapping that exists */
-#define GN_SHADOW_AUDIT_RMAP       4 /**< a leaf or link is not in its chain, or a chain is broken */
-#define GN_SHADOW_AUDIT_TRACE      5 /**< a writable, unmarked mapping of a table page */
-#define GN_SHADOW_AUDIT_DIRTY      6 /**< a writable mapping of a page that counts as clean */
-
-/** One difference. */
-struct gn_shadow_difference {
-    uint32_t size;     /**< of this structure, as the library knows it */
-    uint32_t kind;     /**< GN_SHADOW_AUDIT_... */
-    uint32_t root;     /**< root through which it is seen; ANY for RMAP */
-    uint32_t level;    /**< level of the shadow entry */
-    gn_gva_t gva;      /**< first address that it translates */
-    uint64_t entry;    /**< the shadow entry */
-    gn_gpa_t expected; /**< MAPPING: what the guest's tables say; else 0 */
-};
-
-/**
- * Compares every leaf and marker reachable from a root with a fresh walk of the guest's tables
- * (which sets nothing), and the reverse map with the tables. A checker, for tests and debugging.
- *
- * @param root             a root's id, or GN_SHADOW_ROOT_ANY for all that are cached
- * @param report           called for each difference; may be NULL
- * @param report_ctx       passed to it
- * @param ret_differences  their number
- * @param ret_leaves       leaves compared; may be NULL
- * @return
- *  - 0
- *  - -GN_ERR_INVAL: ret_differences is NULL
- *  - -GN_ERR_NOENT: no such root
- *
- * Context: where guest->load may be called; O(leaves x levels + tables + pages of all slots).
- * Thread-safety: excludes.
- */
-GN_API GN_NODISCARD int
-gn_shadow_audit(struct gn_shadow *shadow, uint32_t root,
-                void (*report)(void *ctx, const struct gn_shadow_difference *difference),
-                void *report_ctx, uint64_t *ret_differences, uint64_t *ret_leaves);
-
-/**
- * Copies the counters.
- *
- * @param ret_stats  its size member says how much of it the caller knows
- * @return
- *  - 0
- *  - -GN_ERR_INVAL: a NULL argument, or size below 4
- *
- * Context: any; O(1). Thread-safety: any, and takes no lock.
- */
-GN_API GN_NODISCARD int gn_shadow_stats_get(const struct gn_shadow *shadow,
-                                            struct gn_shadow_stats *ret_stats);
 
 #ifdef __cplusplus
 }
