@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include <gnomon/cachecrypt.h>
-#include <gnomon/linux.h>
+#include <gnomon/linux_cache.h>
 
 struct sealed_params {
     uint64_t pages;  /**< of 4 KiB */

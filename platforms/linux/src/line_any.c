@@ -16,3 +16,8 @@ int gn_linux_cache_flush(const void *at)
     (void)at;
     return -GN_ERR_NOTSUP;
 }
+
+bool gn_linux__virtual(void)
+{
+    return true;
+}

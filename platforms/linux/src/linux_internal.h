@@ -4,9 +4,10 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-#include <gnomon/linux.h>
+#include <gnomon/linux_cache.h>
 
 /* A page's state: 0 not mapped, else the frame's number + 1, and whether writes are allowed. */
 #define PAGE_WRITABLE   (1u << 31)
@@ -54,6 +55,16 @@ struct gn_linux_window {
 
 /** What a fault was: GN_ACCESS_...; GN_ACCESS_KINDS: nobody knows. */
 uint32_t gn_linux__access(const void *ucontext);
+
+/** Is this a virtual machine, as far as its CPU tells? Where that is not known: yes. */
+bool gn_linux__virtual(void);
+
+/** Does the kernel say that all of the memory is mapped by huge pages, now? */
+bool gn_linux__huge(const struct gn_linux_memory *m);
+
+/** gn_linux_places_get(), whatever the machine, by the file `pagemap`. */
+int gn_linux__places_get(const struct gn_linux_memory *memory, const char *pagemap,
+                         struct gn_linux_places *ret_places);
 
 /** The windows that faults may concern, and who had the signals before. */
 struct gn_linux__fault_table {

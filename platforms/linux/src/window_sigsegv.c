@@ -30,9 +30,10 @@ static int hide(struct gn_linux_window *w, void *at)
 static int sigsegv_map(struct gn_linux_window *w, void *to, uint32_t frame, uint32_t writable)
 {
     int prot = PROT_READ | (writable ? PROT_WRITE : 0);
+    uint64_t page = w->memory->order ? w->memory->order[frame] : frame;
 
     if (mmap(to, GN_PAGE_SIZE, prot, MAP_SHARED | MAP_FIXED, w->memory->fd,
-             (off_t)((uint64_t)frame << GN_PAGE_SHIFT)) == MAP_FAILED)
+             (off_t)(page << GN_PAGE_SHIFT)) == MAP_FAILED)
         return -GN_ERR_NOMEM;
     if (w->memory->kind == GN_LINUX_MEMORY_SHARED)
         (void)madvise(to, GN_PAGE_SIZE, MADV_DONTDUMP);

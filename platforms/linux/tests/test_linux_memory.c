@@ -176,7 +176,7 @@ static void bad_parameters_are_refused(void **state)
     p.kinds = 8;
     assert_int_equal(gn_linux_memory_get(&p, &m), -GN_ERR_INVAL);
     p.kinds = 0;
-    p.flags = 2;
+    p.flags = 4;
     assert_int_equal(gn_linux_memory_get(&p, &m), -GN_ERR_INVAL);
     p.flags = 0;
     p.bytes = UINT64_C(1) << 60;

@@ -130,13 +130,22 @@ GN_API uint32_t gn_linux_process_protect(void);
 
 /** Flag: a child process inherits the memory, SECRET and SHARED; see gn_linux_memory_replace(). */
 #define GN_LINUX_MEMORY_INHERIT 1u
+/**
+ * Flag: the memory lies in huge pages, SHARED and PRIVATE: each GN_LINUX_HUGE_BYTES of it are one
+ * piece of the machine's memory, so that no two of its pages contend for the same lines of a cache.
+ * The kernel gives memfd_secret single pages only: whoever wants this does without SECRET.
+ */
+#define GN_LINUX_MEMORY_HUGE 2u
+
+/** Bytes of a huge page. */
+#define GN_LINUX_HUGE_BYTES (UINT64_C(2) << 20)
 
 /** What memory is wanted. */
 struct gn_linux_memory_params {
     uint32_t size;  /**< GN_LINUX_MEMORY_PARAMS_INIT sets it */
     uint32_t kinds; /**< GN_LINUX_MEMORY_... that will do; 0 means SECRET and PRIVATE */
-    uint64_t bytes; /**< how much, rounded up to pages; not 0 */
-    uint32_t flags; /**< GN_LINUX_MEMORY_INHERIT, or 0 */
+    uint64_t bytes; /**< how much, rounded up to pages, with HUGE to huge ones; not 0 */
+    uint32_t flags; /**< GN_LINUX_MEMORY_INHERIT, _HUGE, or 0 */
     uint32_t reserved;
 };
 
@@ -151,6 +160,11 @@ struct gn_linux_memory {
     uint64_t bytes;
     int32_t fd;     /**< SECRET, SHARED: what it maps; else -1 */
     uint32_t flags; /**< those of the parameters */
+    /**
+     * By page: the page of fd that is mapped there; NULL: the same number. From
+     * gn_linux_memory_arrange().
+     */
+    const uint32_t *order;
 };
 
 /**
@@ -162,7 +176,7 @@ struct gn_linux_memory {
  *  - 0; ret_memory->degraded says what it lacks
  *  - -GN_ERR_INVAL: no bytes, or kinds or flags unknown
  *  - -GN_ERR_2BIG: params is longer than known
- *  - -GN_ERR_NOMEM: none of the kinds can be had
+ *  - -GN_ERR_NOMEM: none of the kinds can be had; with HUGE: the kernel has no such pages to give
  *
  * Context: process; system calls. Thread-safety: reentrant. Ownership: the caller's, until
  * gn_linux_memory_put().
@@ -186,13 +200,33 @@ GN_API void gn_linux_memory_put(struct gn_linux_memory *memory);
 GN_API void gn_linux_memory_forget(struct gn_linux_memory *memory);
 
 /**
+ * Makes memory of some of its pages: afterwards it has `count` pages, page i being what page
+ * pages[i] was. For whoever has looked where each lies in the machine and wants only those that fit
+ * a cache. What was in the memory is wiped.
+ *
+ * @param memory  SECRET or SHARED, neither HUGE nor arranged already; in no window
+ * @param pages   numbers of pages, ascending
+ * @param count   how many, from 1 to what the memory has
+ * @return
+ *  - 0; the other pages are given back, with SECRET by gn_linux_memory_put() only: the kernel makes
+ *    no holes there
+ *  - -GN_ERR_INVAL: another kind of memory; numbers that are not ascending, or too large
+ *  - -GN_ERR_NOMEM: the kernel refused; the memory is as it was, but wiped
+ *
+ * Context: process; O(count) system calls and as many mappings. Thread-safety: one thread an
+ * object.
+ */
+GN_API GN_NODISCARD int gn_linux_memory_arrange(struct gn_linux_memory *memory,
+                                                const uint32_t *pages, uint32_t count);
+
+/**
  * Gives a process a copy of memory in the place of the original, at the same address: what a child
  * does with a copy that the parent made before fork(), since the original is the parent's.
  *
  * @param memory  SECRET or SHARED
  * @param copy    of the same kind and size; empty (kind 0) afterwards
  * @return
- *  - 0: memory->base is the copy's content
+ *  - 0: memory->base is the copy's content; it is neither HUGE nor arranged any more
  *  - -GN_ERR_INVAL: kind or size differ, or are PRIVATE
  *  - -GN_ERR_NOMEM: the kernel refused; nothing has changed
  *
@@ -395,181 +429,6 @@ GN_API GN_NODISCARD int gn_linux_faults_add(struct gn_linux_window *window);
 
 /** The reverse; the handlers stay. A window that is not registered: nothing happens. */
 GN_API void gn_linux_faults_remove(struct gn_linux_window *window);
-
-/* ---- The cache ----------------------------------------------------------------------------- */
-
-/** A cache, as the kernel describes it. */
-struct gn_linux_cache {
-    uint32_t size;  /**< GN_LINUX_CACHE_INIT sets it */
-    uint32_t level; /**< 1 is nearest to the CPU */
-    uint64_t bytes; /**< sets by ways by bytes of a line */
-    uint32_t ways;
-    uint32_t line_bytes;
-};
-
-/** First initializer of a gn_linux_cache. */
-#define GN_LINUX_CACHE_INIT .size = sizeof(struct gn_linux_cache)
-
-/**
- * The last cache that the first CPU has for data. In a virtual machine this is what the hypervisor
- * says: the machine's cache may be smaller, and others use it. Descriptions that make no sense (a
- * line that is no power of two or more than 4 KiB, more than 1024 ways or 64 MiB a way) are passed
- * over.
- *
- * @param root       NULL: /sys/devices/system/cpu/cpu0/cache; else a folder like it
- * @param ret_cache  with its size set
- * @return
- *  - 0
- *  - -GN_ERR_INVAL: no ret_cache, its size below that of the first version; the path is too long
- *  - -GN_ERR_NOTSUP: the kernel describes no cache
- *
- * Context: process; system calls. Thread-safety: reentrant. Ownership: the caller's.
- * Source: Linux, Documentation/ABI/testing/sysfs-devices-system-cpu.
- */
-GN_API GN_NODISCARD int gn_linux_cache_get(const char *root, struct gn_linux_cache *ret_cache);
-
-/**
- * A clock fine enough to tell a cache from DRAM: the time-stamp counter, or nanoseconds. Loads
- * before it are done, loads after it have not begun (x86-64).
- *
- * Context: any. Thread-safety: reentrant.
- */
-GN_API uint64_t gn_linux_cache_clock(void);
-
-/**
- * Flushes the line at an address from all caches, to DRAM: never that of a secret.
- *
- * @return 0, or -GN_ERR_NOTSUP: nothing happened (other than x86-64)
- *
- * Context: any. Thread-safety: reentrant.
- */
-GN_API int gn_linux_cache_flush(const void *at);
-
-/* ---- Ways of the cache --------------------------------------------------------------------- */
-
-/*
- * resctrl: which ways of a cache the tasks of a group may fill (Intel CAT, AMD QoS). A group with
- * ways of its own shows this and no more: while it exists, a task of another group does not *fill*
- * these ways, and so does not displace what is in them. It does not show that the pool is in them.
- *  - Everything that the process touches is filled there: its stack, code, the ciphertext.
- *  - A line that another way has already is served from there; and a line goes where its task
- *    runs, so a system call's copy, or another process's, of the same page fills other ways.
- *  - Flushes of the whole cache (WBINVD, a CPU that sleeps deeply), and the caches' own inclusion
- *    and replacement, write lines to DRAM all the same. Ways that hardware shares are left out.
- * So ways alone never make a residency "locked": they are the pool_ways of a gn_cachecrypt_cache.
- * ops.cache_locked may say yes for memory of a pseudo-locked region (/dev/pseudo_lock) alone, which
- * this platform can tell of (gn_linux_resctrl_lockable) but does not set up.
- *
- * Source: Linux, Documentation/filesystems/resctrl.rst (info, schemata, mode, tasks; locking).
- */
-
-/** What resctrl has for a cache. */
-struct gn_linux_resctrl {
-    uint32_t size;      /**< GN_LINUX_RESCTRL_INIT sets it */
-    uint32_t level;     /**< 2 or 3 */
-    uint32_t mask;      /**< a bit for each way that there is (cbm_mask) */
-    uint32_t shareable; /**< of these, ways that devices may fill, too (shareable_bits) */
-    uint32_t min_bits;  /**< least ways of a group (min_cbm_bits) */
-    uint32_t groups;    /**< most groups, with the one that is always there (num_closids) */
-    uint32_t modes;     /**< 1: groups have modes, so that one can be exclusive */
-    uint32_t reserved;
-};
-
-/** First initializer of a gn_linux_resctrl. */
-#define GN_LINUX_RESCTRL_INIT .size = sizeof(struct gn_linux_resctrl)
-
-/**
- * Tells whether the ways of a cache can be given out, and what there is of them. Changes nothing.
- *
- * @param root         NULL: /sys/fs/resctrl; else a folder like it
- * @param level        2 or 3
- * @param ret_resctrl  with its size set
- * @return
- *  - 0
- *  - -GN_ERR_INVAL: level; no ret_resctrl, its size below that of the first version; path too long
- *  - -GN_ERR_NOTSUP: resctrl is not there: not of this kernel or machine, not mounted, or not for
- *    this level (with code and data apart, not either)
- *  - -GN_ERR_PERM: it may not be read
- *  - -GN_ERR_IO: it says what makes no sense: no number, too long, a mask with holes
- *
- * Context: process; system calls. Thread-safety: reentrant. Ownership: the caller's.
- */
-GN_API GN_NODISCARD int gn_linux_resctrl_get(const char *root, uint32_t level,
-                                             struct gn_linux_resctrl *ret_resctrl);
-
-/**
- * Tells whether the machine can pseudo-lock. That shows only when it is tried: a group is made, set
- * up for it, and removed; nothing is locked.
- *
- * @param root  as above
- * @return
- *  - 0: it can
- *  - -GN_ERR_NOTSUP: it cannot, or there is no resctrl
- *  - -GN_ERR_INVAL: path too long
- *  - -GN_ERR_PERM, -GN_ERR_NOSPC, -GN_ERR_EXIST: no group can be made: not allowed, none is left,
- *    this process has one (gn_linux_ways_get)
- *  - -GN_ERR_IO: anything else that the kernel says
- *
- * Context: process; system calls; it waits for others who change resctrl. Thread-safety: one thread
- * of a process.
- */
-GN_API GN_NODISCARD int gn_linux_resctrl_lockable(const char *root);
-
-/** Which ways are wanted. */
-struct gn_linux_ways_params {
-    uint32_t size;  /**< GN_LINUX_WAYS_PARAMS_INIT sets it */
-    uint32_t level; /**< 2 or 3 */
-    uint32_t ways;  /**< how many, 1 to 31 */
-    uint32_t reserved;
-    const char *root; /**< NULL: /sys/fs/resctrl; else a folder like it */
-};
-
-/** First initializer of a gn_linux_ways_params. */
-#define GN_LINUX_WAYS_PARAMS_INIT .size = sizeof(struct gn_linux_ways_params)
-
-/** Ways that are this process's. The library fills it; only the library writes it. */
-struct gn_linux_ways {
-    uint32_t level; /**< 0: there are none */
-    uint32_t mask;  /**< which, in each cache of the level */
-    char root[128];
-    char group[160];
-};
-
-/**
- * Takes ways from the default group, in each cache of the level, and moves all threads of the
- * process to an exclusive group that has them, "gnomon-" and the process's number. Threads and
- * children that these start later are in it, too; threads started by another thread during the call
- * may not be. Whatever fails is undone.
- *
- * @param params    see there
- * @param ret_ways  [out] the ways
- * @return
- *  - 0
- *  - -GN_ERR_INVAL, -GN_ERR_2BIG: parameters; path too long
- *  - -GN_ERR_NOTSUP, -GN_ERR_IO: as gn_linux_resctrl_get(); or groups have no modes
- *  - -GN_ERR_RANGE: fewer ways than a group must have
- *  - -GN_ERR_NOSPC: the default group has not so many to give in one piece, or no group is left
- *  - -GN_ERR_EXIST: this process has a group already
- *  - -GN_ERR_BUSY: the kernel refuses the masks or the mode: another group has these ways, or ways
- *    of the other level are shared; info/last_cmd_status says which
- *  - -GN_ERR_PERM: not allowed (it takes root)
- *
- * Context: process; system calls; it waits for others who change resctrl. Thread-safety: one thread
- * of a process. Ownership: the caller's, until gn_linux_ways_put(): a process that ends without it
- * leaves the group behind, and the ways with it.
- */
-GN_API GN_NODISCARD int gn_linux_ways_get(const struct gn_linux_ways_params *params,
-                                          struct gn_linux_ways *ret_ways);
-
-/**
- * Removes the group and gives its ways back to the default group, which takes the threads. NULL, or
- * a level of 0: nothing happens.
- *
- * @return 0; or an error of gn_linux_ways_get(), and the ways are still owned
- *
- * Context and thread-safety: as gn_linux_ways_get().
- */
-GN_API int gn_linux_ways_put(struct gn_linux_ways *ways);
 
 #ifdef __cplusplus
 }
