@@ -4,7 +4,7 @@
 
 /* The guest's tables in the machine's RAM: building them, and what they say. */
 
-#include "machine.h"
+#include "machine_setup.h"
 
 /* ---- What the guest's tables say, now or since the last coherence point ---------------------- */
 

@@ -4,7 +4,7 @@
 
 /* Dirty logs, each beside the naive one. */
 
-#include "machine.h"
+#include "machine_setup.h"
 
 static inline void dirty_start(struct machine *m, uint32_t slot)
 {

@@ -9,7 +9,7 @@
  * 11 lifetime, 12 budget, 13 forms of a write.
  */
 
-#include "mmu.h"
+#include "access.h"
 
 #define ROOT  ((uint64_t)0x40000)
 #define ROOT2 ((uint64_t)0x41000)
@@ -108,6 +108,23 @@ static inline uint32_t first_write(const struct machine *m, int leaf_level)
 static inline uint32_t outcome(struct machine *m, uint32_t root, uint64_t gva, uint32_t access)
 {
     return access_at(m, root, gva, access).outcome;
+}
+
+/*
+ * GVA leads to PAGE, and FAR to the leaf-level table on that way, which the shadow knows.
+ * @return the root; where the entry is that leads to the table, and the table's page
+ */
+static inline uint32_t table_at_far(struct machine *m, uint64_t *ret_above, uint64_t *ret_page)
+{
+    uint32_t root;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    *ret_above = guest_entry(m, ROOT, GVA, 1);
+    *ret_page = guest_entry(m, ROOT, GVA, 0) & ~GN_PAGE_MASK;
+    guest_map(m, ROOT, FAR, *ret_page, 0, KERNEL | AD);
+    root = root_get(m, ROOT);
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    return root;
 }
 
 static inline struct gn_shadow_stats stats(struct machine *m)
