@@ -104,4 +104,41 @@ int gn_linux__number(const char **at, uint32_t base, uint64_t max, uint64_t *ret
 int gn_linux__number_read(const char *folder, const char *name, uint32_t base, uint64_t max,
                           uint64_t *ret_number);
 
+/* ---- resctrl (resctrl.c) ------------------------------------------------------------------- */
+
+#define GN_LINUX__RESCTRL "/sys/fs/resctrl"
+#define GN_LINUX__DOMAINS 64u
+
+/** The masks of one level: a line of a schemata file, or a part of one. */
+struct gn_linux__masks {
+    uint32_t count;
+    struct {
+        uint32_t id;
+        uint32_t mask;
+    } at[GN_LINUX__DOMAINS];
+};
+
+/** What a missing file means: this is no resctrl, or not one that can do it. */
+int gn_linux__outcome(int rc);
+
+/** The masks of a group. @return 0, an error of gn_linux__text_read(), -GN_ERR_NOTSUP: none */
+int gn_linux__masks_read(const char *folder, uint32_t level, struct gn_linux__masks *ret);
+
+/** Writes each mask without `clear` and with `set`; other domains stay. @return as text_write() */
+int gn_linux__masks_write(const char *folder, uint32_t level, const struct gn_linux__masks *m,
+                          uint32_t clear, uint32_t set);
+
+/**
+ * The lowest ways that all the domains have in one piece and devices do not fill; what is left of
+ * each mask is one, too. @return 0 or -GN_ERR_NOSPC
+ */
+int gn_linux__masks_pick(const struct gn_linux_resctrl *r, uint32_t ways,
+                         const struct gn_linux__masks *m, uint32_t *ret_mask);
+
+/** folder/gnomon-PID. @return 0 or -GN_ERR_INVAL: too long */
+int gn_linux__group_path(char *to, size_t size, const char *folder);
+
+/** Locks the root, as whoever changes resctrl does. @return a descriptor to close, or -1 */
+int gn_linux__root_lock(const char *root);
+
 #endif /* GN_LINUX_INTERNAL_H */

@@ -18,23 +18,13 @@
  *                                mode: exclusive           then so for ever
  *                                tasks: this process
  */
-#define ROOT     "/sys/fs/resctrl"
-#define DOMAINS  64u
+#define ROOT     GN_LINUX__RESCTRL
 #define SCHEMATA 4096u
-
-/** The masks of one level: a line of a schemata file. */
-struct masks {
-    uint32_t count;
-    struct {
-        uint32_t id;
-        uint32_t mask;
-    } at[DOMAINS];
-};
 
 /* ---- What there is ------------------------------------------------------------------------- */
 
 /* A file that is missing: this is no resctrl, or not one that can do it. */
-static int outcome(int rc)
+int gn_linux__outcome(int rc)
 {
     return rc == -GN_ERR_NOENT ? -GN_ERR_NOTSUP : rc;
 }
@@ -83,7 +73,7 @@ int gn_linux_resctrl_get(const char *root, uint32_t level, struct gn_linux_resct
     root = root ? root : ROOT;
     rc = info_read(root, &r);
     if (rc)
-        return outcome(rc);
+        return gn_linux__outcome(rc);
     r.modes = !gn_linux__text_read(root, "mode", text, sizeof text);
     r.size = ret_resctrl->size;
     memset(ret_resctrl, 0, r.size);
@@ -94,15 +84,15 @@ int gn_linux_resctrl_get(const char *root, uint32_t level, struct gn_linux_resct
 /* ---- Schemata ------------------------------------------------------------------------------ */
 
 /* What stands behind "L3:". */
-static int masks_parse(const char *at, struct masks *ret)
+static int masks_parse(const char *at, struct gn_linux__masks *ret)
 {
     uint64_t id;
     uint64_t mask;
 
     ret->count = 0;
     do {
-        if (ret->count == DOMAINS || gn_linux__number(&at, 10, UINT32_MAX, &id) || *at++ != '=' ||
-            gn_linux__number(&at, 16, UINT32_MAX, &mask))
+        if (ret->count == GN_LINUX__DOMAINS || gn_linux__number(&at, 10, UINT32_MAX, &id) ||
+            *at++ != '=' || gn_linux__number(&at, 16, UINT32_MAX, &mask))
             return -GN_ERR_IO;
         ret->at[ret->count].id = (uint32_t)id;
         ret->at[ret->count++].mask = (uint32_t)mask;
@@ -110,7 +100,7 @@ static int masks_parse(const char *at, struct masks *ret)
     return at[-1] == '\n' || !at[-1] ? 0 : -GN_ERR_IO;
 }
 
-static int masks_read(const char *folder, uint32_t level, struct masks *ret)
+int gn_linux__masks_read(const char *folder, uint32_t level, struct gn_linux__masks *ret)
 {
     char text[SCHEMATA];
     int rc = gn_linux__text_read(folder, "schemata", text, sizeof text);
@@ -125,8 +115,8 @@ static int masks_read(const char *folder, uint32_t level, struct masks *ret)
 }
 
 /* Each mask without `clear` and with `set`. */
-static int masks_write(const char *folder, uint32_t level, const struct masks *m, uint32_t clear,
-                       uint32_t set)
+int gn_linux__masks_write(const char *folder, uint32_t level, const struct gn_linux__masks *m,
+                          uint32_t clear, uint32_t set)
 {
     char text[SCHEMATA]; /* 64 domains of at most 20 characters */
     size_t length = (size_t)snprintf(text, sizeof text, "L%u:", level);
@@ -139,8 +129,8 @@ static int masks_write(const char *folder, uint32_t level, const struct masks *m
 }
 
 /* The lowest ways that all domains have in one piece; what is left of each must be a mask, too. */
-static int pick(const struct gn_linux_resctrl *r, uint32_t ways, const struct masks *m,
-                uint32_t *ret_mask)
+int gn_linux__masks_pick(const struct gn_linux_resctrl *r, uint32_t ways,
+                         const struct gn_linux__masks *m, uint32_t *ret_mask)
 {
     uint32_t common = r->mask & ~r->shareable;
 
@@ -183,23 +173,23 @@ static int tasks_move(const char *group)
 /* Back to whom they were from; the kernel moves a group's tasks when it goes. */
 static int give_back(const struct gn_linux_ways *w)
 {
-    struct masks m;
+    struct gn_linux__masks m;
     int rc = rmdir(w->group) && errno != ENOENT ? gn_linux__error(errno) : 0;
 
     if (!rc)
-        rc = masks_read(w->root, w->level, &m);
-    return rc ? rc : masks_write(w->root, w->level, &m, 0, w->mask);
+        rc = gn_linux__masks_read(w->root, w->level, &m);
+    return rc ? rc : gn_linux__masks_write(w->root, w->level, &m, 0, w->mask);
 }
 
-static int take(struct gn_linux_ways *w, const struct masks *m)
+static int take(struct gn_linux_ways *w, const struct gn_linux__masks *m)
 {
     int rc;
 
     if (mkdir(w->group, 0700))
         return gn_linux__error(errno);
-    rc = masks_write(w->group, w->level, m, UINT32_MAX, w->mask);
+    rc = gn_linux__masks_write(w->group, w->level, m, UINT32_MAX, w->mask);
     if (!rc)
-        rc = masks_write(w->root, w->level, m, w->mask, 0);
+        rc = gn_linux__masks_write(w->root, w->level, m, w->mask, 0);
     if (!rc)
         rc = gn_linux__text_write(w->group, "mode", "exclusive\n");
     if (!rc)
@@ -210,7 +200,7 @@ static int take(struct gn_linux_ways *w, const struct masks *m)
 }
 
 /* resctrl's own protocol: whoever changes something locks the root. */
-static int root_lock(const char *root)
+int gn_linux__root_lock(const char *root)
 {
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -221,15 +211,21 @@ static int root_lock(const char *root)
     return fd;
 }
 
+/* "gnomon-" and the process's number. */
 static int names_make(const char *root, struct gn_linux_ways *w)
+{
+    if (strlen(root) >= sizeof w->root)
+        return -GN_ERR_INVAL;
+    memcpy(w->root, root, strlen(root) + 1);
+    return gn_linux__group_path(w->group, sizeof w->group, root);
+}
+
+int gn_linux__group_path(char *to, size_t size, const char *folder)
 {
     char name[32];
 
     snprintf(name, sizeof name, "gnomon-%ld", (long)getpid());
-    if (strlen(root) >= sizeof w->root)
-        return -GN_ERR_INVAL;
-    memcpy(w->root, root, strlen(root) + 1);
-    return gn_linux__path(w->group, sizeof w->group, root, name);
+    return gn_linux__path(to, size, folder, name);
 }
 
 int gn_linux_ways_get(const struct gn_linux_ways_params *params, struct gn_linux_ways *ret_ways)
@@ -237,7 +233,7 @@ int gn_linux_ways_get(const struct gn_linux_ways_params *params, struct gn_linux
     struct gn_linux_resctrl r = {GN_LINUX_RESCTRL_INIT};
     struct gn_linux_ways_params p;
     struct gn_linux_ways w = {.level = 0};
-    struct masks m;
+    struct gn_linux__masks m;
     int fd;
     int rc = gn_base_params_copy(&p, sizeof p, params, sizeof p);
 
@@ -252,18 +248,18 @@ int gn_linux_ways_get(const struct gn_linux_ways_params *params, struct gn_linux
         rc = p.ways < r.min_bits ? -GN_ERR_RANGE : names_make(p.root ? p.root : ROOT, &w);
     if (rc)
         return rc;
-    fd = root_lock(w.root);
+    fd = gn_linux__root_lock(w.root);
     w.level = p.level;
-    rc = masks_read(w.root, p.level, &m);
+    rc = gn_linux__masks_read(w.root, p.level, &m);
     if (!rc)
-        rc = pick(&r, p.ways, &m, &w.mask);
+        rc = gn_linux__masks_pick(&r, p.ways, &m, &w.mask);
     if (!rc)
         rc = take(&w, &m);
     if (fd >= 0)
         close(fd);
     if (!rc)
         *ret_ways = w;
-    return outcome(rc);
+    return gn_linux__outcome(rc);
 }
 
 int gn_linux_ways_put(struct gn_linux_ways *ways)
@@ -273,13 +269,13 @@ int gn_linux_ways_put(struct gn_linux_ways *ways)
 
     if (!ways || !ways->level)
         return 0;
-    fd = root_lock(ways->root);
+    fd = gn_linux__root_lock(ways->root);
     rc = give_back(ways);
     if (fd >= 0)
         close(fd);
     if (!rc)
         *ways = (struct gn_linux_ways){.level = 0};
-    return outcome(rc);
+    return gn_linux__outcome(rc);
 }
 
 /* ---- Pseudo-locking ------------------------------------------------------------------------ */
@@ -292,9 +288,9 @@ int gn_linux_resctrl_lockable(const char *root)
 
     if (rc)
         return rc;
-    fd = root_lock(w.root);
+    fd = gn_linux__root_lock(w.root);
     if (fd < 0)
-        return outcome(gn_linux__error(errno));
+        return gn_linux__outcome(gn_linux__error(errno));
     rc = mkdir(w.group, 0700) ? gn_linux__error(errno) : 0;
     if (!rc) {
         rc = gn_linux__text_write(w.group, "mode", "pseudo-locksetup\n");
@@ -303,5 +299,5 @@ int gn_linux_resctrl_lockable(const char *root)
             rc = -GN_ERR_NOTSUP;
     }
     close(fd);
-    return outcome(rc);
+    return gn_linux__outcome(rc);
 }

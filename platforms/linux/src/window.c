@@ -161,6 +161,8 @@ int gn_linux_window_init(void *mem, size_t length, const struct gn_linux_window_
         return rc;
     if (!mem || (uintptr_t)mem & 63 || length < gn_linux_window_size(params) || !ops.fault)
         return -GN_ERR_INVAL;
+    if (p.memory->kind == GN_LINUX_MEMORY_LOCKED)
+        return -GN_ERR_NOTSUP;
     memset(w, 0, sizeof *w);
     /* Not written where it is zero already: a large window's table is memory only where used. */
     for (uint64_t i = 0; i < p.pages; i++)

@@ -127,6 +127,7 @@ GN_API uint32_t gn_linux_process_protect(void);
 #define GN_LINUX_MEMORY_SECRET  1u /**< memfd_secret */
 #define GN_LINUX_MEMORY_SHARED  2u /**< an ordinary memfd */
 #define GN_LINUX_MEMORY_PRIVATE 4u /**< anonymous */
+#define GN_LINUX_MEMORY_LOCKED  8u /**< in the cache; of gn_linux_lock_get() alone */
 
 /** Flag: a child process inherits the memory, SECRET and SHARED; see gn_linux_memory_replace(). */
 #define GN_LINUX_MEMORY_INHERIT 1u
@@ -308,7 +309,8 @@ GN_API size_t gn_linux_window_size(const struct gn_linux_window_params *params);
  *  - 0
  *  - -GN_ERR_INVAL, -GN_ERR_2BIG: parameters; mem misaligned or too short
  *  - -GN_ERR_EXIST: the addresses are in use
- *  - -GN_ERR_NOTSUP: the memory is PRIVATE, and userfaultfd cannot be had here; or the kernel has
+ *  - -GN_ERR_NOTSUP: the memory is LOCKED, a second mapping of which would wipe it; it is PRIVATE,
+ * and userfaultfd cannot be had here; or the kernel has
  * no MADV_WIPEONFORK (before Linux 4.14)
  *  - -GN_ERR_NOMEM: the kernel has no such addresses
  *

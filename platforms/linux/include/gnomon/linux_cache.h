@@ -283,6 +283,91 @@ GN_API GN_NODISCARD int gn_linux_ways_get(const struct gn_linux_ways_params *par
  */
 GN_API int gn_linux_ways_put(struct gn_linux_ways *ways);
 
+/* ---- Pseudo-locking ------------------------------------------------------------------------ */
+
+/*
+ * The kernel takes ways from everybody, fills them with memory of its own, and takes them from
+ * itself: nothing replaces what is there. It is Intel's, for some CPUs; the kernel's manual says
+ * what undoes it all the same: WBINVD, INVD and CLFLUSH, deep sleep (which the kernel forbids these
+ * CPUs), and a task that touches the memory from a CPU of another cache.
+ *
+ * Each mmap() of such a region zeroes it, and mremap() is refused. So a window, which maps frames
+ * one by one, cannot lie over it: it is for memory that is reached by calls alone.
+ */
+
+/** What is to be locked. */
+struct gn_linux_lock_params {
+    uint32_t size;       /**< GN_LINUX_LOCK_PARAMS_INIT sets it */
+    uint32_t level;      /**< 2 or 3 */
+    uint64_t bytes;      /**< at least so many: whole ways are taken; to 4 GiB */
+    const char *root;    /**< NULL: /sys/fs/resctrl; else a folder like it */
+    const char *devices; /**< NULL: /dev/pseudo_lock; else a folder like it */
+    const char *cpus;    /**< NULL: /sys/devices/system/cpu; else a folder like it */
+};
+
+/** First initializer of a gn_linux_lock_params. */
+#define GN_LINUX_LOCK_PARAMS_INIT .size = sizeof(struct gn_linux_lock_params)
+
+/** A pseudo-locked region. The library fills it; only the library writes it. */
+struct gn_linux_lock {
+    uint32_t level;  /**< 0: there is none */
+    uint32_t mask;   /**< its ways */
+    uint32_t domain; /**< which cache of the level */
+    uint32_t reserved;
+    uint64_t bytes; /**< what the ways hold */
+    char root[128];
+    char group[160];
+};
+
+/**
+ * Locks memory in the cache of the first CPU that this thread may run on, and maps it. From then on
+ * the thread, and threads that it starts, run on that cache's CPUs alone: the kernel demands it,
+ * and others must not touch the memory from elsewhere. Whatever fails is undone.
+ *
+ * In this order: the ways are taken from the default group; a group "gnomon-" and the process's
+ * number is made; its mode becomes pseudo-locksetup; its schemata names the ways, at which the
+ * kernel locks; its mode must then be pseudo-locked; the device of its name is mapped.
+ *
+ * @param params      see there
+ * @param ret_lock    [out] the region
+ * @param ret_memory  [out] its memory, GN_LINUX_MEMORY_LOCKED: zeros, not in dumps, never swapped,
+ *                    not a child's; the kernel's own map has it
+ * @return
+ *  - 0
+ *  - -GN_ERR_INVAL, -GN_ERR_2BIG: parameters; path too long
+ *  - -GN_ERR_NOTSUP: no resctrl, or not for this level
+ *  - -GN_ERR_NOSPC: the default group has not so many ways to give; or no group is left
+ *  - -GN_ERR_EXIST: this process has a group already
+ *  - -GN_ERR_BUSY: the kernel refuses: the CPU cannot do it, others have these ways, there is a
+ *    region at this cache already; info/last_cmd_status says which
+ *  - -GN_ERR_PERM: not allowed (it takes root)
+ *  - -GN_ERR_IO: anything else that the kernel says
+ *
+ * Context: process; system calls; it waits for others who change resctrl. Thread-safety: one thread
+ * of a process. Ownership: the caller's, until gn_linux_lock_put(): a process that ends without it
+ * leaves the group behind, and the ways with it.
+ */
+GN_API GN_NODISCARD int gn_linux_lock_get(const struct gn_linux_lock_params *params,
+                                          struct gn_linux_lock *ret_lock,
+                                          struct gn_linux_memory *ret_memory);
+
+/**
+ * Does the kernel say that the region is locked, now? It does not look at the cache: a probe does.
+ *
+ * @return 1 or 0; NULL: 0. Context: process; system calls. Thread-safety: reentrant.
+ */
+GN_API int gn_linux_lock_holds(const struct gn_linux_lock *lock);
+
+/**
+ * Wipes the memory, removes the group, and gives its ways back to the default group. The thread
+ * stays where it is. NULL, or a level of 0: the memory alone.
+ *
+ * @return 0; or an error of gn_linux_lock_get(), and the ways are still owned
+ *
+ * Context and thread-safety: as gn_linux_lock_get().
+ */
+GN_API int gn_linux_lock_put(struct gn_linux_lock *lock, struct gn_linux_memory *memory);
+
 #ifdef __cplusplus
 }
 #endif
