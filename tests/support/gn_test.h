@@ -2,7 +2,7 @@
 #ifndef GN_TEST_H
 #define GN_TEST_H
 
-/* What the cmocka programs of several libraries need: a seed, random numbers, memory. */
+/* What the cmocka programs of several libraries need: a seed, random numbers, memory, layouts. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,11 @@
 #include <time.h>
 
 #include <cmocka.h>
+
+/* Sizes and offsets of public structures are ABI: what others were compiled against. */
+#define GN_TEST_AT(type, member, offset) \
+    _Static_assert(offsetof(struct type, member) == (offset), #type "." #member)
+#define GN_TEST_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
 
 /**
  * The seed of a random run, printed, so that GN_TEST_SEED repeats it; without that, the time.

@@ -2,34 +2,31 @@
 #include "machine.h"
 
 /* Layout: sizes and offsets are ABI. */
-#define AT(type, member, offset) \
-    _Static_assert(offsetof(struct type, member) == (offset), #type "." #member)
-#define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
-SIZE(gn_asid_ops, 48);
-AT(gn_asid_ops, caps, 4);
-AT(gn_asid_ops, purge, 8);
-AT(gn_asid_ops, purge_all, 16);
-AT(gn_asid_ops, lock, 24);
-AT(gn_asid_ops, unlock, 32);
-AT(gn_asid_ops, panic, 40);
-SIZE(gn_asid_params, 56);
-AT(gn_asid_params, first, 4);
-AT(gn_asid_params, count, 8);
-AT(gn_asid_params, cpus, 12);
-AT(gn_asid_params, policy, 16);
-AT(gn_asid_params, rename, 20);
-AT(gn_asid_params, seed, 24);
-AT(gn_asid_params, ops, 32);
-AT(gn_asid_params, ctx, 40);
-AT(gn_asid_params, reserved, 48);
-SIZE(gn_asid_info, 24);
-AT(gn_asid_info, vm, 4);
-AT(gn_asid_info, guest, 8);
-AT(gn_asid_info, running, 16);
-AT(gn_asid_info, holders, 20);
-SIZE(gn_asid_stats, 104);
-AT(gn_asid_stats, activations, 8);
-AT(gn_asid_stats, failures, 96);
+GN_TEST_SIZE(gn_asid_ops, 48);
+GN_TEST_AT(gn_asid_ops, caps, 4);
+GN_TEST_AT(gn_asid_ops, purge, 8);
+GN_TEST_AT(gn_asid_ops, purge_all, 16);
+GN_TEST_AT(gn_asid_ops, lock, 24);
+GN_TEST_AT(gn_asid_ops, unlock, 32);
+GN_TEST_AT(gn_asid_ops, panic, 40);
+GN_TEST_SIZE(gn_asid_params, 56);
+GN_TEST_AT(gn_asid_params, first, 4);
+GN_TEST_AT(gn_asid_params, count, 8);
+GN_TEST_AT(gn_asid_params, cpus, 12);
+GN_TEST_AT(gn_asid_params, policy, 16);
+GN_TEST_AT(gn_asid_params, rename, 20);
+GN_TEST_AT(gn_asid_params, seed, 24);
+GN_TEST_AT(gn_asid_params, ops, 32);
+GN_TEST_AT(gn_asid_params, ctx, 40);
+GN_TEST_AT(gn_asid_params, reserved, 48);
+GN_TEST_SIZE(gn_asid_info, 24);
+GN_TEST_AT(gn_asid_info, vm, 4);
+GN_TEST_AT(gn_asid_info, guest, 8);
+GN_TEST_AT(gn_asid_info, running, 16);
+GN_TEST_AT(gn_asid_info, holders, 20);
+GN_TEST_SIZE(gn_asid_stats, 104);
+GN_TEST_AT(gn_asid_stats, activations, 8);
+GN_TEST_AT(gn_asid_stats, failures, 96);
 
 /* ---- contract ---------------------------------------------------------------------------- */
 

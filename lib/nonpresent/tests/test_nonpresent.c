@@ -1,33 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <gnomon/nonpresent.h>
 
-#include "gn_test.h"
+/* Arguments, encodings, answers. */
+
+#include "ask.h"
 
 /* Layout: sizes and offsets are ABI. */
-#define AT(type, member, offset) \
-    _Static_assert(offsetof(struct type, member) == (offset), #type "." #member)
-#define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
-SIZE(gn_nonpresent_ops, 16);
-AT(gn_nonpresent_ops, pending, 8);
-SIZE(gn_nonpresent_params, 32);
-AT(gn_nonpresent_params, encoding, 4);
-AT(gn_nonpresent_params, guest, 8);
-AT(gn_nonpresent_params, rule, 12);
-AT(gn_nonpresent_params, ops, 16);
-AT(gn_nonpresent_params, ctx, 24);
-SIZE(gn_nonpresent_marker, 24);
-AT(gn_nonpresent_marker, level, 4);
-AT(gn_nonpresent_marker, allow, 8);
-AT(gn_nonpresent_marker, generation, 12);
-AT(gn_nonpresent_marker, gpa, 16);
-SIZE(gn_nonpresent_answer, 24);
-AT(gn_nonpresent_answer, code, 4);
-AT(gn_nonpresent_answer, level, 8);
-AT(gn_nonpresent_answer, allow, 12);
-AT(gn_nonpresent_answer, gpa, 16);
-SIZE(gn_nonpresent_stats, 104);
-AT(gn_nonpresent_stats, encoded_absent, 8);
-AT(gn_nonpresent_stats, mmio_generation, 96);
+GN_TEST_SIZE(gn_nonpresent_ops, 16);
+GN_TEST_AT(gn_nonpresent_ops, pending, 8);
+GN_TEST_SIZE(gn_nonpresent_params, 32);
+GN_TEST_AT(gn_nonpresent_params, encoding, 4);
+GN_TEST_AT(gn_nonpresent_params, guest, 8);
+GN_TEST_AT(gn_nonpresent_params, rule, 12);
+GN_TEST_AT(gn_nonpresent_params, ops, 16);
+GN_TEST_AT(gn_nonpresent_params, ctx, 24);
+GN_TEST_SIZE(gn_nonpresent_marker, 24);
+GN_TEST_AT(gn_nonpresent_marker, level, 4);
+GN_TEST_AT(gn_nonpresent_marker, allow, 8);
+GN_TEST_AT(gn_nonpresent_marker, generation, 12);
+GN_TEST_AT(gn_nonpresent_marker, gpa, 16);
+GN_TEST_SIZE(gn_nonpresent_answer, 24);
+GN_TEST_AT(gn_nonpresent_answer, code, 4);
+GN_TEST_AT(gn_nonpresent_answer, level, 8);
+GN_TEST_AT(gn_nonpresent_answer, allow, 12);
+GN_TEST_AT(gn_nonpresent_answer, gpa, 16);
+GN_TEST_SIZE(gn_nonpresent_stats, 104);
+GN_TEST_AT(gn_nonpresent_stats, encoded_absent, 8);
+GN_TEST_AT(gn_nonpresent_stats, mmio_generation, 96);
 
 #define LAST_PAGE ((((uint64_t)1 << GN_NONPRESENT_GFN_BITS) - 1) << GN_PAGE_SHIFT)
 
@@ -63,22 +61,6 @@ static void destroy(struct gn_nonpresent *np)
 {
     gn_nonpresent_fini(np);
     free(np);
-}
-
-static struct gn_nonpresent_stats stats_of(const struct gn_nonpresent *np)
-{
-    struct gn_nonpresent_stats stats = {GN_NONPRESENT_STATS_INIT};
-
-    assert_int_equal(gn_nonpresent_stats_get(np, &stats), 0);
-    return stats;
-}
-
-static struct gn_nonpresent_answer look(struct gn_nonpresent *np, uint64_t entry, uint32_t access)
-{
-    struct gn_nonpresent_answer answer;
-
-    assert_int_equal(gn_nonpresent_lookup(np, entry, access, &answer), 0);
-    return answer;
 }
 
 static int init_result(struct gn_nonpresent_params params)
@@ -442,169 +424,6 @@ static void a_bump_ends_the_markers_of_its_kind_and_tells_when_it_wraps(void **s
     destroy(np);
 }
 
-/* ---- never a page fault that the bare machine could not have delivered --------------------- */
-
-#define TABLES  4
-#define ENTRIES 4
-#define PAGES   (TABLES * ENTRIES)
-#define ROOT    0x100000
-
-/* A guest with two levels of tables, a log of its writes, and the shadow of its leaf entries. */
-struct guest {
-    uint8_t upper[TABLES]; /* present? */
-    uint8_t lower[TABLES][ENTRIES];
-    uint8_t absent_since[PAGES];  /* was the page absent at some moment since the last fence? */
-    uint8_t logged_upper[TABLES]; /* written, not drained */
-    uint8_t logged_lower[TABLES][ENTRIES];
-    uint64_t shadow[PAGES]; /* 1: mapped; else a marker or 0 */
-    uint64_t faults;
-};
-
-static int guest_present(const struct guest *g, uint32_t page)
-{
-    return g->upper[page / ENTRIES] && g->lower[page / ENTRIES][page % ENTRIES];
-}
-
-static uint64_t table_gpa(uint32_t table)
-{
-    return ROOT + (table + 1) * GN_PAGE_SIZE;
-}
-
-static int guest_pending(void *ctx, gn_gpa_t table)
-{
-    const struct guest *g = ctx;
-    uint32_t i, t;
-
-    if (table.v == ROOT) {
-        for (i = 0; i < TABLES; i++)
-            if (g->logged_upper[i])
-                return 1;
-        return 0;
-    }
-    t = (uint32_t)((table.v - ROOT) / GN_PAGE_SIZE) - 1;
-    assert_true(t < TABLES);
-    for (i = 0; i < ENTRIES; i++)
-        if (g->logged_lower[t][i])
-            return 1;
-    return 0;
-}
-
-static void guest_write(struct guest *g, uint64_t r)
-{
-    const uint32_t page = r % PAGES, t = page / ENTRIES;
-    const uint8_t value = r >> 8 & 1;
-    uint32_t i;
-
-    if (r >> 9 & 3) {
-        g->lower[t][page % ENTRIES] = value;
-        g->logged_lower[t][page % ENTRIES] = 1;
-    } else {
-        g->upper[t] = value;
-        g->logged_upper[t] = 1;
-    }
-    for (i = 0; i < PAGES; i++)
-        g->absent_since[i] |= !guest_present(g, i);
-}
-
-/* The consumer: forgets what it had derived from entries that were written. */
-static void guest_drain(struct guest *g)
-{
-    uint32_t i;
-
-    for (i = 0; i < PAGES; i++)
-        if (g->logged_upper[i / ENTRIES] || g->logged_lower[i / ENTRIES][i % ENTRIES])
-            g->shadow[i] = 0;
-    memset(g->logged_upper, 0, sizeof g->logged_upper);
-    memset(g->logged_lower, 0, sizeof g->logged_lower);
-}
-
-static void guest_fence(struct guest *g)
-{
-    uint32_t i;
-
-    guest_drain(g);
-    for (i = 0; i < PAGES; i++)
-        g->absent_since[i] = !guest_present(g, i);
-}
-
-static void guest_walk(struct gn_nonpresent *np, struct guest *g, uint32_t page)
-{
-    const uint32_t t = page / ENTRIES;
-
-    if (guest_present(g, page))
-        g->shadow[page] = 1;
-    else if (!g->upper[t])
-        assert_int_equal(gn_nonpresent_encode_absent(np, 1, gn_gpa(ROOT + t * 8), &g->shadow[page]),
-                         0);
-    else
-        assert_int_equal(gn_nonpresent_encode_absent(
-                             np, 0, gn_gpa(table_gpa(t) + page % ENTRIES * 8), &g->shadow[page]),
-                         0);
-}
-
-static void guest_access(struct gn_nonpresent *np, struct guest *g, uint32_t page, int immediate)
-{
-    if (g->shadow[page] & 1)
-        return;
-    if (look(np, g->shadow[page], GN_ACCESS_READ).kind != GN_NONPRESENT_GUEST_ABSENT) {
-        guest_walk(np, g, page);
-        return;
-    }
-    g->faults++;
-    if (immediate)
-        assert_false(guest_present(g, page));
-    else
-        assert_true(g->absent_since[page]);
-}
-
-static void run_guest(uint32_t encoding, uint32_t guest, uint32_t rule)
-{
-    static struct guest g;
-    struct gn_nonpresent_ops mine = {GN_NONPRESENT_OPS_INIT, .pending = guest_pending};
-    struct gn_nonpresent_params params = {
-        GN_NONPRESENT_PARAMS_INIT, encoding, guest, rule, &mine, &g};
-    uint64_t mem[64], rng = gn_test_seed();
-    struct gn_nonpresent *np;
-    int i;
-
-    memset(&g, 0, sizeof g);
-    memset(g.absent_since, 1, sizeof g.absent_since);
-    assert_int_equal(gn_nonpresent_init(mem, sizeof mem, &params, &np), 0);
-    for (i = 0; i < 400000; i++) {
-        const uint64_t r = gn_test_random(&rng);
-
-        if (r % 8 == 0)
-            guest_write(&g, r >> 8);
-        else if (r % 64 == 1)
-            guest_drain(&g);
-        else if (r % 64 == 2)
-            guest_fence(&g);
-        else
-            guest_access(np, &g, (uint32_t)(r >> 8) % PAGES, rule == GN_NONPRESENT_RULE_IMMEDIATE);
-    }
-    assert_true(g.faults > 1000);
-    assert_int_equal(stats_of(np).hits, g.faults);
-    gn_nonpresent_fini(np);
-}
-
-static void never_a_page_fault_that_the_bare_machine_could_not_have_delivered_x86(void **state)
-{
-    (void)state;
-    run_guest(GN_NONPRESENT_X86_64(46), GN_NONPRESENT_GUEST_X86, GN_NONPRESENT_RULE_IMMEDIATE);
-}
-
-static void never_a_page_fault_that_the_bare_machine_could_not_have_delivered_riscv(void **state)
-{
-    (void)state;
-    run_guest(GN_NONPRESENT_RISCV, GN_NONPRESENT_GUEST_RISCV, GN_NONPRESENT_RULE_FENCED);
-}
-
-static void never_a_page_fault_too_many_for_a_riscv_guest_under_the_immediate_rule(void **state)
-{
-    (void)state;
-    run_guest(GN_NONPRESENT_RISCV, GN_NONPRESENT_GUEST_RISCV, GN_NONPRESENT_RULE_IMMEDIATE);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -622,9 +441,6 @@ int main(void)
         cmocka_unit_test(the_fenced_rule_does_not_ask),
         cmocka_unit_test(an_mmio_marker_answers_only_what_it_allows),
         cmocka_unit_test(a_bump_ends_the_markers_of_its_kind_and_tells_when_it_wraps),
-        cmocka_unit_test(never_a_page_fault_that_the_bare_machine_could_not_have_delivered_x86),
-        cmocka_unit_test(never_a_page_fault_that_the_bare_machine_could_not_have_delivered_riscv),
-        cmocka_unit_test(never_a_page_fault_too_many_for_a_riscv_guest_under_the_immediate_rule),
     };
 
     return cmocka_run_group_tests_name("nonpresent", tests, NULL, NULL);

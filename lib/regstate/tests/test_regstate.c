@@ -6,32 +6,29 @@
 #include "gn_test.h"
 
 /* Layout: sizes and offsets are ABI. */
-#define AT(type, member, offset) \
-    _Static_assert(offsetof(struct type, member) == (offset), #type "." #member)
-#define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
-SIZE(gn_regstate_set, 16);
-SIZE(gn_regstate_status, 32);
-AT(gn_regstate_status, saved, 16);
-SIZE(gn_regstate_effect, 64);
-AT(gn_regstate_effect, saves, 16);
-AT(gn_regstate_effect, restores, 32);
-AT(gn_regstate_effect, loses, 48);
-SIZE(gn_regstate_block, 96);
-AT(gn_regstate_block, effect, 32);
-SIZE(gn_regstate_plan, 32);
-AT(gn_regstate_plan, restore, 16);
-SIZE(gn_regstate_bounds, 64);
-AT(gn_regstate_bounds, most, 32);
-SIZE(gn_regstate_ops, 24);
-AT(gn_regstate_ops, save, 8);
-AT(gn_regstate_ops, restore, 16);
-SIZE(gn_regstate_params, 24);
-AT(gn_regstate_params, registers, 4);
-AT(gn_regstate_params, ops, 8);
-AT(gn_regstate_params, ctx, 16);
-SIZE(gn_regstate_stats, 48);
-AT(gn_regstate_stats, fitted, 8);
-AT(gn_regstate_stats, faults, 40);
+GN_TEST_SIZE(gn_regstate_set, 16);
+GN_TEST_SIZE(gn_regstate_status, 32);
+GN_TEST_AT(gn_regstate_status, saved, 16);
+GN_TEST_SIZE(gn_regstate_effect, 64);
+GN_TEST_AT(gn_regstate_effect, saves, 16);
+GN_TEST_AT(gn_regstate_effect, restores, 32);
+GN_TEST_AT(gn_regstate_effect, loses, 48);
+GN_TEST_SIZE(gn_regstate_block, 96);
+GN_TEST_AT(gn_regstate_block, effect, 32);
+GN_TEST_SIZE(gn_regstate_plan, 32);
+GN_TEST_AT(gn_regstate_plan, restore, 16);
+GN_TEST_SIZE(gn_regstate_bounds, 64);
+GN_TEST_AT(gn_regstate_bounds, most, 32);
+GN_TEST_SIZE(gn_regstate_ops, 24);
+GN_TEST_AT(gn_regstate_ops, save, 8);
+GN_TEST_AT(gn_regstate_ops, restore, 16);
+GN_TEST_SIZE(gn_regstate_params, 24);
+GN_TEST_AT(gn_regstate_params, registers, 4);
+GN_TEST_AT(gn_regstate_params, ops, 8);
+GN_TEST_AT(gn_regstate_params, ctx, 16);
+GN_TEST_SIZE(gn_regstate_stats, 48);
+GN_TEST_AT(gn_regstate_stats, fitted, 8);
+GN_TEST_AT(gn_regstate_stats, faults, 40);
 
 /* What the ops were called with, summed up. */
 struct heard {
