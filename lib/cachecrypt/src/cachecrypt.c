@@ -267,6 +267,8 @@ int gn_cachecrypt__enter(struct gn_cachecrypt *cc, uint32_t region,
 {
     int r;
 
+    if (!cc)
+        return -GN_ERR_INVAL;
     gn_cachecrypt__lock(cc);
     r = gn_cachecrypt__usable(cc, region);
     if (r)

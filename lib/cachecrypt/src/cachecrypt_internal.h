@@ -159,7 +159,10 @@ static inline int gn_cachecrypt__leave(struct gn_cachecrypt *cc, int r)
 /** May the region be used? */
 int gn_cachecrypt__usable(const struct gn_cachecrypt *cc, uint32_t region);
 
-/** Takes the lock and finds a region that can be used; on failure the lock is not held. */
+/**
+ * Takes the lock and finds a region that can be used; on failure the lock is not held. An object
+ * that is NULL is -GN_ERR_INVAL.
+ */
 int gn_cachecrypt__enter(struct gn_cachecrypt *cc, uint32_t region,
                          struct gn_cachecrypt__region **ret_reg);
 

@@ -116,14 +116,9 @@ int gn_cachecrypt__sweep(struct gn_cachecrypt *cc, struct gn_cachecrypt__region 
 int gn_cachecrypt_rekey(struct gn_cachecrypt *cc, uint32_t region)
 {
     struct gn_cachecrypt__region *reg;
-    int r;
+    const int r = gn_cachecrypt__enter(cc, region, &reg);
 
-    if (!cc)
-        return -GN_ERR_INVAL;
-    r = gn_cachecrypt__enter(cc, region, &reg);
-    if (r)
-        return r;
-    return gn_cachecrypt__leave(cc, gn_cachecrypt__epoch_begin(cc, reg));
+    return r ? r : gn_cachecrypt__leave(cc, gn_cachecrypt__epoch_begin(cc, reg));
 }
 
 int gn_cachecrypt_rekey_step(struct gn_cachecrypt *cc, uint32_t region, uint64_t pages,
@@ -132,8 +127,6 @@ int gn_cachecrypt_rekey_step(struct gn_cachecrypt *cc, uint32_t region, uint64_t
     struct gn_cachecrypt__region *reg;
     int r;
 
-    if (!cc)
-        return -GN_ERR_INVAL;
     r = gn_cachecrypt__enter(cc, region, &reg);
     if (r)
         return r;

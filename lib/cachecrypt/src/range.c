@@ -40,14 +40,9 @@ static int flush(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg)
 int gn_cachecrypt_flush(struct gn_cachecrypt *cc, uint32_t region)
 {
     struct gn_cachecrypt__region *reg;
-    int r;
+    const int r = gn_cachecrypt__enter(cc, region, &reg);
 
-    if (!cc)
-        return -GN_ERR_INVAL;
-    r = gn_cachecrypt__enter(cc, region, &reg);
-    if (r)
-        return r;
-    return gn_cachecrypt__leave(cc, flush(cc, reg));
+    return r ? r : gn_cachecrypt__leave(cc, flush(cc, reg));
 }
 
 /** Evicts a page; that it is pinned is noted, and no reason to stop. */
@@ -94,14 +89,9 @@ static int evict(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg, ui
 int gn_cachecrypt_evict(struct gn_cachecrypt *cc, uint32_t region, uint64_t offset, uint64_t len)
 {
     struct gn_cachecrypt__region *reg;
-    int r;
+    const int r = gn_cachecrypt__enter(cc, region, &reg);
 
-    if (!cc)
-        return -GN_ERR_INVAL;
-    r = gn_cachecrypt__enter(cc, region, &reg);
-    if (r)
-        return r;
-    return gn_cachecrypt__leave(cc, evict(cc, reg, offset, len));
+    return r ? r : gn_cachecrypt__leave(cc, evict(cc, reg, offset, len));
 }
 
 static int discard_page(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg, uint64_t page)
@@ -150,12 +140,7 @@ static int discard(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg, 
 int gn_cachecrypt_discard(struct gn_cachecrypt *cc, uint32_t region, uint64_t offset, uint64_t len)
 {
     struct gn_cachecrypt__region *reg;
-    int r;
+    const int r = gn_cachecrypt__enter(cc, region, &reg);
 
-    if (!cc)
-        return -GN_ERR_INVAL;
-    r = gn_cachecrypt__enter(cc, region, &reg);
-    if (r)
-        return r;
-    return gn_cachecrypt__leave(cc, discard(cc, reg, offset, len));
+    return r ? r : gn_cachecrypt__leave(cc, discard(cc, reg, offset, len));
 }

@@ -228,6 +228,8 @@ void gn_cachecrypt__disown(struct gn_cachecrypt *cc)
 static int enter_any(struct gn_cachecrypt *cc, uint32_t region,
                      struct gn_cachecrypt__region **ret_reg)
 {
+    if (!cc)
+        return -GN_ERR_INVAL;
     gn_cachecrypt__lock(cc);
     if (region >= cc->region_count || cc->regions[region].state == STATE_FREE)
         return gn_cachecrypt__leave(cc, -GN_ERR_NOENT);
@@ -240,8 +242,6 @@ int gn_cachecrypt_region_erase(struct gn_cachecrypt *cc, uint32_t region)
     struct gn_cachecrypt__region *reg;
     int r;
 
-    if (!cc)
-        return -GN_ERR_INVAL;
     r = enter_any(cc, region, &reg);
     if (r)
         return r;
@@ -265,8 +265,6 @@ int gn_cachecrypt_region_remove(struct gn_cachecrypt *cc, uint32_t region)
     struct gn_cachecrypt__region *reg;
     int r;
 
-    if (!cc)
-        return -GN_ERR_INVAL;
     r = enter_any(cc, region, &reg);
     if (r)
         return r;

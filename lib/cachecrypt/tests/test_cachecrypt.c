@@ -117,17 +117,14 @@ static void a_new_region_reads_as_zeros_without_any_decryption(void **state)
     struct land land;
 
     (void)state;
-    world_plan(&w, 4, 4096);
-    world_begin(&w);
-    land_add(&w, &land, 40, 4096);
+    world_with(&w, &land, 4, 4096, 40);
     toy_opens = 0;
     for (uint64_t page = 0; page < 40; page++)
         want_page(&w, &land, page, 0);
     assert_int_equal(toy_opens, 0);
     assert_int_equal(world_stats(&w).zero_fills, 40);
     assert_int_equal(world_stats(&w).seals, 0);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static void what_was_written_is_read_after_it_left_the_pool(void **state)
@@ -275,8 +272,7 @@ static void a_store_that_is_too_short_or_somebody_elses_is_refused(void **state)
     assert_int_equal(gn_cachecrypt_region_add(w.cc, &q, &region), 0);
     assert_int_equal(gn_cachecrypt_region_remove(w.cc, region), 0);
     land_free(&other);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static void there_are_as_many_regions_as_said_and_numbers_come_back(void **state)
@@ -361,8 +357,7 @@ static void a_range_beyond_the_region_is_refused(void **state)
     for (uint32_t bit = 32; bit < 56; bit++)
         assert_null(gn_cachecrypt_hit(&view, 5 * 256 + ((uint64_t)256 << bit), 0));
     assert_null(gn_cachecrypt_hit(&view, 6 * 256, 0));
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static void null_arguments_are_refused(void **state)
@@ -378,9 +373,7 @@ static void null_arguments_are_refused(void **state)
     void *at;
 
     (void)state;
-    world_plan(&w, 4, 4096);
-    world_begin(&w);
-    land_add(&w, &land, 4, 4096);
+    world_with(&w, &land, 4, 4096, 4);
     assert_int_equal(gn_cachecrypt_read(NULL, 0, 0, &byte, 1), -GN_ERR_INVAL);
     assert_int_equal(gn_cachecrypt_read(w.cc, 0, 0, NULL, 1), -GN_ERR_INVAL);
     assert_int_equal(gn_cachecrypt_write(NULL, 0, 0, &byte, 1), -GN_ERR_INVAL);
@@ -409,8 +402,7 @@ static void null_arguments_are_refused(void **state)
     assert_int_equal(gn_cachecrypt_region_query(w.cc, 0, &info), -GN_ERR_INVAL);
     assert_int_equal(gn_cachecrypt_stats_get(w.cc, &stats), -GN_ERR_INVAL);
     assert_int_equal(gn_cachecrypt_stats_get(w.cc, NULL), -GN_ERR_INVAL);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static int depth; /* of locks */

@@ -10,9 +10,7 @@ static void a_clean_page_leaves_without_a_seal_and_without_a_write(void **state)
     uint8_t *before;
 
     (void)state;
-    world_plan(&w, 4, 4096);
-    world_begin(&w);
-    land_add(&w, &land, 32, 4096);
+    world_with(&w, &land, 4, 4096, 32);
     for (uint64_t page = 0; page < 32; page++)
         put_page(&w, &land, page, (uint8_t)page);
     put_away(&w, &land);
@@ -28,8 +26,7 @@ static void a_clean_page_leaves_without_a_seal_and_without_a_write(void **state)
     assert_memory_equal(before, land.data, land.data_bytes);
     assert_memory_equal(before + land.data_bytes, land.meta, land.meta_bytes);
     free(before);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static void a_page_that_is_overwritten_whole_is_not_opened(void **state)
@@ -38,9 +35,7 @@ static void a_page_that_is_overwritten_whole_is_not_opened(void **state)
     struct land land;
 
     (void)state;
-    world_plan(&w, 2, 4096);
-    world_begin(&w);
-    land_add(&w, &land, 16, 4096);
+    world_with(&w, &land, 2, 4096, 16);
     put_page(&w, &land, 5, 1);
     put_away(&w, &land);
     toy_opens = 0;
@@ -48,8 +43,7 @@ static void a_page_that_is_overwritten_whole_is_not_opened(void **state)
     assert_int_equal(toy_opens, 0);
     put_away(&w, &land);
     want_page(&w, &land, 5, 2);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static void copies_cross_pages(void **state)
@@ -59,9 +53,7 @@ static void copies_cross_pages(void **state)
     uint8_t in[2000], out[2000];
 
     (void)state;
-    world_plan(&w, 2, 256);
-    world_begin(&w);
-    land_add(&w, &land, 64, 256);
+    world_with(&w, &land, 2, 256, 64);
     for (uint32_t i = 0; i < sizeof in; i++)
         in[i] = (uint8_t)(i * 13 + i / 256);
     assert_int_equal(gn_cachecrypt_write(w.cc, land.region, 777, in, sizeof in), 0);
@@ -69,8 +61,7 @@ static void copies_cross_pages(void **state)
     assert_memory_equal(in, out, sizeof in);
     assert_int_equal(gn_cachecrypt_read(w.cc, land.region, 776, out, 1), 0);
     assert_int_equal(out[0], 0);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 /* ---- pins -------------------------------------------------------------------------------- */
@@ -82,9 +73,7 @@ static void a_pinned_page_stays_and_its_span_ends_with_the_page(void **state)
     struct land land;
 
     (void)state;
-    world_plan(&w, 3, 1024);
-    world_begin(&w);
-    land_add(&w, &land, 64, 1024);
+    world_with(&w, &land, 3, 1024, 64);
     assert_int_equal(
         gn_cachecrypt_pin(w.cc, land.region, 5 * 1024 + 1000, 9999, GN_ACCESS_WRITE, &span), 0);
     assert_int_equal(span.bytes, 24);
@@ -110,8 +99,7 @@ static void a_pinned_page_stays_and_its_span_ends_with_the_page(void **state)
     assert_int_equal(gn_cachecrypt_read(w.cc, land.region, 5 * 1024 + 1000, &again, 24), 0);
     for (uint32_t i = 0; i < 24; i++)
         assert_int_equal(((uint8_t *)&again)[i], 0x5a);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static void a_span_that_is_not_from_pin_is_refused(void **state)
@@ -121,9 +109,7 @@ static void a_span_that_is_not_from_pin_is_refused(void **state)
     struct land land;
 
     (void)state;
-    world_plan(&w, 3, 1024);
-    world_begin(&w);
-    land_add(&w, &land, 64, 1024);
+    world_with(&w, &land, 3, 1024, 64);
     assert_int_equal(gn_cachecrypt_pin(w.cc, land.region, 0, 1, GN_ACCESS_READ, &span), 0);
     false_one = span;
     false_one.frame = 3;
@@ -142,8 +128,7 @@ static void a_span_that_is_not_from_pin_is_refused(void **state)
     false_one.access = 7;
     assert_int_equal(gn_cachecrypt_unpin(w.cc, &false_one), -GN_ERR_INVAL);
     assert_int_equal(gn_cachecrypt_unpin(w.cc, &span), 0);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 /* ---- replacement ------------------------------------------------------------------------- */
@@ -155,9 +140,7 @@ static void a_page_that_was_used_has_a_second_chance(void **state)
     struct land land;
 
     (void)state;
-    world_plan(&w, 8, 256);
-    world_begin(&w);
-    land_add(&w, &land, 1000, 256);
+    world_with(&w, &land, 8, 256, 1000);
     assert_int_equal(gn_cachecrypt_view_get(w.cc, land.region, &view), 0);
     for (uint64_t page = 0; page < 8; page++)
         assert_int_equal(look(&w, &land, page), 0);
@@ -167,8 +150,7 @@ static void a_page_that_was_used_has_a_second_chance(void **state)
         assert_int_equal(look(&w, &land, page), 0);
         assert_non_null(gn_cachecrypt_hit(&view, 3 * 256, 0));
     }
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static void a_write_by_the_inlined_path_is_not_lost(void **state)
@@ -179,9 +161,7 @@ static void a_write_by_the_inlined_path_is_not_lost(void **state)
     void *at;
 
     (void)state;
-    world_plan(&w, 5, 512);
-    world_begin(&w);
-    land_add(&w, &land, 200, 512);
+    world_with(&w, &land, 5, 512, 200);
     assert_int_equal(gn_cachecrypt_view_get(w.cc, land.region, &view), 0);
     for (uint32_t round = 1; round < 4; round++)
         for (uint64_t page = 0; page < 200; page++) {
@@ -198,8 +178,7 @@ static void a_write_by_the_inlined_path_is_not_lost(void **state)
             gn_cachecrypt_at(w.cc, land.region, &view, page * 512, GN_ACCESS_READ, &at), 0);
         assert_int_equal(*(uint8_t *)at, (uint8_t)(page + 3));
     }
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static void a_view_sees_its_own_region_only(void **state)
@@ -241,9 +220,7 @@ static void the_table_of_hits_never_names_another_page(void **state)
     struct land land;
 
     (void)state;
-    world_plan(&w, 6, 256);
-    world_begin(&w);
-    land_add(&w, &land, 512, 256);
+    world_with(&w, &land, 6, 256, 512);
     assert_int_equal(gn_cachecrypt_view_get(w.cc, land.region, &view), 0);
     for (uint32_t i = 0; i < 5000; i++) {
         assert_int_equal(look(&w, &land, gn_test_random(&random) % 512), 0);
@@ -255,8 +232,7 @@ static void the_table_of_hits_never_names_another_page(void **state)
                 assert_ptr_equal(at, gn_cachecrypt__frame_at(w.cc, f));
         }
     }
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 /* Attack class 15: all frames pinned; then one is not. */
@@ -267,9 +243,7 @@ static void with_all_frames_pinned_a_miss_is_refused_and_hits_go_on(void **state
     struct land land;
 
     (void)state;
-    world_plan(&w, 4, 256);
-    world_begin(&w);
-    land_add(&w, &land, 40, 256);
+    world_with(&w, &land, 4, 256, 40);
     for (uint64_t page = 0; page < 4; page++)
         assert_int_equal(
             gn_cachecrypt_pin(w.cc, land.region, page * 256, 256, page & 1, &span[page]), 0);
@@ -282,8 +256,7 @@ static void with_all_frames_pinned_a_miss_is_refused_and_hits_go_on(void **state
     for (uint32_t i = 0; i < 4; i++)
         if (i != 1)
             assert_int_equal(gn_cachecrypt_unpin(w.cc, &span[i]), 0);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static void one_frame_and_the_smallest_node_cache_suffice(void **state)
@@ -300,8 +273,7 @@ static void one_frame_and_the_smallest_node_cache_suffice(void **state)
         put_page(&w, &land, i * 7919 % 40000, (uint8_t)i);
     for (uint64_t i = 0; i < 4000; i++)
         want_page(&w, &land, i * 7919 % 40000, (uint8_t)i);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 /* ---- faults ------------------------------------------------------------------------------ */
@@ -375,8 +347,7 @@ static void a_mapped_page_that_is_accessed_has_a_second_chance(void **state)
     w.accessed = 1; /* all of them, always: one has to go nevertheless */
     for (uint64_t page = 0; page < 64; page++)
         assert_int_equal(gn_cachecrypt_fault(w.cc, land.region, page * 256, 0, &mapping), 0);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static void a_mapping_that_cannot_be_taken_away_keeps_its_page(void **state)
@@ -407,8 +378,7 @@ static void a_mapping_that_cannot_be_taken_away_keeps_its_page(void **state)
     assert_non_null(w.mapped[0]);
     assert_int_equal(gn_cachecrypt_region_erase(w.cc, land.region), 0);
     assert_null(w.mapped[0]);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 /* ---- discard ----------------------------------------------------------------------------- */
@@ -420,9 +390,7 @@ static void discarded_pages_are_zeros_and_their_versions_go_on(void **state)
     uint64_t word;
 
     (void)state;
-    world_plan(&w, 4, 256);
-    world_begin(&w);
-    land_add(&w, &land, 64, 256);
+    world_with(&w, &land, 4, 256, 64);
     for (uint32_t round = 0; round < 5; round++) {
         put_page(&w, &land, 9, 7);
         put_page(&w, &land, 10, 8);
@@ -437,8 +405,7 @@ static void discarded_pages_are_zeros_and_their_versions_go_on(void **state)
         put_away(&w, &land);
         assert_int_equal(land_words(&land)[9], word & ~WORD_DATA);
     }
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 int main(void)

@@ -39,8 +39,7 @@ static void begin(void)
 
 static void end(void)
 {
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static void a_device_gets_to_windows_and_nowhere_else(void **state)

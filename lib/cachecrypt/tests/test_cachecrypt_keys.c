@@ -24,8 +24,7 @@ static void begin_with(uint32_t frames, uint64_t budget, uint64_t seals, uint32_
 
 static void end(void)
 {
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 static uint32_t epoch_of(uint64_t page)

@@ -218,9 +218,7 @@ static void a_fresh_page_is_zeros_though_its_frame_held_a_secret(void **state)
     struct land small;
 
     (void)state;
-    world_plan(&w, 1, 4096);
-    world_begin(&w);
-    land_add(&w, &land, 16, 4096);
+    world_with(&w, &land, 1, 4096, 16);
     land_add(&w, &small, 16, 256);
     put_page(&w, &land, 3, 0xee);
     want_page(&w, &land, 4, 0);

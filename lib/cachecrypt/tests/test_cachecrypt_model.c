@@ -320,8 +320,7 @@ static int scenario_failing(uint64_t *in, uint64_t after)
         assert_memory_equal(buffer, naive + page * BYTES, BYTES);
     }
     assert_int_equal(land_info(&w, &land).state, GN_CACHECRYPT_STATE_LIVE);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
     return reached;
 }
 

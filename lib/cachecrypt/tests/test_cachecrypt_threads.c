@@ -118,8 +118,7 @@ static void threads_that_miss_the_same_pages_lose_nothing(void **state)
     assert_int_equal(wrong, 0);
     assert_int_equal(pthread_mutex_trylock(&mutex), 0); /* no call kept it */
     assert_int_equal(pthread_mutex_unlock(&mutex), 0);
-    land_remove(&w, &land);
-    world_end(&w);
+    world_without(&w, &land);
 }
 
 int main(void)

@@ -317,6 +317,21 @@ static inline void land_remove(struct world *w, struct land *land)
     land_free(land);
 }
 
+/** A world with one land, whose pages are as long as the frames. */
+static inline void world_with(struct world *w, struct land *land, uint32_t frames,
+                              uint32_t page_bytes, uint64_t pages)
+{
+    world_plan(w, frames, page_bytes);
+    world_begin(w);
+    land_add(w, land, pages, page_bytes);
+}
+
+static inline void world_without(struct world *w, struct land *land)
+{
+    land_remove(w, land);
+    world_end(w);
+}
+
 /** Where things are in the store. */
 static inline uint8_t *land_page(const struct land *land, uint64_t page)
 {

@@ -50,6 +50,10 @@
  *  - A copy of the pool (fork, a snapshot of the machine) would use nonces twice. Where that can
  *    happen, ops.generation tells a copy from its original, which then refuses to seal.
  *
+ * This header has the pool, regions, and the ways in. It includes what surrounds a pool, devices
+ * and caches, from <gnomon/cachecrypt_machine.h>, and the tables that others fill from
+ * <gnomon/cachecrypt_ops.h>.
+ *
  * It is no cipher (those come through gn_cachecrypt_cipher; an adapter for libsodium stands in
  * <gnomon/cachecrypt_sodium.h>), hides no access pattern, and has no state that survives the
  * machine: the keys are made at random and go with the pool.
@@ -61,6 +65,8 @@
  */
 
 #include <gnomon/base.h>
+#include <gnomon/cachecrypt_machine.h>
+#include <gnomon/cachecrypt_ops.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -73,157 +79,16 @@ extern "C" {
 /** The library in use: MAJOR << 16 | MINOR. Context: any. Thread-safety: reentrant. */
 GN_API uint32_t gn_cachecrypt_version(void);
 
-/** A pool and its regions; all of it lives in memory that the embedder gives. */
-struct gn_cachecrypt;
-
 /* Limits. */
-#define GN_CACHECRYPT_FRAMES_MAX      0x200000u           /**< most frames of a pool */
-#define GN_CACHECRYPT_NODES_MAX       0x100000u           /**< most cached tree nodes */
-#define GN_CACHECRYPT_REGIONS_MAX     256u                /**< most regions of a pool */
-#define GN_CACHECRYPT_WINDOWS_MAX     1024u               /**< most plaintext windows */
-#define GN_CACHECRYPT_PAGE_MIN        256u                /**< smallest page or frame, in bytes */
-#define GN_CACHECRYPT_PAGE_MAX        4096u               /**< largest page or frame, in bytes */
-#define GN_CACHECRYPT_PAGES_MAX       ((uint64_t)1 << 32) /**< most pages of a region */
-#define GN_CACHECRYPT_KEY_MAX         64u                 /**< longest key, in bytes */
-#define GN_CACHECRYPT_NONCE_MIN       12u                 /**< shortest nonce, in bytes */
-#define GN_CACHECRYPT_NONCE_MAX       32u                 /**< longest nonce, in bytes */
-#define GN_CACHECRYPT_TAG_MIN         16u                 /**< shortest tag, in bytes */
-#define GN_CACHECRYPT_TAG_MAX         32u                 /**< longest tag, in bytes */
-#define GN_CACHECRYPT_STATE_BYTES_MAX 65536u              /**< longest expanded key, in bytes */
-#define GN_CACHECRYPT_SEALS_MAX       (((uint64_t)1 << 48) - 1) /**< seals of a page in an epoch */
-#define GN_CACHECRYPT_EPOCHS_MAX      0x7fffu                   /**< epochs of a region */
-
-/* Ciphers that have a name; an embedder's own begin at GN_CACHECRYPT_CIPHER_OWN. */
-#define GN_CACHECRYPT_CIPHER_AEGIS256  1u /**< AEGIS-256, 32-byte nonce, 32-byte tag */
-#define GN_CACHECRYPT_CIPHER_AES256GCM 2u /**< AES-256-GCM, 12-byte nonce, 16-byte tag */
-#define GN_CACHECRYPT_CIPHER_XCHACHA20 3u /**< XChaCha20-Poly1305, 24-byte nonce, 16-byte tag */
-#define GN_CACHECRYPT_CIPHER_OWN       0x1000u
-
-/**
- * An authenticated cipher. All pointers given to its functions point into the pool; `to` and
- * `from` are the same or do not overlap. The state is aligned to 64 bytes. Called with the
- * object's lock held; must not re-enter the object.
- */
-struct gn_cachecrypt_cipher {
-    uint32_t size;        /**< GN_CACHECRYPT_CIPHER_INIT sets it */
-    uint32_t id;          /**< GN_CACHECRYPT_CIPHER_*; authenticated with each page; not 0 */
-    uint32_t key_bytes;   /**< 16 to GN_CACHECRYPT_KEY_MAX */
-    uint32_t nonce_bytes; /**< GN_CACHECRYPT_NONCE_MIN to _MAX */
-    uint32_t tag_bytes;   /**< GN_CACHECRYPT_TAG_MIN to _MAX */
-    uint32_t state_bytes; /**< of an expanded key, 1 to params.state_bytes */
-    /**
-     * Required. Expands a key.
-     * @return 0, else a negative GN_ERR_*: whoever began the epoch gets it
-     */
-    int (*expand)(void *state, const uint8_t *key);
-    /**
-     * Required. Encrypts len bytes and makes the tag over them and ad.
-     * @return 0, else a negative GN_ERR_*: the page stays in the pool, that nonce is not used again
-     */
-    int (*seal)(const void *state, uint8_t *to, uint8_t *tag, const uint8_t *from, size_t len,
-                const uint8_t *ad, size_t ad_len, const uint8_t *nonce);
-    /**
-     * Required. Checks the tag in constant time, then decrypts len bytes.
-     * @return 0, else any other value: not authentic; the region is poisoned
-     */
-    int (*open)(const void *state, uint8_t *to, const uint8_t *from, const uint8_t *tag, size_t len,
-                const uint8_t *ad, size_t ad_len, const uint8_t *nonce);
-    /**
-     * Optional. Clears what seal, open and expand left in registers and on the stack; and what the
-     * hash of the tree left there. Called once at the end of each call of the library that used
-     * them.
-     */
-    void (*scrub)(void);
-};
-
-/** First initializer of a gn_cachecrypt_cipher. */
-#define GN_CACHECRYPT_CIPHER_INIT .size = sizeof(struct gn_cachecrypt_cipher)
-
-/**
- * What the library asks of its embedder. Ops are called with the object's lock held, and must not
- * re-enter the object.
- */
-struct gn_cachecrypt_ops {
-    uint32_t size;     /**< GN_CACHECRYPT_OPS_INIT sets it */
-    uint32_t reserved; /**< zero */
-    /**
-     * Required. Bytes that nobody can guess, for keys; `to` is in the pool.
-     * @return 0, else a negative GN_ERR_*, which the caller of the library gets
-     */
-    int (*random)(void *ctx, void *to, size_t bytes);
-    /** Optional (NULL: the embedder serialises all calls). Takes the embedder's lock. */
-    void (*lock)(void *ctx);
-    /** Required with lock. Releases it. */
-    void (*unlock)(void *ctx);
-    /**
-     * Optional; called by gn_cachecrypt_fault alone. Maps a frame (or a copy of it) at a page of
-     * the region, for reading, with GN_ACCESS_WRITE for writing too. NULL: whoever called fault
-     * does it with what fault returns.
-     * @return 0, else a negative GN_ERR_*, which the caller of fault gets; the page is not mapped
-     */
-    int (*map)(void *ctx, uint32_t region, uint64_t page, void *frame, uint32_t access);
-    /**
-     * Required by gn_cachecrypt_fault. A page that was mapped is to be sealed, or to leave the
-     * pool: when this returns no access reaches it, no write is under way, and `frame` holds what
-     * was written last.
-     * @return 0, else a negative GN_ERR_*: the page stays, and the call that wanted it away fails
-     */
-    int (*unmap)(void *ctx, uint32_t region, uint64_t page, void *frame);
-    /**
-     * Optional (NULL: no). Was a mapped page accessed since it was last asked, or mapped? Gives
-     * it its second chance.
-     */
-    int (*accessed)(void *ctx, uint32_t region, uint64_t page);
-    /**
-     * Optional. A number that is another in a copy of the pool (a forked child, a restored
-     * snapshot) than it was in gn_cachecrypt_init. Asked before each seal; a difference makes the
-     * object refuse everything with -GN_ERR_PERM and wipe its keys.
-     */
-    uint64_t (*generation)(void *ctx);
-    /**
-     * Optional. The machine address of an address of the pool, for gn_cachecrypt_residency.
-     * @return 0, or a negative GN_ERR_*: not known
-     */
-    int (*hpa)(void *ctx, gn_hva_t at, gn_hpa_t *ret_hpa);
-    /** Optional (NULL: no). Does the machine hold these bytes of pool locked in a cache, now? */
-    int (*cache_locked)(void *ctx, gn_hva_t base, uint64_t bytes);
-    /**
-     * Optional. Tells an IOMMU that no device may reach this range (the pool, at init).
-     * @return 0, else a negative GN_ERR_*: init fails with it
-     */
-    int (*dma_deny)(void *ctx, gn_hva_t base, uint64_t bytes);
-    /**
-     * Optional. Tells an IOMMU that devices may (allow is 1) or may no longer (0) reach a window.
-     * @return 0, else a negative GN_ERR_*: window_add or _remove fails with it
-     */
-    int (*dma_window)(void *ctx, gn_hva_t base, uint64_t bytes, uint32_t allow);
-    /** Optional; needed by gn_cachecrypt_probe. A fine clock: cycles, or nanoseconds. */
-    uint64_t (*clock)(void *ctx);
-    /**
-     * Optional; needed by gn_cachecrypt_probe. Flushes the line at this address from all caches;
-     * never called for an address of the pool.
-     */
-    void (*cache_flush)(void *ctx, gn_hva_t at);
-    /** Optional. Last-level cache misses of this thread so far, by a performance counter. */
-    uint64_t (*cache_misses)(void *ctx);
-    /** Optional. An invariant of the library is broken; must not return. `what` is a constant. */
-    void (*panic)(void *ctx, const char *what);
-};
-
-/** First initializer of a gn_cachecrypt_ops. */
-#define GN_CACHECRYPT_OPS_INIT .size = sizeof(struct gn_cachecrypt_ops)
-
-/** The cache that the pool is to live in: the largest that no other socket shares. */
-struct gn_cachecrypt_cache {
-    uint64_t bytes;      /**< 0: not known */
-    uint32_t ways;       /**< associativity */
-    uint32_t line_bytes; /**< 0: 64 */
-    /**
-     * Ways, of each set, that pool pages may fill; 0: half. With ways reserved for the pool: those.
-     */
-    uint32_t pool_ways;
-    uint32_t reserved; /**< zero */
-};
+#define GN_CACHECRYPT_FRAMES_MAX  0x200000u                 /**< most frames of a pool */
+#define GN_CACHECRYPT_NODES_MAX   0x100000u                 /**< most cached tree nodes */
+#define GN_CACHECRYPT_REGIONS_MAX 256u                      /**< most regions of a pool */
+#define GN_CACHECRYPT_WINDOWS_MAX 1024u                     /**< most plaintext windows */
+#define GN_CACHECRYPT_PAGE_MIN    256u                      /**< smallest page or frame, in bytes */
+#define GN_CACHECRYPT_PAGE_MAX    4096u                     /**< largest page or frame, in bytes */
+#define GN_CACHECRYPT_PAGES_MAX   ((uint64_t)1 << 32)       /**< most pages of a region */
+#define GN_CACHECRYPT_SEALS_MAX   (((uint64_t)1 << 48) - 1) /**< seals of a page in an epoch */
+#define GN_CACHECRYPT_EPOCHS_MAX  0x7fffu                   /**< epochs of a region */
 
 /** What a pool is. */
 struct gn_cachecrypt_params {
@@ -337,50 +202,6 @@ struct gn_cachecrypt_stats {
 
 /** First initializer of a gn_cachecrypt_stats. */
 #define GN_CACHECRYPT_STATS_INIT .size = sizeof(struct gn_cachecrypt_stats)
-
-/* How surely the pool is in the cache, from none up. */
-#define GN_CACHECRYPT_RESIDENCY_NONE     0u /**< not known to be: take it to be in DRAM */
-#define GN_CACHECRYPT_RESIDENCY_BOUNDED  1u /**< it fills no more than its ways' share by size */
-#define GN_CACHECRYPT_RESIDENCY_COLOURED 2u /**< and no set of the cache gets more than that */
-#define GN_CACHECRYPT_RESIDENCY_LOCKED   3u /**< the machine holds it there: ops.cache_locked */
-
-/** What is known of the pool's place. */
-struct gn_cachecrypt_residency_report {
-    uint32_t size;           /**< GN_CACHECRYPT_RESIDENCY_REPORT_INIT sets it */
-    uint32_t kind;           /**< GN_CACHECRYPT_RESIDENCY_*: the least that was shown */
-    uint64_t pool_bytes;     /**< all of mem: frames, keys, tables */
-    uint64_t cache_bytes;    /**< as given; 0: not known */
-    uint32_t share_permille; /**< pool_bytes of cache_bytes; 0: not known */
-    uint32_t set_max;        /**< lines of the pool in the fullest set; 0: addresses not known */
-    uint32_t set_limit;      /**< lines that a set may get: pool_ways */
-    uint32_t probed;         /**< 1: gn_cachecrypt_probe ran; it lowers kind when lines were slow */
-    uint32_t probe_slow_permille; /**< lines that were slow in the last probe */
-    uint32_t reserved;
-};
-
-/** First initializer of a gn_cachecrypt_residency_report. */
-#define GN_CACHECRYPT_RESIDENCY_REPORT_INIT .size = sizeof(struct gn_cachecrypt_residency_report)
-
-/** Columns of a probe's histogram: column i counts lines whose read took 2^i to 2^(i+1) - 1. */
-#define GN_CACHECRYPT_PROBE_COLUMNS 16u
-
-/** Share of slow lines, in thousandths, above which a probe lowers the residency to none. */
-#define GN_CACHECRYPT_PROBE_SLOW_MAX 20u
-
-/** What a probe measured; times in ticks of ops.clock. */
-struct gn_cachecrypt_probe_result {
-    uint32_t size;       /**< GN_CACHECRYPT_PROBE_RESULT_INIT sets it */
-    uint32_t lines;      /**< lines of the pool that were read */
-    uint32_t slow;       /**< of these: not from a cache, by the threshold */
-    uint32_t threshold;  /**< between a line just read and a line just flushed */
-    uint64_t misses;     /**< by ops.cache_misses while reading; 0 without it */
-    uint32_t near_ticks; /**< median read of a line that was just read */
-    uint32_t far_ticks;  /**< median read of a line that was just flushed */
-    uint32_t histogram[GN_CACHECRYPT_PROBE_COLUMNS];
-};
-
-/** First initializer of a gn_cachecrypt_probe_result. */
-#define GN_CACHECRYPT_PROBE_RESULT_INIT .size = sizeof(struct gn_cachecrypt_probe_result)
 
 /* ---- life cycle -------------------------------------------------------------------------- */
 
@@ -704,156 +525,6 @@ GN_API GN_NODISCARD int gn_cachecrypt_rekey(struct gn_cachecrypt *cc, uint32_t r
  */
 GN_API GN_NODISCARD int gn_cachecrypt_rekey_step(struct gn_cachecrypt *cc, uint32_t region,
                                                  uint64_t pages, uint64_t *ret_left);
-
-/* ---- devices ----------------------------------------------------------------------------- */
-
-/**
- * Declares memory that is plaintext for everybody, for devices to read and write.
- *
- * @param cc    the object
- * @param base  where it begins
- * @param bytes its length
- * @return
- *  - 0
- *  - -GN_ERR_INVAL: cc is NULL, or bytes is 0
- *  - -GN_ERR_RANGE: its end is beyond the address space
- *  - -GN_ERR_PERM: it overlaps the pool
- *  - -GN_ERR_EXIST: it overlaps a store or another window
- *  - -GN_ERR_NOSPC: there are params.windows already
- *  - what ops.dma_window returned, if it failed
- *
- * Context: any in which the ops may be called; O(windows + regions). Thread-safety: as
- * gn_cachecrypt_region_add. Ownership: stays the embedder's.
- */
-GN_API GN_NODISCARD int gn_cachecrypt_window_add(struct gn_cachecrypt *cc, gn_hva_t base,
-                                                 uint64_t bytes);
-
-/**
- * Takes a window back.
- *
- * @param cc    the object
- * @param base  as it was added
- * @return
- *  - 0
- *  - -GN_ERR_INVAL: cc is NULL
- *  - -GN_ERR_NOENT: no window begins there
- *  - what ops.dma_window returned, if it failed: the window stays
- *
- * Context and thread-safety: as gn_cachecrypt_window_add.
- */
-GN_API GN_NODISCARD int gn_cachecrypt_window_remove(struct gn_cachecrypt *cc, gn_hva_t base);
-
-/**
- * May a device access this range? Software devices ask before each transfer; for others
- * ops.dma_deny and ops.dma_window keep an IOMMU in step.
- *
- * @param cc    the object
- * @param base  where the transfer begins
- * @param bytes its length
- * @return
- *  - 0: it lies in one window
- *  - -GN_ERR_INVAL: cc is NULL, or bytes is 0
- *  - -GN_ERR_RANGE: its end is beyond the address space
- *  - -GN_ERR_PERM: it overlaps the pool: frames, keys, tables
- *  - -GN_ERR_NOENT: it does not lie in one window; a store is none, either
- *
- * Context: any; O(windows). Thread-safety: as gn_cachecrypt_region_add.
- */
-GN_API GN_NODISCARD int gn_cachecrypt_dma_check(struct gn_cachecrypt *cc, gn_hva_t base,
-                                                uint64_t bytes);
-
-/**
- * Copies from a window into a region. Each byte of the window is read once: what a device changes
- * after that does not matter.
- *
- * @param cc      the object
- * @param region  the region
- * @param offset  in bytes
- * @param from    in a window
- * @param len     bytes
- * @return as gn_cachecrypt_write, or as gn_cachecrypt_dma_check when it refuses `from`
- *
- * Context and thread-safety: as gn_cachecrypt_write.
- */
-GN_API GN_NODISCARD int gn_cachecrypt_dma_in(struct gn_cachecrypt *cc, uint32_t region,
-                                             uint64_t offset, gn_hva_t from, size_t len);
-
-/**
- * Copies from a region to a window: this makes it plaintext for everybody.
- *
- * @param cc      the object
- * @param region  the region
- * @param offset  in bytes
- * @param to      in a window
- * @param len     bytes
- * @return as gn_cachecrypt_read, or as gn_cachecrypt_dma_check when it refuses `to`
- *
- * Context and thread-safety: as gn_cachecrypt_read.
- */
-GN_API GN_NODISCARD int gn_cachecrypt_dma_out(struct gn_cachecrypt *cc, uint32_t region,
-                                              uint64_t offset, gn_hva_t to, size_t len);
-
-/* ---- residency --------------------------------------------------------------------------- */
-
-/**
- * What is known of the pool's place now: the least that the cache given at init, ops.hpa,
- * ops.cache_locked and the last probe agree on.
- *
- * @param cc      the object
- * @param report  with its size set; filled as far as both sides know, unknown members become zero
- * @return
- *  - 0
- *  - -GN_ERR_INVAL: a NULL argument, or a size below that of the first version
- *
- * Context: any in which the ops may be called; O(pool pages) when ops.hpa is there.
- * Thread-safety: as gn_cachecrypt_region_add.
- */
-GN_API GN_NODISCARD int gn_cachecrypt_residency(struct gn_cachecrypt *cc,
-                                                struct gn_cachecrypt_residency_report *report);
-
-/**
- * Reads each line of the pool once and tells how long that took. Nothing is flushed but a line of
- * `bait`.
- *
- * @param cc         the object
- * @param bait       64 bytes outside pool and stores, to learn what a read from DRAM costs
- * @param ret_probe  with its size set; filled as far as both sides know
- * @return
- *  - 0
- *  - -GN_ERR_INVAL: a NULL argument; a size below that of the first version; bait in the pool
- *  - -GN_ERR_NOTSUP: no ops.clock or ops.cache_flush, or they show no difference between near and
- *    far: the report stays as it was
- *
- * Context: any in which the ops may be called, best not interrupted; O(pool). Thread-safety: as
- * gn_cachecrypt_region_add.
- */
-GN_API GN_NODISCARD int gn_cachecrypt_probe(struct gn_cachecrypt *cc, gn_hva_t bait,
-                                            struct gn_cachecrypt_probe_result *ret_probe);
-
-/**
- * Picks pool pages that cannot conflict in a cache: no set gets more than pool_ways of them. With
- * `colours`, only such pages are taken whose sets are of the lowest colours that suffice: whoever
- * keeps other memory off these colours has reserved the cache's sets for the pool. Pure.
- *
- * @param cache       the cache; sets are indexed by machine address, bits as they are
- * @param page_bytes  of a candidate, 4096 or a larger power of two
- * @param candidates  machine addresses of pages that could be taken
- * @param count       how many
- * @param want        how many to take
- * @param ret_picked  want indices into candidates, ascending
- * @param ret_colours colours used: a page's is (address / page_bytes) % (bytes / ways /
- *                    page_bytes), and those below this number are used. May be NULL
- * @return
- *  - 0
- *  - -GN_ERR_INVAL: a NULL argument; bytes, ways, page_bytes that do not fit one another
- *  - -GN_ERR_NOSPC: there are not so many that fit
- *
- * Context: any; O(count * colours). Thread-safety: reentrant.
- */
-GN_API GN_NODISCARD int gn_cachecrypt_colour_pick(const struct gn_cachecrypt_cache *cache,
-                                                  uint64_t page_bytes, const gn_hpa_t *candidates,
-                                                  uint32_t count, uint32_t want,
-                                                  uint32_t *ret_picked, uint32_t *ret_colours);
 
 /* ---- what happened ----------------------------------------------------------------------- */
 
