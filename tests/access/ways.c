@@ -104,6 +104,14 @@ static void invalidate_range(void *ctx, uint32_t root, gn_gva_t gva, uint64_t le
                              length);
 }
 
+static void invalidate_writes(void *ctx, uint32_t root, gn_gva_t gva, uint64_t length)
+{
+    struct ways *w = ctx;
+
+    w->ops->invalidate_writes(w->mmu, root == GN_SHADOW_ROOT_ANY ? GN_MMU_ASID_ANY : root, gva,
+                              length);
+}
+
 static void invalidate_all(void *ctx)
 {
     struct ways *w = ctx;
@@ -180,6 +188,7 @@ static int shadow_init(struct ways *w, uint32_t policy)
                                       .frame_alloc = frame_alloc,
                                       .frame_free = frame_free,
                                       .invalidate_range = invalidate_range,
+                                      .invalidate_writes = invalidate_writes,
                                       .invalidate_all = invalidate_all,
                                       .root_gone = root_gone,
                                       .panic = panic};

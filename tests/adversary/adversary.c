@@ -16,6 +16,7 @@ struct line {
     uint32_t asid;
     uint32_t level;
     uint32_t permissions; /* of this level and those above */
+    uint32_t no_writes;   /* a page: it serves reads and fetches only, whatever it permits */
 };
 
 struct vcpu {
@@ -104,7 +105,7 @@ static void remember(const struct adversary *a, struct vcpu *v, uint32_t level, 
 
     for (; *link; link = &(*link)->next)
         if (is_for(a, *link, asid, level, gva) && (*link)->address == address &&
-            (*link)->permissions == permissions)
+            (*link)->permissions == permissions && !(*link)->no_writes)
             return;
     l = malloc(sizeof *l);
     if (l)
@@ -134,6 +135,16 @@ static void forget(struct adversary *a, uint32_t asid, uint64_t first, uint64_t 
             free(l);
         }
     }
+}
+
+/* Of pages alone: what a stale table leads to is read anew. */
+static void forget_writes(struct adversary *a, uint32_t asid, uint64_t first, uint64_t last)
+{
+    for (uint32_t i = 0; i < a->p.vcpus * BUCKETS; i++)
+        for (struct line *l = a->vcpus[i / BUCKETS].bucket[i % BUCKETS]; l; l = l->next)
+            if (!l->level && (asid == GN_MMU_ASID_ANY || l->asid == asid) && l->gva <= last &&
+                l->gva + GN_PAGE_MASK >= first)
+                l->no_writes = 1;
 }
 
 void adversary_free(struct adversary *a)
@@ -256,7 +267,7 @@ static int recall(const struct adversary *a, struct vcpu *v, uint64_t gva, uint3
     struct line *l = line_from(a, *bucket_of(a, v, asid, 0, gva), asid, 0, gva);
 
     for (; l; l = line_from(a, l->next, asid, 0, gva)) {
-        if (!permits(a, v, l->permissions, access))
+        if (!permits(a, v, l->permissions, access) || (l->no_writes && access == GN_ACCESS_WRITE))
             continue;
         *ret_end = (struct end){GN_MMU_DONE, l->address, 0, l->permissions};
         return 1;
@@ -385,6 +396,14 @@ static void adversary_invalidate_range(void *mmu, uint32_t asid, gn_gva_t gva, u
         forget(mmu, asid, gva.v, last < gva.v ? UINT64_MAX : last);
 }
 
+static void adversary_invalidate_writes(void *mmu, uint32_t asid, gn_gva_t gva, uint64_t length)
+{
+    const uint64_t last = gva.v + (length - 1);
+
+    if (length)
+        forget_writes(mmu, asid, gva.v, last < gva.v ? UINT64_MAX : last);
+}
+
 static void adversary_invalidate_asid(void *mmu, uint32_t asid)
 {
     forget(mmu, asid, 0, UINT64_MAX);
@@ -399,13 +418,15 @@ const struct gn_mmu_ops *adversary_mmu_ops(void)
 {
     static const struct gn_mmu_ops ops = {
         .size = sizeof ops,
-        .caps = GN_MMU_CAP_WALKS | GN_MMU_CAP_ASID | GN_MMU_CAP_TRACED | GN_MMU_CAP_MARKERS,
+        .caps = GN_MMU_CAP_WALKS | GN_MMU_CAP_ASID | GN_MMU_CAP_TRACED | GN_MMU_CAP_MARKERS |
+                GN_MMU_CAP_WRITES,
         .asid_bits = ASID_BITS,
         .context_set = adversary_context_set,
         .invalidate_range = adversary_invalidate_range,
         .invalidate_asid = adversary_invalidate_asid,
         .invalidate_all = adversary_invalidate_all,
         .access = adversary_access,
+        .invalidate_writes = adversary_invalidate_writes,
     };
 
     return &ops;
@@ -417,7 +438,7 @@ void adversary_each(const struct adversary *a, uint32_t vcpu,
     for (uint32_t i = 0; i < BUCKETS; i++)
         for (const struct line *l = a->vcpus[vcpu].bucket[i]; l; l = l->next) {
             const struct adversary_page page = {gn_gva(l->gva), gn_hpa(l->address), l->asid,
-                                                l->permissions};
+                                                l->permissions & ~(l->no_writes ? GN_PAGING_W : 0)};
 
             if (l->level == 0)
                 each(ctx, &page);

@@ -168,6 +168,28 @@ static void each_invalidation_ends_what_it_covers_on_every_cpu(void **state)
     }
 }
 
+static void an_invalidation_of_writes_leaves_stale_reads(void **state)
+{
+    (void)state;
+    tables(ROOT);
+    map(ROOT, GVA, PAGE, R | W);
+    load(0, 1, ROOT);
+    assert_int_equal(write_at(GVA), GN_MMU_DONE);
+    map(ROOT, GVA, 0, 0);
+    ops->invalidate_writes(mmu, 1, gn_gva(GVA + 4096), 4096);
+    ops->invalidate_writes(mmu, 2, gn_gva(GVA), 4096);
+    assert_int_equal(write_at(GVA), GN_MMU_DONE);
+    ops->invalidate_writes(mmu, 1, gn_gva(GVA + 4095), 1);
+    assert_int_equal(write_at(GVA), GN_MMU_ABSENT);
+    assert_int_equal(read_at(0, GVA), PAGE);
+    map(ROOT, GVA, PAGE + 0x1000, R | W); /* what is found from now on is another version */
+    assert_int_equal(write_at(GVA), GN_MMU_DONE);
+    assert_memory_equal(memory + PAGE + 0x1000, memory + PAGE, 8);
+    assert_int_equal(read_at(0, GVA), PAGE);
+    ops->invalidate_range(mmu, 1, gn_gva(GVA), 4096);
+    assert_int_equal(read_at(0, GVA), PAGE);
+}
+
 static void the_oldest_version_that_permits_is_used(void **state)
 {
     (void)state;
@@ -307,6 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_page_is_kept_until_an_invalidation_covers_it),
         TEST(each_invalidation_ends_what_it_covers_on_every_cpu),
+        TEST(an_invalidation_of_writes_leaves_stale_reads),
         TEST(the_oldest_version_that_permits_is_used),
         TEST(a_table_is_kept_until_an_invalidation_covers_it),
         TEST(what_was_refused_is_looked_up_anew),

@@ -23,13 +23,14 @@ static void capability_bits_and_operations_agree(void **state)
     assert_int_equal(ops->reserved, 0);
     assert_int_equal(ops->caps &
                          ~(uint32_t)(GN_MMU_CAP_WALKS | GN_MMU_CAP_ASID | GN_MMU_CAP_TRACED |
-                                     GN_MMU_CAP_TRACK | GN_MMU_CAP_MARKERS),
+                                     GN_MMU_CAP_TRACK | GN_MMU_CAP_MARKERS | GN_MMU_CAP_WRITES),
                      0);
     assert_int_equal(ops->caps & GN_MMU_CAP_ASID ? ops->asid_bits != 0 : ops->asid_bits == 0, 1);
     assert_int_equal(!ops->map, (ops->caps & GN_MMU_CAP_WALKS) != 0);
     assert_int_equal(!ops->unmap, (ops->caps & GN_MMU_CAP_WALKS) != 0);
     assert_int_equal(!ops->track_set, !(ops->caps & GN_MMU_CAP_TRACK));
     assert_int_equal(!ops->track_drain, !(ops->caps & GN_MMU_CAP_TRACK));
+    assert_int_equal(!ops->invalidate_writes, !(ops->caps & GN_MMU_CAP_WRITES));
     assert_non_null(ops->context_set);
     assert_non_null(ops->access);
     assert_non_null(ops->invalidate_range);
@@ -228,6 +229,32 @@ static void a_change_is_seen_after_each_kind_of_invalidation(void **state)
         space_unmap(&s, GVA, 0); /* none */
         invalidate(m, how, s.asid);
         assert_int_equal(outcome(m, GVA, READ), GN_MMU_ABSENT);
+    }
+}
+
+static void a_right_to_write_is_taken_back_by_an_invalidation_of_writes(void **state)
+{
+    struct machine *m = machine_of(state);
+    const struct gn_mmu_ops *ops = m->p.ops;
+    struct space s = space_new(m, 0);
+
+    machine_needs(m, GN_MMU_CAP_WRITES, "no invalidation of writes alone");
+    load(&s, 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        space_map(&s, GVA, 0, A, R | W | X | U);
+        assert_int_equal(outcome(m, GVA, WRITE), GN_MMU_DONE);
+        *word(m, A) = 0xa + i;
+        assert_int_equal(outcome(m, GVA, EXEC), GN_MMU_DONE);
+        space_map(&s, GVA, 0, A, R | X | U);
+        switch (i) {
+        case 0: ops->invalidate_writes(m->p.mmu, s.asid, gn_gva(GVA), 4096); break;
+        case 1: ops->invalidate_writes(m->p.mmu, s.asid, gn_gva(GVA + 4095), 1); break;
+        case 2: ops->invalidate_writes(m->p.mmu, s.asid, gn_gva(0), UINT64_MAX); break;
+        default: ops->invalidate_writes(m->p.mmu, GN_MMU_ASID_ANY, gn_gva(GVA), 4096); break;
+        }
+        assert_int_equal(outcome(m, GVA, WRITE), GN_MMU_DENIED);
+        assert_int_equal(outcome(m, GVA, EXEC), GN_MMU_DONE);
+        assert_int_equal(peek(m, 0, GVA), 0xa + i);
     }
 }
 
@@ -552,6 +579,7 @@ int main(void)
         TEST(a_refusal_is_not_remembered),
         TEST(a_large_leaf_maps_all_of_its_pages),
         TEST(a_change_is_seen_after_each_kind_of_invalidation),
+        TEST(a_right_to_write_is_taken_back_by_an_invalidation_of_writes),
         TEST(invalidation_reaches_every_virtual_cpu),
         TEST(virtual_cpus_run_in_spaces_of_their_own),
         TEST(asids_never_see_one_anothers_pages),

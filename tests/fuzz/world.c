@@ -85,6 +85,17 @@ static void on_invalidate_range(void *ctx, uint32_t root, gn_gva_t gva, uint64_t
         gn_softmmu_invalidate_range(w->mmu[i], id, gva, length);
 }
 
+static void on_invalidate_writes(void *ctx, uint32_t root, gn_gva_t gva, uint64_t length)
+{
+    struct world *w = ctx;
+    uint32_t id = GN_MMU_ASID_ANY;
+
+    if (root != GN_SHADOW_ROOT_ANY && gn_asid_lookup(w->asid, 0, w->cookies[root], &id) != 1)
+        return;
+    for (uint32_t i = 0; i < mmus(w); i++)
+        gn_softmmu_invalidate_writes(w->mmu[i], id, gva, length);
+}
+
 static void on_invalidate_all(void *ctx)
 {
     struct world *w = ctx;
@@ -347,6 +358,7 @@ static void shadow_open(struct world *w)
                                       .frame_alloc = on_frame_alloc,
                                       .frame_free = on_frame_free,
                                       .invalidate_range = on_invalidate_range,
+                                      .invalidate_writes = on_invalidate_writes,
                                       .invalidate_all = on_invalidate_all,
                                       .root_gone = on_root_gone,
                                       .absent_encode = w->np ? on_absent_encode : NULL,

@@ -137,6 +137,17 @@ static void on_invalidate_range(void *ctx, uint32_t root, gn_gva_t gva, uint64_t
         gn_softmmu_invalidate_range(c->softmmu, asid, gva, length);
 }
 
+/* Fetches and reads go on: of a write-protected page, nothing that was found is to be found anew.
+ */
+static void on_invalidate_writes(void *ctx, uint32_t root, gn_gva_t gva, uint64_t length)
+{
+    struct rv64_compose *c = ctx;
+    uint32_t asid;
+
+    if (root_asid(c, root, &asid))
+        gn_softmmu_invalidate_writes(c->softmmu, asid, gva, length);
+}
+
 static void on_invalidate_all(void *ctx)
 {
     struct rv64_compose *c = ctx;
@@ -497,6 +508,7 @@ static int shadow_create(struct rv64_compose *c, uint32_t tables)
         .frame_alloc = on_frame_alloc,
         .frame_free = on_frame_free,
         .invalidate_range = on_invalidate_range,
+        .invalidate_writes = on_invalidate_writes,
         .invalidate_all = on_invalidate_all,
         .root_gone = on_root_gone,
         .absent_encode = c->nonpresent ? on_absent_encode : NULL,

@@ -22,6 +22,7 @@ static void count_shadow(const struct gn_shadow *shadow, rv64_counter each, void
     each(ctx, "shadow", "sync_prefills", s.sync_prefills);
     each(ctx, "shadow", "sync_zaps", s.sync_zaps);
     each(ctx, "shadow", "invalidated_ranges", s.invalidated_ranges);
+    each(ctx, "shadow", "invalidated_writes", s.invalidated_writes);
     each(ctx, "shadow", "invalidated_all", s.invalidated_all);
     each(ctx, "shadow", "tables", s.tables);
     each(ctx, "shadow", "tables_peak", s.tables_peak);

@@ -4,6 +4,9 @@
 /* Parents of a table that are asked where it stands. */
 #define PARENTS_FEW 64u
 
+/* What of a leaf's permissions and marks only writes depend on. */
+#define OF_WRITES (GN_PAGING_W | GN_PAGING_D | GN_SHADOW_TRACED)
+
 /* ---- Entries ---------------------------------------------------------------------------- */
 
 static uint64_t *entry_at(struct gn_shadow *sh, uint32_t id)
@@ -88,25 +91,6 @@ void gn_shadow__leaf_set(struct gn_shadow *sh, uint32_t id, uint64_t entry, uint
     leaf_write(sh, id, entry);
 }
 
-void gn_shadow__leaf_update(struct gn_shadow *sh, uint32_t id, uint64_t entry)
-{
-    uint32_t level = sh->tables[id / GN_SHADOW__ENTRIES].role.level;
-    uint64_t *at = entry_at(sh, id);
-    uint64_t before = *at;
-    struct gn_paging_entry was;
-    struct gn_paging_entry is;
-
-    if (gn_paging_entry_decode(&sh->context, level, before, &was) ||
-        gn_paging_entry_decode(&sh->context, level, entry, &is))
-        return;
-    leaf_write(sh, id, entry);
-    /* Less allowed, or a mark that the MMU must heed; a mere upgrade it may learn later. */
-    if (was.permissions & ~is.permissions || is.permissions & ~was.permissions & GN_SHADOW_TRACED ||
-        (was.permissions ^ is.permissions) & GN_PAGING_U || was.address != is.address ||
-        was.attributes != is.attributes)
-        gn_shadow__invalidate(sh, id, before);
-}
-
 /* ---- Forgetting translations ------------------------------------------------------------ */
 
 /* What an entry translates: the address, and the root if there is but one. */
@@ -180,26 +164,79 @@ static int reached_by_any(const struct gn_shadow *sh, uint32_t level, uint64_t v
            e.kind != GN_PAGING_ENTRY_LEAF || e.permissions & GN_PAGING_G;
 }
 
-void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id, uint64_t value)
+/*
+ * What the MMU may have cached of an entry: addresses, and through which root. Where that is
+ * everywhere, the MMU is told here, and nothing is left to be told.
+ */
+static struct reach reach_of(struct gn_shadow *sh, uint32_t id, uint64_t value, uint64_t *ret_span)
 {
     struct reach r = entry_reach(sh, id);
     uint32_t level = sh->tables[id / GN_SHADOW__ENTRIES].role.level;
-    uint64_t span = gn_shadow__span(level);
 
+    *ret_span = gn_shadow__span(level);
     if (reached_by_any(sh, level, value))
         r.root = GN_SHADOW_ROOT_ANY;
     /* Above all that the MMU knows: one half of its addresses. */
     if (level >= sh->geometry.levels) {
-        span = (uint64_t)1 << (sh->geometry.va_bits - 1);
-        r.gva = id % GN_SHADOW__ENTRIES ? 0 - span : 0;
+        *ret_span = (uint64_t)1 << (sh->geometry.va_bits - 1);
+        r.gva = id % GN_SHADOW__ENTRIES ? 0 - *ret_span : 0;
     }
     if (r.everywhere) {
         gn_shadow__count(sh, invalidated_all, 1);
         sh->ops.invalidate_all(sh->params.ops_ctx);
-    } else if (!r.nowhere) {
-        gn_shadow__count(sh, invalidated_ranges, 1);
-        sh->ops.invalidate_range(sh->params.ops_ctx, r.root, gn_gva(r.gva), span);
     }
+    r.nowhere |= r.everywhere;
+    return r;
+}
+
+void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id, uint64_t value)
+{
+    uint64_t span;
+    struct reach r = reach_of(sh, id, value, &span);
+
+    if (r.nowhere)
+        return;
+    gn_shadow__count(sh, invalidated_ranges, 1);
+    sh->ops.invalidate_range(sh->params.ops_ctx, r.root, gn_gva(r.gva), span);
+}
+
+/* The same of a leaf that may be read and executed as before. */
+static void invalidate_writes(struct gn_shadow *sh, uint32_t id, uint64_t value)
+{
+    uint64_t span;
+    struct reach r;
+
+    if (!sh->ops.invalidate_writes) {
+        gn_shadow__invalidate(sh, id, value);
+        return;
+    }
+    r = reach_of(sh, id, value, &span);
+    if (r.nowhere)
+        return;
+    gn_shadow__count(sh, invalidated_writes, 1);
+    sh->ops.invalidate_writes(sh->params.ops_ctx, r.root, gn_gva(r.gva), span);
+}
+
+void gn_shadow__leaf_update(struct gn_shadow *sh, uint32_t id, uint64_t entry)
+{
+    uint32_t level = sh->tables[id / GN_SHADOW__ENTRIES].role.level;
+    uint64_t *at = entry_at(sh, id);
+    uint64_t before = *at;
+    struct gn_paging_entry was;
+    struct gn_paging_entry is;
+    uint32_t lost;
+
+    if (gn_paging_entry_decode(&sh->context, level, before, &was) ||
+        gn_paging_entry_decode(&sh->context, level, entry, &is))
+        return;
+    leaf_write(sh, id, entry);
+    lost = was.permissions & ~is.permissions;
+    /* Less allowed, or a mark that the MMU must heed; a mere upgrade it may learn later. */
+    if (lost & ~OF_WRITES || (was.permissions ^ is.permissions) & GN_PAGING_U ||
+        was.address != is.address || was.attributes != is.attributes)
+        gn_shadow__invalidate(sh, id, before);
+    else if (lost || is.permissions & ~was.permissions & GN_SHADOW_TRACED)
+        invalidate_writes(sh, id, before);
 }
 
 /* ---- Finding and making tables ---------------------------------------------------------- */

@@ -107,7 +107,8 @@ struct machine {
     struct gn_shadow_root_key root_key[ROOTS_MAX];
     struct cached tlb[TLB_SIZE];
     struct cached way[WAYS_SIZE];
-    uint32_t invalidated_ranges;
+    uint32_t invalidated_ranges; /* those of writes included */
+    uint32_t invalidated_writes;
     uint32_t invalidated_all;
     uint32_t roots_gone;
     uint64_t last_cookie_gone;
@@ -466,6 +467,25 @@ static inline void machine_invalidate_range(void *ctx, uint32_t root, gn_gva_t g
     forget(m->way, WAYS_SIZE, root, gva.v, length);
 }
 
+/* Lines stay, and are of no use to a write. */
+static inline void machine_invalidate_writes(void *ctx, uint32_t root, gn_gva_t gva,
+                                             uint64_t length)
+{
+    struct machine *m = ctx;
+
+    assert_true(root == GN_SHADOW_ROOT_ANY || root < ROOTS_MAX);
+    assert_true(length && !((gva.v | length) & GN_PAGE_MASK));
+    assert_true(!m->locks || m->holder.count);
+    if (m->on_invalidate)
+        m->on_invalidate(m);
+    m->invalidated_ranges++;
+    m->invalidated_writes++;
+    for (uint32_t i = 0; i < TLB_SIZE; i++)
+        if ((root == GN_SHADOW_ROOT_ANY || root == m->tlb[i].root) &&
+            m->tlb[i].gva - gva.v <= length - 1)
+            m->tlb[i].permissions &= ~(GN_PAGING_W | GN_PAGING_D);
+}
+
 static inline void machine_invalidate_all(void *ctx)
 {
     struct machine *m = ctx;
@@ -546,8 +566,10 @@ static inline void machine_panic(void *ctx, const char *what)
                         .absent_encode = machine_absent_encode, .table_page = machine_table_page, \
                         .panic = machine_panic, .dirty = machine_dirty
 
-/* With locks that let faults go side by side, with one lock, and with none. */
-static const struct gn_shadow_ops machine_ops = {MACHINE_OPS};
+/* With locks that let faults go side by side, with one lock, and with none; one MMU that forgets
+ * writes with all else. */
+static const struct gn_shadow_ops machine_ops = {MACHINE_OPS,
+                                                 .invalidate_writes = machine_invalidate_writes};
 static const struct gn_shadow_ops machine_lock_ops = {MACHINE_OPS, .lock = machine_lock,
                                                       .unlock = machine_unlock};
 static const struct gn_shadow_ops machine_locks_ops = {
@@ -556,6 +578,7 @@ static const struct gn_shadow_ops machine_locks_ops = {
     .unlock = machine_unlock,
     .lock_shared = machine_lock_shared,
     .unlock_shared = machine_unlock_shared,
+    .invalidate_writes = machine_invalidate_writes,
 };
 
 #endif /* GN_TEST_MACHINE_H */

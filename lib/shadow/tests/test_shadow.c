@@ -10,7 +10,7 @@ _Static_assert(offsetof(struct gn_shadow_slot, gpa) == 8, "gn_shadow_slot.gpa");
 _Static_assert(offsetof(struct gn_shadow_slot, hpa) == 24, "gn_shadow_slot.hpa");
 _Static_assert(sizeof(struct gn_shadow_absent) == 32, "gn_shadow_absent");
 _Static_assert(offsetof(struct gn_shadow_absent, entry) == 16, "gn_shadow_absent.entry");
-_Static_assert(sizeof(struct gn_shadow_ops) == 8 + 14 * sizeof(void *), "gn_shadow_ops");
+_Static_assert(sizeof(struct gn_shadow_ops) == 8 + 15 * sizeof(void *), "gn_shadow_ops");
 _Static_assert(offsetof(struct gn_shadow_ops, guest) == 8, "gn_shadow_ops.guest");
 _Static_assert(offsetof(struct gn_shadow_ops, panic) == 8 + 8 * sizeof(void *),
                "gn_shadow_ops.panic");
@@ -24,7 +24,7 @@ _Static_assert(sizeof(struct gn_shadow_access) == 32, "gn_shadow_access");
 _Static_assert(offsetof(struct gn_shadow_access, gva) == 8, "gn_shadow_access.gva");
 _Static_assert(sizeof(struct gn_shadow_answer) == 32, "gn_shadow_answer");
 _Static_assert(offsetof(struct gn_shadow_answer, gpa) == 16, "gn_shadow_answer.gpa");
-_Static_assert(sizeof(struct gn_shadow_stats) == 8 + 35 * 8, "gn_shadow_stats");
+_Static_assert(sizeof(struct gn_shadow_stats) == 8 + 36 * 8, "gn_shadow_stats");
 _Static_assert(offsetof(struct gn_shadow_stats, splinters) == 8 + 22 * 8,
                "gn_shadow_stats.splinters");
 _Static_assert(offsetof(struct gn_shadow_ops, dirty) == 8 + 9 * sizeof(void *),

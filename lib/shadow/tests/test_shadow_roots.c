@@ -70,6 +70,54 @@ static void an_empty_table_goes_unsaid_where_the_mmu_caches_leaves_only(void **s
     assert_int_equal(invalidations_of_an_empty_table(GN_SHADOW_MMU_LEAVES), 0);
 }
 
+/* The guest's entry says this now. @return how the MMU was told: 1 of writes, 2 of all */
+static uint32_t told_of(struct machine *m, uint32_t root, uint32_t permissions)
+{
+    struct gn_shadow_stats before = stats(m);
+    struct gn_shadow_stats after;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, permissions);
+    assert_int_equal(gn_shadow_sync(m->sh, gn_gpa(guest_entry(m, ROOT, GVA, 0)), 8), 0);
+    after = stats(m);
+    tlb_is_within_the_spt(m);
+    coherence_check(m);
+    assert_int_equal(outcome(m, root, GVA, READ | USERS), COMPLETED);
+    return (after.invalidated_writes != before.invalidated_writes ? 1 : 0) |
+           (after.invalidated_ranges != before.invalidated_ranges ? 2 : 0);
+}
+
+static uint32_t rights_taken(const struct gn_shadow_ops *ops, uint32_t permissions)
+{
+    struct gn_shadow_params params = machine_params(GN_PAGING_SV39, GN_SHADOW_POLICY_TRACED, 64);
+    struct machine *m;
+    uint32_t told;
+    uint32_t root;
+
+    params.ops = ops;
+    m = machine_new_params(params);
+    machine_guest(m, GN_PAGING_SV39);
+    guest_map(m, ROOT, GVA, PAGE, 0, USER | AD);
+    root = root_get(m, ROOT);
+    assert_int_equal(outcome(m, root, GVA, WRITE | USERS), COMPLETED);
+    assert_int_equal(outcome(m, root, GVA, GN_ACCESS_EXEC | USERS), COMPLETED);
+    told = told_of(m, root, permissions);
+    machine_free(m);
+    return told;
+}
+
+static void a_right_to_write_that_goes_leaves_reads_and_fetches_cached(void **state)
+{
+    static const struct gn_shadow_ops without = {MACHINE_OPS};
+    const uint32_t read_only = (USER & ~GN_PAGING_W) | AD;
+
+    (void)state;
+    assert_int_equal(rights_taken(&machine_ops, read_only), 1);
+    assert_int_equal(rights_taken(&machine_ops, USER | GN_PAGING_A), 1);
+    assert_int_equal(rights_taken(&machine_ops, (USER & ~GN_PAGING_X) | AD), 2);
+    assert_int_equal(rights_taken(&machine_ops, read_only & ~GN_PAGING_X), 2);
+    assert_int_equal(rights_taken(&without, read_only), 2);
+}
+
 /* What two roots share is not withdrawn from one since the other comes by. */
 static void shared_way_situation(struct machine *m)
 {
@@ -280,6 +328,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inv7_one_table_under_parents_of_other_permissions_has_other_shadows),
         cmocka_unit_test(an_empty_table_goes_unsaid_where_the_mmu_caches_leaves_only),
+        cmocka_unit_test(a_right_to_write_that_goes_leaves_reads_and_fetches_cached),
         cmocka_unit_test(a_new_root_adopts_the_tables_that_the_guest_shares),
         cmocka_unit_test(a_table_that_is_linked_takes_no_invalidation_of_what_it_maps),
         cmocka_unit_test(inv7_controls_that_change_entries_separate_roots_and_others_do_not),

@@ -34,6 +34,7 @@ extern "C" {
 #define GN_MMU_CAP_TRACED  0x04u /**< completes and records writes through marked leaves itself */
 #define GN_MMU_CAP_TRACK   0x08u /**< records writes page by page: track_set, track_drain */
 #define GN_MMU_CAP_MARKERS 0x10u /**< answers absent entries that say why without an exit */
+#define GN_MMU_CAP_WRITES  0x20u /**< forgets writes alone: invalidate_writes */
 
 /** In place of an ASID: every one. */
 #define GN_MMU_ASID_ANY UINT32_MAX
@@ -94,6 +95,11 @@ struct gn_mmu_ops {
      */
     int (*access)(void *mmu, uint32_t vcpu, gn_gva_t gva, uint32_t access, void *data,
                   uint32_t bytes, struct gn_mmu_answer *ret_answer);
+    /**
+     * With CAP_WRITES: as invalidate_range, of leaves that may be read and executed as before:
+     * forgets what lets them be written, or written without a record.
+     */
+    void (*invalidate_writes)(void *mmu, uint32_t asid, gn_gva_t gva, uint64_t length);
 };
 
 #ifdef __cplusplus

@@ -32,6 +32,11 @@ static void ops_invalidate_range(void *mmu, uint32_t asid, gn_gva_t gva, uint64_
     gn_softmmu_invalidate_range(mmu, asid, gva, length);
 }
 
+static void ops_invalidate_writes(void *mmu, uint32_t asid, gn_gva_t gva, uint64_t length)
+{
+    gn_softmmu_invalidate_writes(mmu, asid, gva, length);
+}
+
 static void ops_invalidate_asid(void *mmu, uint32_t asid)
 {
     gn_softmmu_invalidate_asid(mmu, asid);
@@ -74,13 +79,15 @@ const struct gn_mmu_ops *gn_softmmu_mmu_ops(void)
 {
     static const struct gn_mmu_ops ops = {
         .size = sizeof ops,
-        .caps = GN_MMU_CAP_WALKS | GN_MMU_CAP_ASID | GN_MMU_CAP_TRACED | GN_MMU_CAP_MARKERS,
+        .caps = GN_MMU_CAP_WALKS | GN_MMU_CAP_ASID | GN_MMU_CAP_TRACED | GN_MMU_CAP_MARKERS |
+                GN_MMU_CAP_WRITES,
         .asid_bits = GN_SOFTMMU_ASID_BITS,
         .context_set = ops_context_set,
         .invalidate_range = ops_invalidate_range,
         .invalidate_asid = ops_invalidate_asid,
         .invalidate_all = ops_invalidate_all,
         .access = ops_access,
+        .invalidate_writes = ops_invalidate_writes,
     };
 
     return &ops;

@@ -3,16 +3,25 @@
 
 /* Invalidation. */
 
+/* What is to be forgotten. */
+struct range {
+    uint64_t first; /* pages' addresses; the last is in the range: no length says "all of 2^64" */
+    uint64_t last;
+    uint32_t asid;
+    uint32_t first_kind; /* GN_ACCESS_...: this kind of access, to last_kind */
+    uint32_t last_kind;
+};
+
 /* Few pages: look where they would be. */
-static void probe_range(const struct gn_softmmu *mmu, struct gn_softmmu_slab *slab, uint64_t first,
-                        uint64_t pages)
+static void probe_range(const struct gn_softmmu *mmu, struct gn_softmmu_slab *slab,
+                        const struct range *r, uint64_t pages)
 {
     uint64_t mask = gn_softmmu__entries(slab) - 1;
 
     for (uint64_t i = 0; i < pages; i++) {
-        uint64_t page = first + (i << GN_PAGE_SHIFT);
+        uint64_t page = r->first + (i << GN_PAGE_SHIFT);
 
-        for (uint32_t access = 0; access < GN_ACCESS_KINDS; access++) {
+        for (uint32_t access = r->first_kind; access <= r->last_kind; access++) {
             struct gn_softmmu_entry *e =
                 gn_softmmu__entry(mmu, slab, access, page >> GN_PAGE_SHIFT & mask);
 
@@ -22,48 +31,63 @@ static void probe_range(const struct gn_softmmu *mmu, struct gn_softmmu_slab *sl
     }
 }
 
-/* Many pages, or all: look at every entry. `last` is in the range: no length says "all of 2^64". */
-static void sweep(const struct gn_softmmu *mmu, struct gn_softmmu_slab *slab, uint64_t first,
-                  uint64_t last)
+/* Many pages, or all: look at every entry. */
+static void sweep(const struct gn_softmmu *mmu, struct gn_softmmu_slab *slab, const struct range *r)
 {
-    for (uint32_t access = 0; access < GN_ACCESS_KINDS; access++)
+    for (uint32_t access = r->first_kind; access <= r->last_kind; access++)
         for (uint64_t i = 0; i < gn_softmmu__entries(slab); i++) {
             struct gn_softmmu_entry *e = gn_softmmu__entry(mmu, slab, access, i);
 
-            if ((e->page & ~GN_PAGE_MASK) - first <= last - first)
+            if ((e->page & ~GN_PAGE_MASK) - r->first <= r->last - r->first)
                 e->page = GN_SOFTMMU_NO_PAGE;
         }
 }
 
-static void vcpu_range(const struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v, uint32_t asid,
-                       uint64_t first, uint64_t last)
+static void vcpu_range(const struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v,
+                       const struct range *r)
 {
-    uint64_t pages = ((last - first) >> GN_PAGE_SHIFT) + 1;
+    uint64_t pages = ((r->last - r->first) >> GN_PAGE_SHIFT) + 1;
 
     for (uint32_t i = 0; i < v->used; i++) {
         struct gn_softmmu_slab *slab = gn_softmmu__slab(mmu, v, i);
 
-        if (!gn_softmmu__key_matches(v->keys[i], asid))
+        if (!gn_softmmu__key_matches(v->keys[i], r->asid))
             continue;
         if (pages <= gn_softmmu__entries(slab))
-            probe_range(mmu, slab, first, pages);
+            probe_range(mmu, slab, r, pages);
         else
-            sweep(mmu, slab, first, last);
+            sweep(mmu, slab, r);
     }
 }
 
-void gn_softmmu_invalidate_range(struct gn_softmmu *mmu, uint32_t asid, gn_gva_t gva,
-                                 uint64_t length)
+/* Forgets accesses from one kind to another. */
+static void invalidate(struct gn_softmmu *mmu, uint32_t asid, gn_gva_t gva, uint64_t length,
+                       uint32_t first_kind, uint32_t last_kind)
 {
-    uint64_t first = gva.v & ~GN_PAGE_MASK;
     uint64_t end = gva.v + (length - 1);
-    uint64_t last = (end < gva.v ? UINT64_MAX : end) & ~GN_PAGE_MASK;
+    const struct range r = {.first = gva.v & ~GN_PAGE_MASK,
+                            .last = (end < gva.v ? UINT64_MAX : end) & ~GN_PAGE_MASK,
+                            .asid = asid,
+                            .first_kind = first_kind,
+                            .last_kind = last_kind};
 
     mmu->stats.invalidations++;
     if (!length)
         return;
     for (uint32_t i = 0; i < mmu->params.vcpus; i++)
-        vcpu_range(mmu, &mmu->vcpus[i], asid, first, last);
+        vcpu_range(mmu, &mmu->vcpus[i], &r);
+}
+
+void gn_softmmu_invalidate_range(struct gn_softmmu *mmu, uint32_t asid, gn_gva_t gva,
+                                 uint64_t length)
+{
+    invalidate(mmu, asid, gva, length, 0, GN_ACCESS_KINDS - 1);
+}
+
+void gn_softmmu_invalidate_writes(struct gn_softmmu *mmu, uint32_t asid, gn_gva_t gva,
+                                  uint64_t length)
+{
+    invalidate(mmu, asid, gva, length, GN_ACCESS_WRITE, GN_ACCESS_WRITE);
 }
 
 void gn_softmmu_invalidate_asid(struct gn_softmmu *mmu, uint32_t asid)

@@ -15,7 +15,7 @@ GN_TEST_AT(gn_mmu_context, asid, 4);
 GN_TEST_AT(gn_mmu_context, root, 8);
 GN_TEST_AT(gn_mmu_context, user, 16);
 GN_TEST_AT(gn_mmu_context, controls, 20);
-GN_TEST_SIZE(gn_mmu_ops, 88);
+GN_TEST_SIZE(gn_mmu_ops, 96);
 GN_TEST_AT(gn_mmu_ops, caps, 4);
 GN_TEST_AT(gn_mmu_ops, asid_bits, 8);
 GN_TEST_AT(gn_mmu_ops, context_set, 16);
@@ -27,6 +27,7 @@ GN_TEST_AT(gn_mmu_ops, invalidate_all, 56);
 GN_TEST_AT(gn_mmu_ops, track_set, 64);
 GN_TEST_AT(gn_mmu_ops, track_drain, 72);
 GN_TEST_AT(gn_mmu_ops, access, 80);
+GN_TEST_AT(gn_mmu_ops, invalidate_writes, 88);
 GN_TEST_SIZE(gn_softmmu_ops, 24);
 GN_TEST_AT(gn_softmmu_ops, absent, 8);
 GN_TEST_AT(gn_softmmu_ops, traced_write, 16);
@@ -423,8 +424,8 @@ static void the_ops_table_has_what_its_capabilities_say(void **state)
 
     (void)state;
     assert_int_equal(ops->size, sizeof *ops);
-    assert_int_equal(ops->caps,
-                     GN_MMU_CAP_WALKS | GN_MMU_CAP_ASID | GN_MMU_CAP_TRACED | GN_MMU_CAP_MARKERS);
+    assert_int_equal(ops->caps, GN_MMU_CAP_WALKS | GN_MMU_CAP_ASID | GN_MMU_CAP_TRACED |
+                                    GN_MMU_CAP_MARKERS | GN_MMU_CAP_WRITES);
     assert_int_equal(ops->asid_bits, 12);
     assert_null(ops->map);
     assert_null(ops->unmap);

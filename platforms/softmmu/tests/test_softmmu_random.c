@@ -29,6 +29,7 @@ struct said {
 struct past {
     struct said said[STATES]; /* the last is the present */
     uint32_t count;
+    uint32_t writable; /* from this one on, what writes may find */
 };
 
 struct world {
@@ -117,10 +118,11 @@ static void note(struct world *w)
 
             past->said[0] = past->said[past->count - 1];
             past->count = 1;
+            past->writable = 0;
         }
 }
 
-static void forget(struct world *w, uint32_t asid, uint64_t first, uint64_t last)
+static void forget(struct world *w, uint32_t asid, uint64_t first, uint64_t last, int writes)
 {
     for (int a = 0; a < ASIDS; a++)
         for (int post = 0; post < POSTS; post++) {
@@ -130,8 +132,13 @@ static void forget(struct world *w, uint32_t asid, uint64_t first, uint64_t last
             if ((asid != asids[a] && asid != GN_MMU_ASID_ANY) || gva > last ||
                 (gva | GN_PAGE_MASK) < first)
                 continue;
+            if (writes) {
+                past->writable = past->count - 1;
+                continue;
+            }
             past->said[0] = past->said[past->count - 1];
             past->count = 1;
+            past->writable = 0;
         }
 }
 
@@ -140,21 +147,26 @@ static void invalidate(struct world *w)
     uint32_t asid = below(w, 8) ? asids[below(w, ASIDS)] : GN_MMU_ASID_ANY;
     uint32_t pages = below(w, 2) ? 1 + below(w, 3) : below(w, 200);
     uint64_t first = post_gva((int)below(w, POSTS)) + below(w, 4096), length, last;
+    int writes;
 
     switch (below(w, 12)) {
     case 0:
         gn_softmmu_invalidate_all(w->m->mmu);
-        forget(w, GN_MMU_ASID_ANY, 0, UINT64_MAX);
+        forget(w, GN_MMU_ASID_ANY, 0, UINT64_MAX, 0);
         return;
     case 1:
         gn_softmmu_invalidate_asid(w->m->mmu, asid);
-        forget(w, asid, 0, UINT64_MAX);
+        forget(w, asid, 0, UINT64_MAX, 0);
         return;
     default:
+        writes = (int)below(w, 3) == 0;
         length = ((uint64_t)pages << 12) + 1 + below(w, 4096);
         last = first + length - 1;
-        gn_softmmu_invalidate_range(w->m->mmu, asid, gn_gva(first), length);
-        forget(w, asid, first, last < first ? UINT64_MAX : last);
+        if (writes)
+            gn_softmmu_invalidate_writes(w->m->mmu, asid, gn_gva(first), length);
+        else
+            gn_softmmu_invalidate_range(w->m->mmu, asid, gn_gva(first), length);
+        forget(w, asid, first, last < first ? UINT64_MAX : last, writes);
     }
 }
 
@@ -234,7 +246,7 @@ static int believable(const struct world *w, uint32_t vcpu, const struct past *p
     const struct said *now = &past->said[past->count - 1];
 
     if (r->mmu.outcome == GN_MMU_DONE) {
-        for (uint32_t i = past->count; i-- > 0;) {
+        for (uint32_t i = past->count; i-- > (kind == WRITE ? past->writable : 0);) {
             const struct said *s = &past->said[i];
 
             if (s->outcome == GN_MMU_DONE && s->hpa + (gva & GN_PAGE_MASK) == r->hpa.v &&
@@ -295,7 +307,7 @@ static void run(uint32_t format, uint32_t tlb_entries, uint64_t seed)
     for (int i = 0; i < 400; i++)
         change(w);
     note(w);
-    forget(w, GN_MMU_ASID_ANY, 0, UINT64_MAX);
+    forget(w, GN_MMU_ASID_ANY, 0, UINT64_MAX, 0);
     switch_context(w, 0);
     switch_context(w, 1);
     for (int step = 0; step < STEPS; step++)

@@ -147,6 +147,41 @@ static void virtual_cpus_have_tlbs_of_their_own_and_invalidation_reaches_all(voi
     machine_free(m);
 }
 
+static void what_only_writes_need_is_forgotten_alone(void **state)
+{
+    static const uint64_t length[] = {4096, 1024 << 12};
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct machine *m = machine_new(GN_PAGING_SV39, 1, 64);
+        uint64_t root = machine_table(m);
+
+        machine_port(m, 0, DATA, 7, root, GN_SOFTMMU_VIEW_USER);
+        machine_port(m, 0, FETCH, 7, root, GN_SOFTMMU_VIEW_USER);
+        machine_map(m, root, GVA, 0x5000, R | W | X | U);
+        for (uint32_t access = 0; access < GN_ACCESS_KINDS; access++)
+            assert_int_equal(machine_outcome(m, GVA, access), GN_MMU_DONE);
+        machine_map(m, root, GVA, 0x5000, R | X | U);
+        gn_softmmu_invalidate_writes(m->mmu, 6, gn_gva(GVA), length[i]);
+        gn_softmmu_invalidate_writes(m->mmu, 7, gn_gva(GVA), 0);
+        expect_hit(m, 0, GVA, WRITE, 0x5000);
+        gn_softmmu_invalidate_writes(m->mmu, 7, gn_gva(GVA), length[i]);
+        expect_hit(m, 0, GVA, READ, 0x5000);
+        expect_hit(m, 0, GVA, EXEC, 0x5000);
+        assert_null(machine_probe(m, 0, GVA, WRITE));
+        assert_int_equal(machine_outcome(m, GVA, WRITE), GN_MMU_DENIED);
+        /* A page that is traced now, and was not. */
+        machine_map(m, root, GVA, 0x5000, R | W | X | U);
+        assert_int_equal(machine_outcome(m, GVA, WRITE), GN_MMU_DONE);
+        machine_map(m, root, GVA, 0x5000, R | W | X | U | GN_PAGING_SOFT0);
+        gn_softmmu_invalidate_writes(m->mmu, GN_MMU_ASID_ANY, gn_gva(GVA), length[i]);
+        expect_hit(m, 0, GVA, READ, 0x5000);
+        assert_null(machine_probe(m, 0, GVA, WRITE));
+        assert_int_equal(machine_access(m, 0, GVA, WRITE, 8).traced, 1);
+        machine_free(m);
+    }
+}
+
 /* Addresses that ranges begin, end and pass at, in several places of the address space. */
 static const uint64_t base[] = {0, 0x40000000, 0x3ffff00000, 0xffffffc000000000,
                                 0xffffffffffff0000};
@@ -553,6 +588,7 @@ int main(void)
         cmocka_unit_test(two_asids_never_see_one_anothers_entries),
         cmocka_unit_test(a_traced_entry_of_another_asid_serves_no_write),
         cmocka_unit_test(ports_have_views_and_asids_of_their_own),
+        cmocka_unit_test(what_only_writes_need_is_forgotten_alone),
         cmocka_unit_test(virtual_cpus_have_tlbs_of_their_own_and_invalidation_reaches_all),
         cmocka_unit_test(ranges_forget_what_they_touch_and_nothing_else),
         cmocka_unit_test(a_range_of_no_length_forgets_nothing),

@@ -281,6 +281,12 @@ struct gn_shadow_ops {
      */
     void (*lock_shared)(void *ctx, uint32_t n);
     void (*unlock_shared)(void *ctx, uint32_t n);
+    /**
+     * Optional; with none, invalidate_range is called. As that, of leaves that have lost nothing
+     * but the right to be written, or whose mark has changed: the MMU must forget translations that
+     * serve writes, and may go on with others, to read and execute.
+     */
+    void (*invalidate_writes)(void *ctx, uint32_t root, gn_gva_t gva, uint64_t length);
 };
 
 /** First initializer of a gn_shadow_ops. */

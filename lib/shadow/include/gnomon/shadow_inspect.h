@@ -39,25 +39,26 @@ struct gn_shadow_stats {
     uint64_t invalidated_all;    /**< invalidate_all calls */
     uint64_t tables_created;
     uint64_t tables_freed;
-    uint64_t tables_reclaimed; /**< of those: to make room */
-    uint64_t tables_flooded;   /**< of those: written so often that they are no tables */
-    uint64_t tables_peak;      /**< most in use at a time */
-    uint64_t root_hits;        /**< gn_shadow_root_get() found it cached */
-    uint64_t root_misses;      /**< ... built it */
-    uint64_t large_leaves;     /**< leaves written above level 0 */
-    uint64_t splinters;        /**< guest pages mapped by smaller leaves */
-    uint64_t dirty_pages;      /**< pages that became dirty */
-    uint64_t dirty_overflows;  /**< of those: the dirty op had no room */
-    uint64_t pages_unsync;     /**< table pages that went from trapped to unsync */
-    uint64_t pages_traced;     /**< ... from trapped to traced, by ADAPT */
-    uint64_t pages_resynced;   /**< ... from unsync back to trapped */
-    uint64_t unsync_rereads;   /**< unsync tables re-read */
-    uint64_t around_fills;     /**< pages mapped along with another's fault */
-    uint64_t emulated;         /**< faults with the outcome EMULATE */
-    uint64_t table_pages;      /**< pages that hold tables now */
-    uint64_t unsync_pages;     /**< of those: unsync now */
-    uint64_t traced_pages;     /**< of those: traced now; the rest is trapped */
-    uint64_t unsync_gone;      /**< unsync pages that ceased to hold tables */
+    uint64_t tables_reclaimed;   /**< of those: to make room */
+    uint64_t tables_flooded;     /**< of those: written so often that they are no tables */
+    uint64_t tables_peak;        /**< most in use at a time */
+    uint64_t root_hits;          /**< gn_shadow_root_get() found it cached */
+    uint64_t root_misses;        /**< ... built it */
+    uint64_t large_leaves;       /**< leaves written above level 0 */
+    uint64_t splinters;          /**< guest pages mapped by smaller leaves */
+    uint64_t dirty_pages;        /**< pages that became dirty */
+    uint64_t dirty_overflows;    /**< of those: the dirty op had no room */
+    uint64_t pages_unsync;       /**< table pages that went from trapped to unsync */
+    uint64_t pages_traced;       /**< ... from trapped to traced, by ADAPT */
+    uint64_t pages_resynced;     /**< ... from unsync back to trapped */
+    uint64_t unsync_rereads;     /**< unsync tables re-read */
+    uint64_t around_fills;       /**< pages mapped along with another's fault */
+    uint64_t emulated;           /**< faults with the outcome EMULATE */
+    uint64_t table_pages;        /**< pages that hold tables now */
+    uint64_t unsync_pages;       /**< of those: unsync now */
+    uint64_t traced_pages;       /**< of those: traced now; the rest is trapped */
+    uint64_t unsync_gone;        /**< unsync pages that ceased to hold tables */
+    uint64_t invalidated_writes; /**< invalidate_writes calls */
 };
 
 /** First initializer of a gn_shadow_stats. */

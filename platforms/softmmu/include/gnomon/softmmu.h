@@ -265,6 +265,13 @@ GN_API void gn_softmmu_invalidate_range(struct gn_softmmu *mmu, uint32_t asid, g
                                         uint64_t length);
 
 /**
+ * As gn_softmmu_invalidate_range(), of what serves writes alone: what was cached for reads and
+ * fetches stays. For leaves that may be written no more, or are traced now.
+ */
+GN_API void gn_softmmu_invalidate_writes(struct gn_softmmu *mmu, uint32_t asid, gn_gva_t gva,
+                                         uint64_t length);
+
+/**
  * Forgets all of an ASID, or of GN_MMU_ASID_ANY.
  * Context: any; O(contexts). Thread-safety: as gn_softmmu_invalidate_range.
  */
