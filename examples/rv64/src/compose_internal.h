@@ -2,7 +2,10 @@
 #ifndef RV64_COMPOSE_INTERNAL_H
 #define RV64_COMPOSE_INTERNAL_H
 
-/* compose.c wires the libraries together; access.c completes guest accesses over them. */
+/*
+ * compose.c wires the libraries together, compose_space.c makes the guest's address spaces of them;
+ * access.c completes guest accesses over them.
+ */
 
 #include <gnomon/shadow.h>
 #include <gnomon/softmmu.h>
@@ -76,6 +79,12 @@ struct rv64_compose {
 
 /** The guest's address space is new: what it shares with the one before it is known at once. */
 void rv64_compose_inherit(struct rv64_compose *c, const struct rv64_before *before);
+
+/** The contexts of the guest's root, for every view; and for fetches and data without a root. */
+void rv64_compose_contexts_make(struct rv64_compose *c);
+
+/** Says what is broken, and does not return; ctx is the composition. */
+void rv64_compose_panic(void *ctx, const char *what);
 
 /** Tells the MMU of the context of fetches, if it does not know. */
 void rv64_compose_fetch_port(struct rv64_compose *c);

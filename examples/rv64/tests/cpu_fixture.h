@@ -114,6 +114,15 @@ static inline uint32_t branch(uint32_t funct3, uint32_t rs1, uint32_t rs2, int32
 #define INSN_SFENCE  0x12000073u
 #define INSN_C_NOP   0x0001u
 
+/** The last trap was this one. */
+static inline void assert_trapped(const struct fixture *f, uint64_t cause, uint64_t epc,
+                                  uint64_t tval)
+{
+    assert_int_equal(f->cpu.mcause, cause);
+    assert_int_equal(f->cpu.mepc, epc);
+    assert_int_equal(f->cpu.mtval, tval);
+}
+
 /** A test that is run with either fixture. */
 #define BOTH(test)                                                                \
     {#test " (probe hits)", test, fixture_setup_hit, fixture_teardown, NULL},     \
