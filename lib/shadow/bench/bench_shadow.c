@@ -4,115 +4,24 @@
  * flush. Neither the trap itself nor what an MMU does for an invalidation is in these numbers: both
  * come on top, and more often where the library is asked more often.
  */
-#include <gnomon/shadow.h>
+#define RAM_PAGES 4u
+#define FRAMES    512u
 
-#include "gn_bench.h"
+#include "machine.h"
 
-#define FRAMES 512u
-#define PAGES  512u /* mapped by the one table at the bottom */
-#define WORK   64u  /* pages that a process touches between two flushes */
-#define GVA    ((uint64_t)0x40200000)
-#define ROOT   ((uint64_t)0x1000)
-#define TABLE  ((uint64_t)0x3000) /* the bottom table */
-#define DATA   ((uint64_t)0x400000)
-#define RAM    ((uint64_t)0x4000)
+#define PAGES 512u /* mapped by the one table at the bottom */
+#define WORK  64u  /* pages that a process touches between two flushes */
+#define GVA   ((uint64_t)0x40200000)
+#define ROOT  ((uint64_t)0x1000)
+#define TABLE ((uint64_t)0x3000) /* the bottom table */
+#define DATA  ((uint64_t)0x400000)
 
-static uint64_t ram[RAM / 8]; /* guest tables; what they map needs no memory here */
-static _Alignas(4096) uint8_t frames[FRAMES][4096];
-static uint32_t frame_stack[FRAMES];
-static uint32_t frames_free;
-static struct gn_shadow *shadow;
 static uint32_t root;
 static uint32_t rounds;
 static uint64_t protected_leaf[PAGES];
 static uint64_t writable_leaf[PAGES];
 
-static int load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
-{
-    (void)ctx;
-    (void)bytes;
-    if (gpa.v >= RAM)
-        return -GN_ERR_FAULT;
-    *ret_value = ram[gpa.v / 8];
-    return 0;
-}
-
-static int cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected, uint64_t desired)
-{
-    (void)ctx;
-    (void)bytes;
-    if (gpa.v >= RAM)
-        return -GN_ERR_FAULT;
-    if (ram[gpa.v / 8] != expected)
-        return -GN_ERR_AGAIN;
-    ram[gpa.v / 8] = desired;
-    return 0;
-}
-
-static const struct gn_paging_ops guest = {GN_PAGING_OPS_INIT, .load = load, .cmpxchg = cmpxchg};
-
-static int frame_alloc(void *ctx, gn_hpa_t *ret_hpa, void **ret_frame)
-{
-    (void)ctx;
-    if (!frames_free)
-        return -GN_ERR_NOMEM;
-    *ret_frame = frames[frame_stack[--frames_free]];
-    *ret_hpa = gn_hpa(((uint64_t)1 << 40) + (uint64_t)frame_stack[frames_free] * 4096);
-    return 0;
-}
-
-static void frame_free(void *ctx, gn_hpa_t hpa, void *frame)
-{
-    (void)ctx;
-    (void)frame;
-    frame_stack[frames_free++] = (uint32_t)(hpa.v >> 12 & (FRAMES - 1));
-}
-
-static void invalidate_range(void *ctx, uint32_t which, gn_gva_t gva, uint64_t length)
-{
-    (void)ctx;
-    (void)which;
-    (void)gva;
-    (void)length;
-}
-
-static void invalidate_all(void *ctx)
-{
-    (void)ctx;
-}
-
-static void root_gone(void *ctx, uint32_t which, uint64_t cookie)
-{
-    (void)ctx;
-    (void)which;
-    (void)cookie;
-}
-
-static void must(int rc)
-{
-    if (rc) {
-        fprintf(stderr, "bench_shadow: %s\n", gn_base_status_name(rc));
-        exit(1);
-    }
-}
-
 /* ---- The machine ------------------------------------------------------------------------- */
-
-static uint64_t encode(uint32_t level, uint32_t kind, uint64_t address, uint32_t permissions)
-{
-    struct gn_paging_entry e = {.kind = kind, .permissions = permissions, .address = address};
-    uint64_t value = 0;
-
-    must(gn_paging_entry_encode(GN_PAGING_SV39, level, &e, &value));
-    return value;
-}
-
-static struct gn_shadow_root_key key_of(uint64_t tag)
-{
-    return (struct gn_shadow_root_key){GN_SHADOW_ROOT_KEY_INIT, .format = GN_PAGING_SV39,
-                                       .table = gn_gpa(ROOT), .controls = GN_PAGING_RISCV_ADUE,
-                                       .tag = tag};
-}
 
 static void setup_tables(void)
 {
@@ -131,33 +40,17 @@ static void setup_tables(void)
 
 static void setup_around(uint32_t policy, uint32_t around)
 {
-    static const struct gn_shadow_ops ops = {
-        GN_SHADOW_OPS_INIT,
-        .guest = &guest,
-        .frame_alloc = frame_alloc,
-        .frame_free = frame_free,
-        .invalidate_range = invalidate_range,
-        .invalidate_all = invalidate_all,
-        .root_gone = root_gone,
-    };
+    static const struct gn_shadow_ops ops = {OPS};
     struct gn_shadow_params params = {GN_SHADOW_PARAMS_INIT, .format = GN_PAGING_SV39,
                                       .policy = policy,      .tables = 64,
                                       .roots = 16,           .ops = &ops,
                                       .fault_around = around};
-    struct gn_shadow_slot slot = {GN_SHADOW_SLOT_INIT, .kind = GN_SHADOW_SLOT_RAM,
-                                  .length = (uint64_t)64 << 20, .hpa = gn_hpa((uint64_t)1 << 32)};
-    static _Alignas(64) uint8_t mem[1 << 19];
-    static _Alignas(8) uint8_t slot_mem[1 << 17];
-    struct gn_shadow_root_key key = key_of(0);
+    struct gn_shadow_root_key key = key_of(ROOT, 0);
     struct gn_shadow_root r;
-    uint32_t id;
 
     gn_shadow_fini(shadow);
-    for (frames_free = 0; frames_free < FRAMES; frames_free++)
-        frame_stack[frames_free] = frames_free;
     setup_tables();
-    must(gn_shadow_init(mem, sizeof mem, &params, &shadow));
-    must(gn_shadow_slot_add(shadow, &slot, slot_mem, sizeof slot_mem, &id));
+    shadow_make(params);
     must(gn_shadow_root_get(shadow, &key, &r));
     root = r.id;
 }
@@ -348,7 +241,7 @@ static double root_any(uint32_t *ret_n, uint64_t keys)
     const double begin = gn_bench_now();
 
     for (uint32_t k = 0; k < rounds * 64; k++) {
-        struct gn_shadow_root_key key = key_of(1 + k % keys);
+        struct gn_shadow_root_key key = key_of(ROOT, 1 + k % keys);
         struct gn_shadow_root r;
 
         must(gn_shadow_root_get(shadow, &key, &r));

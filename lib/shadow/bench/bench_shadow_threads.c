@@ -18,27 +18,26 @@
  */
 #define _GNU_SOURCE
 
-#include <gnomon/shadow.h>
-
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
 #include <unistd.h>
 
-#include "gn_bench.h"
-
 #define CPUS      4u
-#define PAGES     256u /* of a process */
-#define FRAMES    256u
 #define OWN       8u /* pages of tables that a CPU has */
-#define LINEAR    ((uint64_t)2 << 30)
-#define GVA       ((uint64_t)1 << 30)
-#define DATA      ((uint64_t)16 << 20)
 #define RAM_PAGES (3 + CPUS * OWN)
-#define ROUNDS    101u
-#define FORKS     4u       /* of each CPU in one storm */
-#define SLEEP     20000000 /* ns before it */
-#define LEAF      (GN_PAGING_R | GN_PAGING_A | GN_PAGING_D)
+#define FRAMES    256u
+
+#include "machine.h"
+
+#define PAGES  256u /* of a process */
+#define LINEAR ((uint64_t)2 << 30)
+#define GVA    ((uint64_t)1 << 30)
+#define DATA   ((uint64_t)16 << 20)
+#define ROUNDS 101u
+#define FORKS  4u       /* of each CPU in one storm */
+#define SLEEP  20000000 /* ns before it */
+#define LEAF   (GN_PAGING_R | GN_PAGING_A | GN_PAGING_D)
 
 /* A virtual CPU: its parent's and its child's tables, root first. */
 struct cpu {
@@ -50,11 +49,6 @@ struct cpu {
     double begin, end;
 };
 
-static uint64_t ram[RAM_PAGES * 512];
-static _Alignas(4096) uint8_t frames[FRAMES][4096];
-static uint32_t frame_stack[FRAMES];
-static uint32_t frames_free;
-static struct gn_shadow *shadow;
 static struct cpu cpus[CPUS];
 static pthread_barrier_t start;
 static struct timespec storm_begins;
@@ -64,77 +58,8 @@ static struct {
 } stripes[129], readers[CPUS + 1], writer, writers, big;
 static __thread uint32_t self = CPUS;
 
-static void must(int rc)
-{
-    if (rc) {
-        fprintf(stderr, "bench_shadow_threads: %s\n", gn_base_status_name(rc));
-        exit(1);
-    }
-}
-
-/* ---- Ops --------------------------------------------------------------------------------------
+/* ---- Locks ------------------------------------------------------------------------------------
  */
-
-static int load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
-{
-    (void)ctx;
-    (void)bytes;
-    if (gpa.v >= sizeof ram)
-        return -GN_ERR_FAULT;
-    *ret_value = __atomic_load_n(&ram[gpa.v / 8], __ATOMIC_ACQUIRE);
-    return 0;
-}
-
-static int cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected, uint64_t desired)
-{
-    (void)ctx;
-    (void)bytes;
-    if (gpa.v >= sizeof ram)
-        return -GN_ERR_FAULT;
-    return __atomic_compare_exchange_n(&ram[gpa.v / 8], &expected, desired, 0, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_ACQUIRE)
-               ? 0
-               : -GN_ERR_AGAIN;
-}
-
-static const struct gn_paging_ops guest = {GN_PAGING_OPS_INIT, .load = load, .cmpxchg = cmpxchg};
-
-static int frame_alloc(void *ctx, gn_hpa_t *ret_hpa, void **ret_frame)
-{
-    (void)ctx;
-    if (!frames_free)
-        return -GN_ERR_NOMEM;
-    *ret_frame = frames[frame_stack[--frames_free]];
-    *ret_hpa = gn_hpa(((uint64_t)1 << 40) + (uint64_t)frame_stack[frames_free] * 4096);
-    return 0;
-}
-
-static void frame_free(void *ctx, gn_hpa_t hpa, void *frame)
-{
-    (void)ctx;
-    (void)frame;
-    frame_stack[frames_free++] = (uint32_t)(hpa.v >> 12 & (FRAMES - 1));
-}
-
-static void invalidate_range(void *ctx, uint32_t which, gn_gva_t gva, uint64_t length)
-{
-    (void)ctx;
-    (void)which;
-    (void)gva;
-    (void)length;
-}
-
-static void invalidate_all(void *ctx)
-{
-    (void)ctx;
-}
-
-static void root_gone(void *ctx, uint32_t which, uint64_t cookie)
-{
-    (void)ctx;
-    (void)which;
-    (void)cookie;
-}
 
 /* Of this thread: locks that it took, that it took alone, waited for, and long waited for. */
 static __thread struct {
@@ -244,11 +169,6 @@ static void unlock_big(void *ctx, uint32_t n)
     unlock_spin(&big.word);
 }
 
-#define OPS                                                                                     \
-    GN_SHADOW_OPS_INIT, .guest = &guest, .frame_alloc = frame_alloc, .frame_free = frame_free,  \
-                        .invalidate_range = invalidate_range, .invalidate_all = invalidate_all, \
-                        .root_gone = root_gone
-
 static const struct gn_shadow_ops no_lock = {OPS};
 static const struct gn_shadow_ops one_lock = {OPS, .lock = lock_big, .unlock = unlock_big};
 static const struct gn_shadow_ops locks = {OPS, .lock = lock, .unlock = unlock,
@@ -257,15 +177,6 @@ static const struct gn_shadow_ops locks = {OPS, .lock = lock, .unlock = unlock,
 
 /* ---- The guest --------------------------------------------------------------------------------
  */
-
-static uint64_t encode(uint32_t level, uint32_t kind, uint64_t address, uint32_t permissions)
-{
-    struct gn_paging_entry e = {.kind = kind, .permissions = permissions, .address = address};
-    uint64_t value = 0;
-
-    must(gn_paging_entry_encode(GN_PAGING_SV39, level, &e, &value));
-    return value;
-}
 
 static void store(uint64_t gpa, uint64_t value)
 {
@@ -309,8 +220,7 @@ static uint64_t page_leaf(const struct cpu *c, uint32_t page, int copy, int writ
 
 static void load_root(struct cpu *c, uint64_t table)
 {
-    struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT, .format = GN_PAGING_SV39,
-                                     .table = gn_gpa(table), .controls = GN_PAGING_RISCV_ADUE};
+    struct gn_shadow_root_key key = key_of(table, 0);
     struct gn_shadow_root was = c->root;
 
     must(gn_shadow_root_get(shadow, &key, &c->root));
@@ -411,27 +321,6 @@ static void guest_setup(void)
     }
 }
 
-static void shadow_setup(const struct gn_shadow_ops *ops)
-{
-    static _Alignas(64) uint8_t mem[2 << 20];
-    static _Alignas(8) uint8_t slot_mem[1 << 17];
-    struct gn_shadow_params params = {GN_SHADOW_PARAMS_INIT,
-                                      .format = GN_PAGING_SV39,
-                                      .policy = GN_SHADOW_POLICY_TRAP,
-                                      .tables = FRAMES,
-                                      .roots = 32,
-                                      .ops = ops};
-    struct gn_shadow_slot slot = {GN_SHADOW_SLOT_INIT, .kind = GN_SHADOW_SLOT_RAM,
-                                  .length = (uint64_t)64 << 20, .hpa = gn_hpa((uint64_t)1 << 32)};
-    uint32_t id;
-
-    frames_free = 0;
-    for (uint32_t i = 0; i < FRAMES; i++)
-        frame_stack[frames_free++] = i;
-    must(gn_shadow_init(mem, sizeof mem, &params, &shadow));
-    must(gn_shadow_slot_add(shadow, &slot, slot_mem, sizeof slot_mem, &id));
-}
-
 static double cpu_now(void)
 {
     struct timespec t;
@@ -453,7 +342,9 @@ static struct storm storm(const struct gn_shadow_ops *ops, uint32_t n, uint32_t 
     double cpu;
 
     guest_setup();
-    shadow_setup(ops);
+    shadow_make((struct gn_shadow_params){GN_SHADOW_PARAMS_INIT, .format = GN_PAGING_SV39,
+                                          .policy = GN_SHADOW_POLICY_TRAP, .tables = FRAMES,
+                                          .roots = 32, .ops = ops});
     pthread_barrier_init(&start, NULL, n + 1);
     for (uint32_t i = 0; i < n; i++) {
         cpus[i].forks = forks;
