@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "sealed.h"
+#include "sealed_pool.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -66,19 +64,6 @@ static int on_unmap(void *ctx, uint32_t region, uint64_t page, void *frame)
     return gn_linux_window_unmap(s->window, page);
 }
 
-static uint64_t on_clock(void *ctx)
-{
-    (void)ctx;
-    return gn_linux_cache_clock();
-}
-
-static void on_cache_flush(void *ctx, gn_hva_t at)
-{
-    (void)ctx;
-    /* Where it does nothing, the probe finds no difference and says so. */
-    (void)gn_linux_cache_flush((const void *)(uintptr_t)at.v);
-}
-
 /* Without a window a child has no pool either, but would not know until it touches it. */
 static uint64_t on_generation(void *ctx)
 {
@@ -107,60 +92,8 @@ static void *map_anonymous(uint64_t bytes)
     return at == MAP_FAILED ? NULL : at;
 }
 
-/*
- * Mappings of memfd_secret count as locked memory, each of them: the pool, its pages in the window,
- * and a child's copy. A pool for which there is no room would fail in the midst of things.
- */
-static bool room_for_mappings(const struct gn_linux_memory *m)
-{
-    void *second = mmap(NULL, m->bytes, PROT_READ, MAP_SHARED, m->fd, 0);
-    void *third = mmap(NULL, m->bytes, PROT_READ, MAP_SHARED, m->fd, 0);
-    bool room = second != MAP_FAILED && third != MAP_FAILED;
-
-    if (second != MAP_FAILED)
-        munmap(second, m->bytes);
-    if (third != MAP_FAILED)
-        munmap(third, m->bytes);
-    return room;
-}
-
-static int pool_get(struct sealed *s, uint64_t bytes)
-{
-    static const uint32_t by_window[] = {GN_LINUX_MEMORY_SECRET, GN_LINUX_MEMORY_SHARED,
-                                         GN_LINUX_MEMORY_PRIVATE};
-    static const uint32_t by_calls[] = {GN_LINUX_MEMORY_SECRET, GN_LINUX_MEMORY_PRIVATE,
-                                        GN_LINUX_MEMORY_SHARED};
-    const uint32_t *kinds = s->params.window ? by_window : by_calls;
-
-    for (int i = 0; i < 3; i++) {
-        const struct gn_linux_memory_params p = {GN_LINUX_MEMORY_PARAMS_INIT, .kinds = kinds[i],
-                                                 .bytes = bytes};
-
-        if ((s->params.kinds && !(s->params.kinds & kinds[i])) || gn_linux_memory_get(&p, &s->pool))
-            continue;
-        if (!s->params.window || kinds[i] != GN_LINUX_MEMORY_SECRET || room_for_mappings(&s->pool))
-            return 0;
-        gn_linux_memory_put(&s->pool);
-    }
-    return -1;
-}
-
-/*
- * No hpa and no cache_locked: a process does not learn machine addresses (in a virtual machine not
- * even root does), and nothing here has the machine lock anything. So "bounded" is the most that
- * is ever reported.
- */
-static struct gn_cachecrypt_cache cache_of(const char *folder)
-{
-    struct gn_linux_cache c = {GN_LINUX_CACHE_INIT};
-
-    if (gn_linux_cache_get(folder, &c))
-        return (struct gn_cachecrypt_cache){.bytes = 0};
-    return (struct gn_cachecrypt_cache){
-        .bytes = c.bytes, .ways = c.ways, .line_bytes = c.line_bytes};
-}
-
-static int pool_create(struct sealed *s)
+/* @return NULL, or why not */
+static const char *pool_create(struct sealed *s)
 {
     const struct gn_cachecrypt_ops ops = {
         GN_CACHECRYPT_OPS_INIT,
@@ -170,17 +103,17 @@ static int pool_create(struct sealed *s)
         .map = s->params.window ? on_map : NULL,
         .unmap = s->params.window ? on_unmap : NULL,
         .generation = s->params.window ? NULL : on_generation,
-        .clock = on_clock,
-        .cache_flush = on_cache_flush,
+        SEALED_POOL_OPS,
     };
     const struct gn_cachecrypt_params params = {GN_CACHECRYPT_PARAMS_INIT,
                                                 .frames = s->params.frames, .ops = &ops, .ctx = s,
-                                                .cache = cache_of(s->params.cache)};
+                                                .cache = s->cache};
     size_t bytes = gn_cachecrypt_size(&params);
+    const char *error = bytes ? sealed_pool_get(s, bytes) : "no such pool";
 
-    if (!bytes || pool_get(s, bytes))
-        return -1;
-    return gn_cachecrypt_init(s->pool.base, s->pool.bytes, &params, &s->cc) ? -1 : 0;
+    if (error)
+        return error;
+    return gn_cachecrypt_init(s->pool.base, s->pool.bytes, &params, &s->cc) ? "no such pool" : NULL;
 }
 
 static int region_create(struct sealed *s)
@@ -228,13 +161,15 @@ int sealed_create(const struct sealed_params *params, struct sealed *s, const ch
 {
     memset(s, 0, sizeof *s);
     s->pool.fd = -1;
+    s->counter = -1;
+    s->cache = sealed_cache(params->cache);
     s->params = *params;
     s->pages = params->pages;
     *ret_error = "libsodium has no cipher for this machine";
     if (gn_cachecrypt_sodium_cipher(0, &s->cipher))
         return -1;
-    *ret_error = "no memory for the pool";
-    if (!pool_create(s)) {
+    *ret_error = pool_create(s);
+    if (!*ret_error) {
         *ret_error = "no memory for the ciphertext";
         if (!region_create(s)) {
             *ret_error = "no window: the addresses are in use, or faults cannot be taken here";
@@ -251,7 +186,7 @@ void sealed_destroy(struct sealed *s)
     gn_linux_faults_remove(s->window);
     gn_linux_window_fini(s->window);
     gn_cachecrypt_fini(s->cc);
-    gn_linux_memory_put(&s->pool);
+    sealed_pool_put(s);
     if (s->store)
         munmap(s->store, s->store_bytes);
     if (s->window_memory)
@@ -270,13 +205,13 @@ uint32_t sealed_degraded(const struct sealed *s)
     return s->pool.degraded | state.degraded | gn_linux_process_degraded();
 }
 
-void sealed_report(const struct sealed *s, uint32_t but, void (*line)(void *ctx, const char *text),
+void sealed_report(struct sealed *s, uint32_t but, void (*line)(void *ctx, const char *text),
                    void *ctx)
 {
     static const char *const residency[] = {
         "nothing keeps the pool in the cache: take it to be in DRAM",
         "the pool is a share of the cache by size; nothing keeps it there",
-        "the pool cannot displace itself from the cache; others can displace it", NULL};
+        "the pool is spread over the cache so that it does not displace itself; others can", NULL};
     struct gn_cachecrypt_residency_report report = {GN_CACHECRYPT_RESIDENCY_REPORT_INIT};
     uint32_t degraded = sealed_degraded(s) & ~but;
 
@@ -287,56 +222,17 @@ void sealed_report(const struct sealed *s, uint32_t but, void (*line)(void *ctx,
         if (degraded & 1u << i)
             line(ctx, text);
     }
-    if (!gn_cachecrypt_residency(s->cc, &report) && report.kind < 4 && residency[report.kind])
+    if (!sealed_pool_report(s, &report) && report.kind < 4 && residency[report.kind])
         line(ctx, residency[report.kind]);
 }
 
-int sealed_residency(const struct sealed *s, struct sealed_residency *ret)
+const char *sealed_faults_name(const struct sealed *s)
 {
-    _Alignas(64) uint8_t bait[64] = {0};
-    int rc;
+    struct gn_linux_window_state state = {GN_LINUX_WINDOW_STATE_INIT};
 
-    *ret = (struct sealed_residency){.report = {GN_CACHECRYPT_RESIDENCY_REPORT_INIT},
-                                     .probe = {GN_CACHECRYPT_PROBE_RESULT_INIT}};
-    if (s->window)
-        gn_linux_window_enter(s->window);
-    ret->error = gn_cachecrypt_probe(s->cc, gn_hva((uintptr_t)bait), &ret->probe);
-    rc = gn_cachecrypt_residency(s->cc, &ret->report);
-    if (s->window)
-        gn_linux_window_leave(s->window);
-    return rc;
-}
-
-/* Thousandths as per cent with a decimal. */
-#define PER_CENT(permille) (permille) / 10, (permille) % 10
-
-void sealed_residency_tell(const struct sealed *s, void (*line)(void *ctx, const char *text),
-                           void *ctx)
-{
-    static const char *const kinds[] = {"none", "bounded", "coloured", "locked"};
-    struct sealed_residency r;
-    char text[160];
-
-    if (sealed_residency(s, &r) || r.report.kind >= sizeof kinds / sizeof *kinds)
-        return;
-    if (r.report.cache_bytes)
-        snprintf(text, sizeof text,
-                 "residency: %s; pool of %" PRIu64 " KiB, %" PRIu32 ".%" PRIu32
-                 " %% of a cache of %" PRIu64 " KiB",
-                 kinds[r.report.kind], r.report.pool_bytes >> 10, PER_CENT(r.report.share_permille),
-                 r.report.cache_bytes >> 10);
-    else
-        snprintf(text, sizeof text, "residency: %s; the cache is not known", kinds[r.report.kind]);
-    line(ctx, text);
-    if (r.error)
-        snprintf(text, sizeof text, "probe: none; near and far memory cannot be told apart");
-    else
-        snprintf(text, sizeof text,
-                 "probe: %" PRIu32 " lines of the pool, %" PRIu32 " slow (%" PRIu32 ".%" PRIu32
-                 " %%); ticks: cache %" PRIu32 ", DRAM %" PRIu32,
-                 r.probe.lines, r.probe.slow, PER_CENT(r.report.probe_slow_permille),
-                 r.probe.near_ticks, r.probe.far_ticks);
-    line(ctx, text);
+    if (!s->window || gn_linux_window_state(s->window, &state))
+        return "none";
+    return state.way == GN_LINUX_FAULTS_USERFAULTFD ? "userfaultfd" : "SIGSEGV";
 }
 
 const char *sealed_cipher_name(const struct sealed *s)
@@ -346,15 +242,6 @@ const char *sealed_cipher_name(const struct sealed *s)
     case GN_CACHECRYPT_CIPHER_AES256GCM: return "AES-256-GCM";
     case GN_CACHECRYPT_CIPHER_XCHACHA20: return "XChaCha20-Poly1305";
     default: return "unknown";
-    }
-}
-
-const char *sealed_pool_name(const struct sealed *s)
-{
-    switch (s->pool.kind) {
-    case GN_LINUX_MEMORY_SECRET: return "memfd_secret";
-    case GN_LINUX_MEMORY_SHARED: return "memfd";
-    default: return "private memory";
     }
 }
 

@@ -15,10 +15,21 @@
 #include <gnomon/cachecrypt.h>
 #include <gnomon/linux_cache.h>
 
+/*
+ * Where the pool is to lie. Nothing else will do if one is named: what cannot be had is an error.
+ * All but ANY trade something for it, which sealed_report() tells.
+ */
+#define SEALED_PLACE_ANY      0u /**< wherever: the most secret memory there is */
+#define SEALED_PLACE_HUGE     1u /**< in huge pages: coloured, but not memfd_secret */
+#define SEALED_PLACE_PHYSICAL 2u /**< pages chosen by their machine address; CAP_SYS_ADMIN */
+#define SEALED_PLACE_LOCKED   3u /**< pseudo-locked in the cache; no window, not memfd_secret */
+
 struct sealed_params {
     uint64_t pages;  /**< of 4 KiB */
     uint32_t frames; /**< plaintext pages at a time */
     uint32_t kinds;  /**< GN_LINUX_MEMORY_... that will do for the pool; 0: the best there is */
+    uint32_t place;  /**< SEALED_PLACE_... */
+    bool guest;      /**< a virtual machine's physical addresses count as the machine's */
     bool window;     /**< a window onto it */
     void *base;      /**< where; NULL: anywhere */
     bool reserved;   /**< the caller has addresses mapped there, which become the window's */
@@ -32,6 +43,8 @@ struct sealed_params {
     void (*refused)(void *ctx, int error);
     void *ctx;
     const char *cache; /**< where the cache is described; NULL: the kernel's folder */
+    const struct gn_linux_lock_params
+        *locking; /**< its folders; used in create; NULL: the kernel's */
 };
 
 struct sealed {
@@ -47,10 +60,17 @@ struct sealed {
     void *window_memory;
     uint64_t window_bytes;
     struct sealed_params params;
+    struct gn_cachecrypt_cache cache;
+    struct gn_linux_lock lock;
+    struct gn_linux_places places; /**< during a report */
+    int32_t counter;               /**< during a probe; -1: none */
 };
 
 /** @return 0, or -1 with a reason in *ret_error: a string constant */
 int sealed_create(const struct sealed_params *params, struct sealed *s, const char **ret_error);
+
+/** "any", "huge", "physical", "locked". @return SEALED_PLACE_..., or -1: none of these */
+int sealed_place_parse(const char *name);
 
 /** Wipes keys and plaintext; what was in it is gone. */
 void sealed_destroy(struct sealed *s);
@@ -62,27 +82,32 @@ uint32_t sealed_degraded(const struct sealed *s);
 const char *sealed_cipher_name(const struct sealed *s);
 const char *sealed_pool_name(const struct sealed *s);
 
+/** How its window learns of faults: "SIGSEGV", "userfaultfd"; "none": it has no window. */
+const char *sealed_faults_name(const struct sealed *s);
+
 /**
  * Calls `line` with a sentence for each protection that is missing; `but` for these bits. Nothing
  * is probed for it.
  */
-void sealed_report(const struct sealed *s, uint32_t but, void (*line)(void *ctx, const char *text),
+void sealed_report(struct sealed *s, uint32_t but, void (*line)(void *ctx, const char *text),
                    void *ctx);
 
 /** Where the pool is, as far as that is shown, and what a probe has just measured. */
 struct sealed_residency {
     struct gn_cachecrypt_residency_report report;
     struct gn_cachecrypt_probe_result probe;
-    int error; /**< of the probe: 0, or a negative GN_ERR_... and there is none */
+    int error;      /**< of the probe: 0, or a negative GN_ERR_... and there is none */
+    int counter;    /**< of the counter of cache misses: 0, or a negative GN_ERR_...: none */
+    int places;     /**< of where the pool lies: 0, or a negative GN_ERR_...: not known */
+    uint32_t known; /**< GN_LINUX_PLACES_...: by what it is; 0: not known */
 };
 
 /** Probes the pool: reads each line of it once. Not in a fault. @return 0 or a negative GN_ERR_...
  */
-int sealed_residency(const struct sealed *s, struct sealed_residency *ret);
+int sealed_residency(struct sealed *s, struct sealed_residency *ret);
 
 /** The same for a person: two lines. */
-void sealed_residency_tell(const struct sealed *s, void (*line)(void *ctx, const char *text),
-                           void *ctx);
+void sealed_residency_tell(struct sealed *s, void (*line)(void *ctx, const char *text), void *ctx);
 
 /** The region's counters. */
 struct gn_cachecrypt_stats sealed_stats(const struct sealed *s);

@@ -333,17 +333,18 @@ static uint8_t *memory_map(uint64_t size)
  * Guest RAM becomes a window onto ciphertext. The frames of shadow tables behind it stay plain:
  * what is in them are addresses.
  */
-static int ram_encrypt(struct rv64_compose *c, uint64_t ram_size, uint64_t pool,
+static int ram_encrypt(struct rv64_compose *c, const struct rv64_compose_params *p,
                        const char **ret_error)
 {
-    if (!pool)
+    if (!p->encrypt_ram)
         return 0;
     if (!rv64_encrypt_built()) {
         *ret_error = "--encrypt-ram is not in this build, which lacks cachecrypt, its platform "
                      "linux, or libsodium";
         return -1;
     }
-    c->encrypt = rv64_encrypt_create(c->memory, RAM_BASE, ram_size, pool, ret_error);
+    c->encrypt = rv64_encrypt_create(c->memory, RAM_BASE, p->ram_size, p->encrypt_ram,
+                                     p->encrypt_how, ret_error);
     if (!c->encrypt)
         return -1;
     c->bus->bounce = rv64_encrypt_bounce(c->encrypt);
@@ -490,8 +491,7 @@ int rv64_compose_create(const struct rv64_compose_params *params, struct rv64_co
         }
         *ret_error = "not enough memory for the guest";
     }
-    if (memory_create(c, params->ram_size, tables) ||
-        ram_encrypt(c, params->ram_size, params->encrypt_ram, ret_error) ||
+    if (memory_create(c, params->ram_size, tables) || ram_encrypt(c, params, ret_error) ||
         parts_create(c, params->without) || softmmu_create(c) || shadow_create(c, tables)) {
         rv64_compose_destroy(c);
         return -1;

@@ -28,12 +28,13 @@
 struct rv64_compose;
 
 struct rv64_compose_params {
-    uint64_t ram_size;      /**< bytes, a multiple of 4096 */
-    uint64_t encrypt_ram;   /**< bytes of it that are plaintext at a time; 0: all */
-    const char *mmu;        /**< "softmmu" */
-    uint32_t without;       /**< RV64_WITHOUT_* */
-    bool audit;             /**< check the shadow at every coherence point */
-    const char *asid_trace; /**< file for a record of activated address spaces; NULL: none */
+    uint64_t ram_size;       /**< bytes, a multiple of 4096 */
+    uint64_t encrypt_ram;    /**< bytes of it that are plaintext at a time; 0: all */
+    const char *encrypt_how; /**< where these are to lie; NULL: anywhere */
+    const char *mmu;         /**< "softmmu" */
+    uint32_t without;        /**< RV64_WITHOUT_* */
+    bool audit;              /**< check the shadow at every coherence point */
+    const char *asid_trace;  /**< file for a record of activated address spaces; NULL: none */
     struct rv64_bus *bus;
     struct rv64_cpu *cpu;
 };

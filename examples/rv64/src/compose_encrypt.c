@@ -85,26 +85,52 @@ static void on_line(void *ctx, const char *text)
     fprintf(stderr, "rv64: not protected here: %s\n", text);
 }
 
-static void report(const struct rv64_encrypt *e)
+static void report(struct rv64_encrypt *e)
 {
     fprintf(stderr, "rv64: guest RAM is ciphertext (%s) but for %u pages in %s\n",
             sealed_cipher_name(&e->sealed), e->sealed.params.frames, sealed_pool_name(&e->sealed));
     sealed_report(&e->sealed, GN_LINUX_DEGRADED_SYSCALLS, on_line, NULL);
 }
 
+/* "huge", "physical", "guest-addresses", with commas. @return 0 or -1 */
+static int how_parse(const char *how, struct sealed_params *p)
+{
+    char word[32];
+    size_t length;
+
+    for (; how && *how; how += length + (how[length] == ',')) {
+        length = strcspn(how, ",");
+        snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : 0), how);
+        if (!strcmp(word, "huge"))
+            p->place = SEALED_PLACE_HUGE;
+        else if (!strcmp(word, "physical"))
+            p->place = SEALED_PLACE_PHYSICAL;
+        else if (!strcmp(word, "guest-addresses"))
+            p->guest = true;
+        else
+            return -1;
+    }
+    return 0;
+}
+
 struct rv64_encrypt *rv64_encrypt_create(void *at, uint64_t ram_base, uint64_t ram_size,
-                                         uint64_t pool, const char **ret_error)
+                                         uint64_t pool, const char *how, const char **ret_error)
 {
     /* The library's own copies (dma_in) need the pool to be where the window maps it. */
-    const struct sealed_params params = {.pages = ram_size >> GN_PAGE_SHIFT,
-                                         .frames = (uint32_t)(pool >> GN_PAGE_SHIFT),
-                                         .kinds = GN_LINUX_MEMORY_SECRET | GN_LINUX_MEMORY_SHARED,
-                                         .window = true,
-                                         .base = at,
-                                         .reserved = true,
-                                         .refused = on_refused};
-    struct rv64_encrypt *e = calloc(1, sizeof *e);
+    struct sealed_params params = {.pages = ram_size >> GN_PAGE_SHIFT,
+                                   .frames = (uint32_t)(pool >> GN_PAGE_SHIFT),
+                                   .kinds = GN_LINUX_MEMORY_SECRET | GN_LINUX_MEMORY_SHARED,
+                                   .window = true,
+                                   .base = at,
+                                   .reserved = true,
+                                   .refused = on_refused};
+    struct rv64_encrypt *e;
 
+    if (how_parse(how, &params)) {
+        *ret_error = "--encrypt-ram SIZE,HOW: known are huge, physical, guest-addresses";
+        return NULL;
+    }
+    e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
     e->ram_base = ram_base;
@@ -134,10 +160,9 @@ const struct rv64_bounce *rv64_encrypt_bounce(const struct rv64_encrypt *e)
     return &e->bounce;
 }
 
-void rv64_encrypt_stats(const struct rv64_encrypt *e, rv64_counter each, void *ctx)
+void rv64_encrypt_stats(struct rv64_encrypt *e, rv64_counter each, void *ctx)
 {
     struct gn_cachecrypt_stats s = sealed_stats(&e->sealed);
-
     struct sealed_residency r;
 
     each(ctx, "cachecrypt", "faults", s.faults);
@@ -155,11 +180,14 @@ void rv64_encrypt_stats(const struct rv64_encrypt *e, rv64_counter each, void *c
     each(ctx, "cachecrypt", "bounced_out", s.bounced_out);
     if (sealed_residency(&e->sealed, &r))
         return;
-    /* GN_CACHECRYPT_RESIDENCY_...: 0 none, 1 bounded. */
+    /* GN_CACHECRYPT_RESIDENCY_...: 0 none, 1 bounded, 2 coloured. */
     each(ctx, "cachecrypt", "residency", r.report.kind);
     each(ctx, "cachecrypt", "cache_share_permille", r.report.share_permille);
+    each(ctx, "cachecrypt", "fullest_set", r.report.set_max);
     each(ctx, "cachecrypt", "probed_lines", r.probe.lines);
     each(ctx, "cachecrypt", "probed_slow", r.probe.slow);
     each(ctx, "cachecrypt", "probe_near_ticks", r.probe.near_ticks);
     each(ctx, "cachecrypt", "probe_far_ticks", r.probe.far_ticks);
+    if (!r.counter)
+        each(ctx, "cachecrypt", "probe_counted_misses", r.probe.misses);
 }

@@ -9,12 +9,13 @@ bool rv64_encrypt_built(void)
 }
 
 struct rv64_encrypt *rv64_encrypt_create(void *at, uint64_t ram_base, uint64_t ram_size,
-                                         uint64_t pool, const char **ret_error)
+                                         uint64_t pool, const char *how, const char **ret_error)
 {
     (void)at;
     (void)ram_base;
     (void)ram_size;
     (void)pool;
+    (void)how;
     (void)ret_error;
     return NULL;
 }
@@ -30,7 +31,7 @@ const struct rv64_bounce *rv64_encrypt_bounce(const struct rv64_encrypt *e)
     return NULL;
 }
 
-void rv64_encrypt_stats(const struct rv64_encrypt *e, rv64_counter each, void *ctx)
+void rv64_encrypt_stats(struct rv64_encrypt *e, rv64_counter each, void *ctx)
 {
     (void)e;
     (void)each;

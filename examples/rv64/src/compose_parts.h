@@ -88,15 +88,15 @@ bool rv64_encrypt_built(void);
 
 /**
  * Guest RAM at `at`, in the place of what is mapped there; `pool` bytes of it are plaintext at a
- * time.
+ * time. `how` says where they are to lie, in words of --encrypt-ram; NULL: anywhere.
  * @return NULL, with a reason in *ret_error if there is one better than what it was
  */
 struct rv64_encrypt *rv64_encrypt_create(void *at, uint64_t ram_base, uint64_t ram_size,
-                                         uint64_t pool, const char **ret_error);
+                                         uint64_t pool, const char *how, const char **ret_error);
 void rv64_encrypt_destroy(struct rv64_encrypt *e);
 
 /** What system calls are given in the place of RAM. */
 const struct rv64_bounce *rv64_encrypt_bounce(const struct rv64_encrypt *e);
-void rv64_encrypt_stats(const struct rv64_encrypt *e, rv64_counter each, void *ctx);
+void rv64_encrypt_stats(struct rv64_encrypt *e, rv64_counter each, void *ctx);
 
 #endif /* RV64_COMPOSE_PARTS_H */

@@ -275,6 +275,7 @@ static int create_hart(struct rv64_machine *machine, const struct rv64_options *
 {
     const struct rv64_compose_params params = {.ram_size = options->memory,
                                                .encrypt_ram = options->encrypt_ram,
+                                               .encrypt_how = options->encrypt_how,
                                                .mmu = options->mmu,
                                                .without = options->without,
                                                .audit = options->audit,

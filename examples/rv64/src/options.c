@@ -90,7 +90,11 @@ static const char help_text[] =
     "  --initrd FILE       initial RAM disk\n"
     "  --append TEXT       kernel command line\n"
     "  --memory SIZE, -m   RAM, with K, M (default) or G; 256M unless given\n"
-    "  --encrypt-ram SIZE  RAM is ciphertext, but for so much of it at a time: 1M to 96M\n"
+    "  --encrypt-ram SIZE[,huge|physical][,guest-addresses]\n"
+    "                      RAM is ciphertext, but for so much of it at a time: 1M to 96M, in huge\n"
+    "                      pages, or in pages chosen by their address, so that it does not "
+    "displace\n"
+    "                      itself from the cache; a virtual machine's addresses count if told to\n"
     "  --drive FILE[,readonly=on|off]\n"
     "                      raw disk image as virtio disk; up to 4 times. Also file=FILE,...\n"
     "  --bios FILE         M-mode firmware, ELF or raw; without it SBI is built in\n"
@@ -383,7 +387,13 @@ static int parse_dump(struct rv64_options *options, const char *text, struct rv6
 static int parse_encrypt_ram(struct rv64_options *options, const char *text,
                              struct rv64_error *error)
 {
-    return parse_size("encrypt-ram", text, RV64_ENCRYPT_MIN, RV64_ENCRYPT_MAX,
+    size_t length = strcspn(text, ",");
+    char size[32];
+
+    snprintf(size, sizeof size, "%.*s", (int)(length < sizeof size ? length : sizeof size - 1),
+             text);
+    options->encrypt_how = text[length] ? text + length + 1 : NULL;
+    return parse_size("encrypt-ram", size, RV64_ENCRYPT_MIN, RV64_ENCRYPT_MAX,
                       &options->encrypt_ram, error);
 }
 

@@ -44,9 +44,10 @@ struct rv64_drive {
 /** What the user wants. Strings are those of argv. */
 struct rv64_options {
     const char *kernel, *initrd, *append, *bios, *dtb, *dump_dtb, *mmu,
-        *asid_trace;      /**< NULL: not given */
-    uint64_t memory;      /**< bytes */
-    uint64_t encrypt_ram; /**< bytes of plaintext at a time; 0: RAM is plain */
+        *asid_trace;         /**< NULL: not given */
+    uint64_t memory;         /**< bytes */
+    uint64_t encrypt_ram;    /**< bytes of plaintext at a time; 0: RAM is plain */
+    const char *encrypt_how; /**< what stands behind the size; NULL: nothing */
     struct rv64_drive drives[RV64_DRIVES_MAX];
     size_t drive_count;
     uint32_t without; /**< RV64_WITHOUT_* of compose.h */

@@ -122,6 +122,7 @@ refused 2 'needs --kernel' --bios "$dir/zeros" --initrd "$dir/zeros"
 refused 2 'on or off' --kernel "$dir/Image" --drive "$dir/zeros,readonly=perhaps"
 refused 2 'unknown property' --kernel "$dir/Image" --drive "$dir/zeros,if=ide"
 
+refused 1 'encrypt-ram' --kernel "$dir/Image" --encrypt-ram 2M,here
 refused 1 'No such file' --kernel "$dir/nowhere"
 refused 1 'No such file' --kernel "$dir/$newline"
 refused 1 'directory' --kernel "$dir/folder"

@@ -93,6 +93,11 @@ static void the_pool_of_encrypted_ram_has_limits(void **state)
     assert_int_equal(options.encrypt_ram, 0);
     accepted("-kernel k --encrypt-ram 16M");
     assert_int_equal(options.encrypt_ram, 16 << 20);
+    assert_null(options.encrypt_how);
+    accepted("-kernel k --encrypt-ram 2M,huge,guest-addresses");
+    assert_int_equal(options.encrypt_ram, 2 << 20);
+    assert_string_equal(options.encrypt_how, "huge,guest-addresses");
+    refused("-kernel k --encrypt-ram ,huge", "not a size");
     refused("-kernel k --encrypt-ram 512K", "from 1M to 96M");
     refused("-kernel k --encrypt-ram 97", "from 1M to 96M");
     refused("-kernel k --encrypt-ram much", "not a size");

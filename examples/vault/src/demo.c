@@ -204,7 +204,8 @@ static void on_residency(void *ctx, const char *text)
 }
 
 /* @return copies found, or -1 */
-static int64_t with_gnomon(const struct masked *m, const char *path)
+static int64_t with_gnomon(const struct masked *m, const struct vault_params *params,
+                           const char *path)
 {
     struct dump d = {.secret = m};
     struct vault_about about;
@@ -212,8 +213,14 @@ static int64_t with_gnomon(const struct masked *m, const char *path)
     vault_block block;
     int rc;
 
-    if (vault_open(NULL, &v))
+    const char *error = "the vault cannot be made";
+    struct vault_params p = *params;
+
+    p.ret_error = &error;
+    if (vault_open(&p, &v)) {
+        fprintf(stderr, "vault: %s\n", error);
         return -1;
+    }
     vault_about(v, &about);
     printf("with Gnomon: %u records of %u bytes in a vault, each with the secret\n", RECORDS,
            RECORD);
@@ -254,7 +261,7 @@ static int64_t without_gnomon(const struct masked *m, const char *path)
     return rc ? -1 : (int64_t)d.copies;
 }
 
-int vault_demo(char *const dump[2])
+int vault_demo(const struct vault_params *params, char *const dump[2])
 {
     struct masked m;
     uint8_t secret[SECRET + 1] = {0};
@@ -263,9 +270,9 @@ int vault_demo(char *const dump[2])
 
     if (mask_make(&m))
         return 1;
-    with = with_gnomon(&m, dump ? dump[0] : NULL);
+    with = with_gnomon(&m, params, dump ? dump[0] : NULL);
     if (with < 0) {
-        fprintf(stderr, "vault: the vault or the dump failed\n");
+        fprintf(stderr, "vault: no demonstration: the vault or the dump failed\n");
         return 1;
     }
     without = without_gnomon(&m, dump ? dump[1] : NULL);

@@ -9,23 +9,34 @@
 #include <unistd.h>
 
 #include "demo.h"
+#include "sealed.h"
 
 #define PRELOAD "libvault-preload.so"
 
 static const char help_text[] =
     "Usage: vault run [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
-    "       vault demo [--dump WITH WITHOUT]\n"
+    "       vault demo [OPTION]...\n"
     "\n"
     "run keeps large heap blocks of a program as ciphertext, but for a pool of pages:\n"
     "  --pool SIZE       plaintext at a time; from 64K on; 2M unless given\n"
     "  --size SIZE       of all sealed blocks together, up to 4G; 1G unless given\n"
     "  --threshold SIZE  blocks from this size on are sealed; 64K unless given\n"
     "  --memory KIND     of the pool: secret, shared or private; the best there is unless given\n"
+    "  --faults WAY      segv (over secret or shared memory) or uffd (over private memory)\n"
+    "  --place PLACE     of the pool, as for demo; locked is not for run\n"
+    "  --guest-addresses\n"
     "  --stats           counters on standard error when the program ends\n"
     "  --quiet           say nothing of what this machine does not protect\n"
     "\n"
     "demo plants a secret, dumps its own memory but for the pool, and counts the secret in it;\n"
-    "then without Gnomon. --dump keeps the two dumps in files.\n"
+    "then without Gnomon.\n"
+    "  --dump WITH WITHOUT  keeps the two dumps in files\n"
+    "  --place PLACE        huge: in huge pages, not memfd_secret; physical: pages chosen by "
+    "their\n"
+    "                       address, takes CAP_SYS_ADMIN; locked: pseudo-locked in the cache, "
+    "takes\n"
+    "                       root and resctrl; any: wherever (unless given)\n"
+    "  --guest-addresses    take a virtual machine's physical addresses for the machine's\n"
     "\n"
     "Exit status: the program's; 125 when it cannot be protected, and so is not run.\n";
 
@@ -64,6 +75,26 @@ static void set_memory(const char *text)
     usage("unknown memory");
 }
 
+static void set_faults(const char *text)
+{
+    static const struct {
+        const char *name;
+        const char *kinds;
+    } ways[] = {{"segv", "3"}, {"uffd", "4"}};
+
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (!strcmp(text, ways[i].name))
+            return (void)setenv("VAULT_MEMORY", ways[i].kinds, 1);
+    usage("faults are segv or uffd");
+}
+
+static void set_place(const char *text)
+{
+    if (sealed_place_parse(text) < 0)
+        usage("unknown place");
+    setenv("VAULT_PLACE", text, 1);
+}
+
 /* The library lies beside this program, or where it was installed. */
 static int set_preload(void)
 {
@@ -88,7 +119,7 @@ static int set_preload(void)
     return setenv("LD_PRELOAD", value, 1);
 }
 
-enum { POOL = 256, SIZE, THRESHOLD, MEMORY, STATS, QUIET };
+enum { POOL = 256, SIZE, THRESHOLD, MEMORY, FAULTS, PLACE, GUEST, STATS, QUIET };
 
 static int run(int argc, char **argv)
 {
@@ -97,13 +128,19 @@ static int run(int argc, char **argv)
         {"size", required_argument, NULL, SIZE},
         {"threshold", required_argument, NULL, THRESHOLD},
         {"memory", required_argument, NULL, MEMORY},
+        {"faults", required_argument, NULL, FAULTS},
+        {"place", required_argument, NULL, PLACE},
+        {"guest-addresses", no_argument, NULL, GUEST},
         {"stats", no_argument, NULL, STATS},
         {"quiet", no_argument, NULL, QUIET},
         {NULL, 0, NULL, 0},
     };
+    char self[24];
     int option;
 
-    setenv("VAULT_RUN", "1", 1);
+    /* The program has this number, too: by it, it knows that it is the one that was asked for. */
+    snprintf(self, sizeof self, "%ld", (long)getpid());
+    setenv("VAULT_RUN", self, 1);
     setenv("VAULT_REPORT", "1", 1);
     while ((option = getopt_long(argc, argv, "+", options, NULL)) >= 0) {
         switch (option) {
@@ -111,6 +148,9 @@ static int run(int argc, char **argv)
         case SIZE: set_size("VAULT_SIZE", optarg); break;
         case THRESHOLD: set_size("VAULT_THRESHOLD", optarg); break;
         case MEMORY: set_memory(optarg); break;
+        case FAULTS: set_faults(optarg); break;
+        case PLACE: set_place(optarg); break;
+        case GUEST: setenv("VAULT_GUEST", "1", 1); break;
         case STATS: setenv("VAULT_STATS", "1", 1); break;
         case QUIET: unsetenv("VAULT_REPORT"); break;
         default: return 2;
@@ -127,14 +167,33 @@ static int run(int argc, char **argv)
     return errno == ENOENT ? 127 : 126;
 }
 
+static int demo(int argc, char **argv)
+{
+    struct vault_params params = {.bytes = 0};
+    char *const *dump = NULL;
+
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--dump") && i + 2 < argc) {
+            dump = argv + i + 1;
+            i += 2;
+        } else if (!strcmp(argv[i], "--place") && i + 1 < argc &&
+                   sealed_place_parse(argv[i + 1]) >= 0) {
+            params.place = argv[++i];
+        } else if (!strcmp(argv[i], "--guest-addresses")) {
+            params.guest_addresses = 1;
+        } else {
+            usage("not an option of demo");
+        }
+    }
+    return vault_demo(&params, dump);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "run"))
         return run(argc - 1, argv + 1);
-    if (argc == 2 && !strcmp(argv[1], "demo"))
-        return vault_demo(NULL);
-    if (argc == 5 && !strcmp(argv[1], "demo") && !strcmp(argv[2], "--dump"))
-        return vault_demo(argv + 3);
+    if (argc > 1 && !strcmp(argv[1], "demo"))
+        return demo(argc - 1, argv + 1);
     if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
         fputs(help_text, stdout);
         return 0;

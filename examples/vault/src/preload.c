@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "preload.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -71,6 +72,13 @@ static int tables_create(uint32_t pages)
     return 0;
 }
 
+static int place(void)
+{
+    const char *value = getenv("VAULT_PLACE");
+
+    return value ? sealed_place_parse(value) : (int)SEALED_PLACE_ANY;
+}
+
 static const char *start(void)
 {
     uint64_t bytes = option("VAULT_SIZE", UINT64_C(1) << 30);
@@ -78,6 +86,8 @@ static const char *start(void)
                                    .frames =
                                        (uint32_t)(option("VAULT_POOL", 2 << 20) >> GN_PAGE_SHIFT),
                                    .kinds = (uint32_t)option("VAULT_MEMORY", 0),
+                                   .place = (uint32_t)place(),
+                                   .guest = getenv("VAULT_GUEST"),
                                    .window = true,
                                    .base = (void *)(uintptr_t)PRELOAD_BASE};
     const char *error;
@@ -123,19 +133,27 @@ static void on_residency(void *ctx, const char *text)
     say(tell_stats, "vault: %s\n", text);
 }
 
+/* Shells and other wrappers come before the program, and seal nothing: that is not worth a line. */
+static bool worth_telling(void)
+{
+    return preload.blocks_made || preload.overflowed ||
+           option("VAULT_RUN", 0) == (uint64_t)getpid();
+}
+
 static void __attribute__((destructor)) preload_end(void)
 {
     struct gn_cachecrypt_stats s;
 
-    if (!preload.ready || tell_stats < 0)
+    if (!preload.ready || tell_stats < 0 || !worth_telling())
         return;
     sealed_residency_tell(&preload.sealed, on_residency, NULL);
     s = sealed_stats(&preload.sealed);
     say(tell_stats,
         "vault: blocks %" PRIu64 ", bytes %" PRIu64 ", in plain memory %" PRIu64 ", stuck %" PRIu64
         ", faults %" PRIu64 ", misses %" PRIu64 ", opens %" PRIu64 ", seals %" PRIu64
-        ", system calls %" PRIu64 ", pool %" PRIu32 " pages in %s, %s\n",
+        ", system calls %" PRIu64 ", pool %" PRIu32 " pages in %s, faults by %s, %s; %s (%ld)\n",
         preload.blocks_made, preload.bytes_made, preload.overflowed, preload.stuck, s.faults,
         s.misses, s.opens, s.seals, preload.calls, preload.sealed.params.frames,
-        sealed_pool_name(&preload.sealed), sealed_cipher_name(&preload.sealed));
+        sealed_pool_name(&preload.sealed), sealed_faults_name(&preload.sealed),
+        sealed_cipher_name(&preload.sealed), program_invocation_short_name, (long)getpid());
 }

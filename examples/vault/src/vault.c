@@ -29,35 +29,47 @@ static void on_unlock(void *ctx)
     pthread_mutex_unlock(&((struct vault *)ctx)->pool);
 }
 
-static int create(struct vault *v, uint64_t pages, uint64_t frames)
+static int create(struct vault *v, const struct vault_params *p, int place)
 {
-    const struct sealed_params params = {
-        .pages = pages, .frames = (uint32_t)frames, .lock = on_lock, .unlock = on_unlock, .ctx = v};
-    const char *error;
+    uint64_t pages = (p->bytes + GN_PAGE_MASK) >> GN_PAGE_SHIFT;
+    const struct sealed_params params = {.pages = pages,
+                                         .frames = (uint32_t)(p->pool >> GN_PAGE_SHIFT),
+                                         .place = (uint32_t)place,
+                                         .guest = p->guest_addresses,
+                                         .lock = on_lock,
+                                         .unlock = on_unlock,
+                                         .ctx = v};
+    const char *error = "no memory";
 
     v->blocks_memory = calloc(1, blocks_size((uint32_t)pages));
     v->bytes = calloc(pages, sizeof *v->bytes);
-    if (!v->blocks_memory || !v->bytes || sealed_create(&params, &v->sealed, &error))
+    if (!v->blocks_memory || !v->bytes || sealed_create(&params, &v->sealed, &error)) {
+        if (p->ret_error)
+            *p->ret_error = error;
         return -GN_ERR_NOMEM;
+    }
     blocks_init(&v->blocks, (uint32_t)pages, v->blocks_memory);
     return 0;
 }
 
 int vault_open(const struct vault_params *params, struct vault **ret_vault)
 {
-    uint64_t bytes = params && params->bytes ? params->bytes : BYTES_DEFAULT;
-    uint64_t pool = params && params->pool ? params->pool : POOL_DEFAULT;
+    struct vault_params p = params ? *params : (struct vault_params){.bytes = 0};
+    int place = p.place ? sealed_place_parse(p.place) : (int)SEALED_PLACE_ANY;
     struct vault *v;
     int rc;
 
-    if (bytes > UINT64_C(1) << 43 || pool > UINT64_C(1) << 32 || pool < GN_PAGE_SIZE)
+    p.bytes = p.bytes ? p.bytes : BYTES_DEFAULT;
+    p.pool = p.pool ? p.pool : POOL_DEFAULT;
+    if (p.bytes > UINT64_C(1) << 43 || p.pool > UINT64_C(1) << 32 || p.pool < GN_PAGE_SIZE ||
+        place < 0)
         return -GN_ERR_INVAL;
     v = calloc(1, sizeof *v);
     if (!v)
         return -GN_ERR_NOMEM;
     pthread_mutex_init(&v->pool, NULL);
     pthread_mutex_init(&v->mutex, NULL);
-    rc = create(v, (bytes + GN_PAGE_MASK) >> GN_PAGE_SHIFT, pool >> GN_PAGE_SHIFT);
+    rc = create(v, &p, place);
     if (rc)
         vault_close(v);
     else
@@ -166,13 +178,12 @@ void vault_about(const struct vault *vault, struct vault_about *ret_about)
                                       .seals = stats.seals};
 }
 
-void vault_report(const struct vault *vault, void (*line)(void *ctx, const char *text), void *ctx)
+void vault_report(struct vault *vault, void (*line)(void *ctx, const char *text), void *ctx)
 {
     sealed_report(&vault->sealed, 0, line, ctx);
 }
 
-void vault_residency(const struct vault *vault, void (*line)(void *ctx, const char *text),
-                     void *ctx)
+void vault_residency(struct vault *vault, void (*line)(void *ctx, const char *text), void *ctx)
 {
     sealed_residency_tell(&vault->sealed, line, ctx);
 }

@@ -26,12 +26,19 @@ struct vault;
 struct vault_params {
     uint64_t bytes; /**< of all blocks together; 0: 64 MiB. Counted in pages of 4 KiB */
     uint64_t pool;  /**< plaintext at a time, in bytes; 0: 256 KiB; at least 4 KiB */
+    /**
+     * Where the plaintext is to lie: "huge", "physical" or "locked", see README.md; NULL: anywhere.
+     * If it cannot, there is no vault.
+     */
+    const char *place;
+    int guest_addresses;    /**< 1: a virtual machine's addresses count as the machine's */
+    const char **ret_error; /**< NULL, or where a reason goes if there is one: a string constant */
 };
 
 /** A block. 0 is none. */
 typedef uint64_t vault_block;
 
-/** Makes a vault. NULL: the defaults. */
+/** Makes a vault. NULL: the defaults. -GN_ERR_INVAL: no such sizes or place; -GN_ERR_NOMEM. */
 int vault_open(const struct vault_params *params, struct vault **ret_vault);
 
 /** Ends it: its keys are wiped first, and with them everything. NULL: nothing happens. */
@@ -65,13 +72,12 @@ struct vault_about {
 void vault_about(const struct vault *vault, struct vault_about *ret_about);
 
 /** Calls `line` with a sentence for each protection that this machine does not give. */
-void vault_report(const struct vault *vault, void (*line)(void *ctx, const char *text), void *ctx);
+void vault_report(struct vault *vault, void (*line)(void *ctx, const char *text), void *ctx);
 
 /**
  * Where the pool is: probes it (reads each line once), and calls `line` with what is known of its
  * place and with what the probe measured.
  */
-void vault_residency(const struct vault *vault, void (*line)(void *ctx, const char *text),
-                     void *ctx);
+void vault_residency(struct vault *vault, void (*line)(void *ctx, const char *text), void *ctx);
 
 #endif /* VAULT_H */

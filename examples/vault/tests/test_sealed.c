@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "sealed.h"
+#define _GNU_SOURCE
+#include "sealed_pool.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fake_tree.h"
 #include "gn_marker.h"
 #include "gn_test.h"
 
@@ -332,7 +334,8 @@ static void residency_is_no_more_than_was_shown(void **state)
     make(GN_LINUX_MEMORY_SHARED, NULL);
     *word(7) = 7;
     assert_int_equal(sealed_residency(&s, &r), 0);
-    assert_true(r.report.kind <= GN_CACHECRYPT_RESIDENCY_BOUNDED);
+    assert_true(r.report.kind <=
+                (r.places ? GN_CACHECRYPT_RESIDENCY_BOUNDED : GN_CACHECRYPT_RESIDENCY_COLOURED));
     assert_int_equal(r.report.probed, !r.error);
     if (!r.error)
         assert_int_equal(r.probe.lines, r.report.pool_bytes / 64);
@@ -349,8 +352,184 @@ static void residency_is_no_more_than_was_shown(void **state)
     sealed_destroy(&s);
 }
 
+/* ---- Where the pool lies ------------------------------------------------------------------- */
+
+/* A last cache of so many ways of 64-byte lines, under the test's folder. */
+static void cache_make(const char *ways, const char *sets)
+{
+    fake_folder("index0");
+    fake_file("index0/type", "Unified\n");
+    fake_file("index0/level", "3\n");
+    fake_file("index0/coherency_line_size", "64\n");
+    fake_file("index0/ways_of_associativity", ways);
+    fake_file("index0/number_of_sets", sets);
+}
+
+/* @return NULL, or why there is no such pool */
+static const char *place(uint32_t where, uint32_t frames, bool guest)
+{
+    const struct sealed_params params = {.pages = PAGES,
+                                         .frames = frames,
+                                         .window = true,
+                                         .place = where,
+                                         .guest = guest,
+                                         .cache = fake_root};
+    const char *error;
+
+    return sealed_create(&params, &s, &error) ? error : NULL;
+}
+
+static struct sealed_residency residency(void)
+{
+    struct sealed_residency r;
+
+    assert_int_equal(sealed_residency(&s, &r), 0);
+    /* What lies where it should, and was slow all the same, is not claimed. */
+    if (!r.error && r.report.probe_slow_permille > GN_CACHECRYPT_PROBE_SLOW_MAX)
+        assert_int_equal(r.report.kind, GN_CACHECRYPT_RESIDENCY_NONE);
+    return r;
+}
+
+static bool probed_well(const struct sealed_residency *r)
+{
+    return r->error || r->report.probe_slow_permille <= GN_CACHECRYPT_PROBE_SLOW_MAX;
+}
+
+static void needs(const char *error)
+{
+    if (error) {
+        print_message("skipped: %s\n", error);
+        skip();
+    }
+}
+
+/* 64 KiB a way: huge pages are in one piece, so a pool of less has one line in a set. */
+static void a_pool_in_huge_pages_is_coloured(void **state)
+{
+    struct sealed_residency r;
+
+    (void)state;
+    cache_make("4\n", "2048\n");
+    needs(place(SEALED_PLACE_HUGE, 8, true));
+    assert_int_equal(s.pool.kind, GN_LINUX_MEMORY_SHARED);
+    assert_true(sealed_degraded(&s) & GN_LINUX_DEGRADED_SECRET);
+    *word(7) = 7;
+    r = residency();
+    assert_int_equal(r.places, 0);
+    assert_int_equal(r.report.set_max, 1);
+    if (probed_well(&r))
+        assert_int_equal(r.report.kind, GN_CACHECRYPT_RESIDENCY_COLOURED);
+    assert_int_equal(*word(7), 7);
+    sealed_destroy(&s);
+}
+
+static void a_pool_that_displaces_itself_is_not_coloured(void **state)
+{
+    struct sealed_residency r;
+
+    (void)state;
+    cache_make("4\n", "1024\n"); /* 64 KiB a way, of which it may have two */
+    needs(place(SEALED_PLACE_HUGE, 60, true));
+    r = residency();
+    assert_true(r.report.set_max > r.report.set_limit);
+    assert_true(r.report.kind < GN_CACHECRYPT_RESIDENCY_COLOURED);
+    sealed_destroy(&s);
+    assert_non_null(place(SEALED_PLACE_PHYSICAL, 60, true));
+}
+
+/* Guest addresses are not the machine's: nothing is claimed of them unasked. */
+static void a_virtual_machine_s_huge_page_is_not_claimed(void **state)
+{
+    struct gn_linux_places p = {.known = 0};
+    struct sealed_residency r;
+
+    (void)state;
+    cache_make("16\n", "32768\n");
+    needs(place(SEALED_PLACE_HUGE, 8, false));
+    if (gn_linux_places_get(&s.pool, 0, &p) == -GN_ERR_NOTSUP) {
+        r = residency();
+        assert_int_equal(r.places, -GN_ERR_NOTSUP);
+        assert_int_equal(r.report.set_max, 0);
+        assert_true(r.report.kind <= GN_CACHECRYPT_RESIDENCY_BOUNDED);
+    }
+    gn_linux_places_put(&p);
+    sealed_destroy(&s);
+}
+
+static void pages_are_chosen_by_their_addresses(void **state)
+{
+    struct sealed_residency r;
+
+    (void)state;
+    cache_make("2\n", "4096\n"); /* 64 colours, one page of each at most */
+    needs(place(SEALED_PLACE_PHYSICAL, 8, true));
+    for (uint64_t page = 0; page < PAGES; page++)
+        *word(page) = page;
+    r = residency();
+    assert_int_equal(r.known, GN_LINUX_PLACES_MACHINE);
+    assert_int_equal(r.report.set_max, 1);
+    if (probed_well(&r))
+        assert_int_equal(r.report.kind, GN_CACHECRYPT_RESIDENCY_COLOURED);
+    for (uint64_t page = 0; page < PAGES; page++)
+        assert_int_equal(*word(page), page);
+    sealed_destroy(&s);
+}
+
+/* Lower bits of an address do not give its set where a way is no power of two. */
+static void a_place_in_a_huge_page_is_used_only_where_it_gives_the_set(void **state)
+{
+    gn_hpa_t hpa;
+
+    (void)state;
+    cache_make("4\n", "3072\n");
+    needs(place(SEALED_PLACE_HUGE, 8, true));
+    s.places = (struct gn_linux_places){.known = GN_LINUX_PLACES_HUGE, .fd = -1, .memory = &s.pool};
+    assert_int_equal(sealed_on_hpa(&s, gn_hva((uintptr_t)s.pool.base), &hpa), -GN_ERR_NOTSUP);
+    s.cache.ways = 6;
+    assert_int_equal(sealed_on_hpa(&s, gn_hva((uintptr_t)s.pool.base), &hpa), 0);
+    s.places.known = 0;
+    sealed_destroy(&s);
+}
+
+/* The machine is a file here: what it says goes, and no more than it says now. */
+static void locked_is_what_the_kernel_says_is_locked(void **state)
+{
+    struct sealed_residency r;
+    uint32_t kind;
+
+    (void)state;
+    assert_non_null(place(SEALED_PLACE_LOCKED, FRAMES, true)); /* no window over it */
+    cache_make("16\n", "32768\n");
+    needs(place(SEALED_PLACE_ANY, FRAMES, false));
+    kind = s.pool.kind;
+    s.lock = (struct gn_linux_lock){.level = 3};
+    snprintf(s.lock.group, sizeof s.lock.group, "%s", fake_root);
+    fake_file("mode", "pseudo-locked\n");
+    assert_true(residency().report.kind < GN_CACHECRYPT_RESIDENCY_LOCKED);
+    s.pool.kind = GN_LINUX_MEMORY_LOCKED;
+    r = residency();
+    if (probed_well(&r))
+        assert_int_equal(r.report.kind, GN_CACHECRYPT_RESIDENCY_LOCKED);
+    fake_file("mode", "shareable\n");
+    assert_true(residency().report.kind < GN_CACHECRYPT_RESIDENCY_LOCKED);
+    s.pool.kind = kind;
+    s.lock.level = 0;
+    sealed_destroy(&s);
+}
+
+static void places_have_names(void **state)
+{
+    (void)state;
+    assert_int_equal(sealed_place_parse("any"), SEALED_PLACE_ANY);
+    assert_int_equal(sealed_place_parse("huge"), SEALED_PLACE_HUGE);
+    assert_int_equal(sealed_place_parse("physical"), SEALED_PLACE_PHYSICAL);
+    assert_int_equal(sealed_place_parse("locked"), SEALED_PLACE_LOCKED);
+    assert_int_equal(sealed_place_parse("here"), -1);
+}
+
 int main(void)
 {
+#define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, fake_begin, fake_end)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loads_and_stores_are_as_of_plain_memory_secret),
         cmocka_unit_test(loads_and_stores_are_as_of_plain_memory_shared),
@@ -363,6 +542,13 @@ int main(void)
         cmocka_unit_test(what_is_missing_is_said),
         cmocka_unit_test(signals_in_misses_leave_nothing_outside_the_pool),
         cmocka_unit_test(residency_is_no_more_than_was_shown),
+        IN_A_FOLDER(a_pool_in_huge_pages_is_coloured),
+        IN_A_FOLDER(a_pool_that_displaces_itself_is_not_coloured),
+        IN_A_FOLDER(a_virtual_machine_s_huge_page_is_not_claimed),
+        IN_A_FOLDER(pages_are_chosen_by_their_addresses),
+        IN_A_FOLDER(a_place_in_a_huge_page_is_used_only_where_it_gives_the_set),
+        IN_A_FOLDER(locked_is_what_the_kernel_says_is_locked),
+        cmocka_unit_test(places_have_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
