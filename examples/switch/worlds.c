@@ -127,6 +127,8 @@ struct gn_modeswitch_params world_params(int pae)
         .idt_limit = (LEGACY_IRQ + 1) * 8 - 1,
     };
 
+    if (gn_x86_64_features() & GN_X86_64_HAS_PCID)
+        p.flags |= GN_MODESWITCH_PCID;
     return p;
 }
 

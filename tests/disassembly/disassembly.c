@@ -30,6 +30,11 @@ static const char *const code32[] = {"mov cr0, eax", "wrmsr",
                                      "wrmsr",        "mov cr0, eax",
                                      "ljmp",         NULL};
 static const char *const tail64[] = {"lgdt", "lidt", "mov ss", "mov rsp", "popfq", "ret", NULL};
+/* With PCIDs: PCIDE before PG goes, and back before the world's own handlers are. */
+static const char *const leave64_pcid[] = {
+    "mov rax, cr3", "mov rax, cr4", "btr eax, 0x11", "mov cr4, rax", "and dword", "ljmp", NULL};
+static const char *const tail64_pcid[] = {
+    "mov rax, cr4", "bts eax, 0x11", "mov cr4, rax", "mov cr3, rax", "lgdt", "lidt", NULL};
 static const char *const handler64[] = {"or", "inc", "iretq", "or", "inc", "iretq", NULL};
 static const char *const handler32[] = {"or", "inc", "iretd", "or", "inc", "iretd", NULL};
 
@@ -78,7 +83,7 @@ static size_t section(cs_mode mode, uint32_t begin, uint32_t end, const char *co
 static void a_ring_0_page_is_what_a_switch_is_made_of(void **state)
 {
     (void)state;
-    for (uint32_t flags = 0; flags < 4; flags++)
+    for (uint32_t flags = 0; flags < 8; flags++)
         for (uint32_t msrs = 0; msrs <= GN_MODESWITCH_MSRS_MAX; msrs += 4) {
             struct gn_modeswitch_params p = ring0_params();
             struct gn_modeswitch_layout l;
@@ -95,6 +100,10 @@ static void a_ring_0_page_is_what_a_switch_is_made_of(void **state)
             n += section(CS_MODE_64, l.tail64_begin, l.tail64_end, tail64);
             section(CS_MODE_64, l.nmi64_begin, l.nmi64_end, handler64);
             section(CS_MODE_32, l.nmi32_begin, l.nmi32_end, handler32);
+            if (flags & GN_MODESWITCH_PCID) {
+                section(CS_MODE_64, l.code64_begin, l.code64_end, leave64_pcid);
+                section(CS_MODE_64, l.tail64_begin, l.tail64_end, tail64_pcid);
+            }
             print_message("flags %u, %u MSRs: %u instructions, those after NMIs included\n", flags,
                           msrs, (unsigned)n);
         }

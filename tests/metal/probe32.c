@@ -167,6 +167,8 @@ int probe32_access(uint32_t root, int pae, uint32_t controls, uint32_t access,
     struct gn_modeswitch_layout l;
     int rc;
 
+    if (gn_x86_64_features() & GN_X86_64_HAS_PCID)
+        p.flags |= GN_MODESWITCH_PCID;
     p.cr0 = CR0 | (controls & GN_PAGING_X86_WP ? CR0_WP : 0);
     p.cr4 = (pae ? CR4_PAE : CR4_PSE) | (controls & GN_PAGING_X86_SMEP ? 1u << 20 : 0) |
             (controls & GN_PAGING_X86_SMAP ? 1u << 21 : 0);

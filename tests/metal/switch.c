@@ -80,13 +80,13 @@ static int setup(void **state)
 
 /* ---- tests -------------------------------------------------------------------------------- */
 
-static void round_trips(int pae, uint32_t flags)
+static void round_trips(int pae, uint32_t without)
 {
     struct gn_modeswitch_params p = world_params(pae);
     struct world w;
     struct registers before, after;
 
-    p.flags = flags;
+    p.flags &= ~without;
     p.msrs = 1;
     p.msr[0] = MSR_SYSENTER_ESP;
     p.msr_value[0] = 0x3232;
@@ -112,19 +112,36 @@ static void round_trips(int pae, uint32_t flags)
 static void a_pae_world_runs_and_all_is_kept(void **state)
 {
     (void)state;
-    round_trips(1, GN_MODESWITCH_FSGSBASE);
+    round_trips(1, 0);
 }
 
 static void a_world_of_two_levels_runs_and_all_is_kept(void **state)
 {
     (void)state;
-    round_trips(0, GN_MODESWITCH_FSGSBASE);
+    round_trips(0, 0);
 }
 
 static void bases_are_kept_by_msrs_where_there_is_no_rdfsbase(void **state)
 {
     (void)state;
+    round_trips(1, GN_MODESWITCH_FSGSBASE);
+}
+
+static void a_pcid_is_kept(void **state)
+{
+    uint64_t cr3;
+
+    (void)state;
+    if (!(gn_x86_64_features() & GN_X86_64_HAS_PCID)) {
+        print_message("skipped: the processor has no PCIDs\n");
+        skip();
+    }
+    __asm__ volatile("movq %%cr3, %0" : "=r"(cr3));
+    /* Outside long mode some of these bits are PWT and PCD. */
+    gn_x86_64_root_load(gn_hpa(cr3 | 0xfdb));
     round_trips(1, 0);
+    round_trips(0, GN_MODESWITCH_FSGSBASE);
+    gn_x86_64_root_load(gn_hpa(cr3));
 }
 
 /* Under -icount shift=0 the counter counts instructions; else this says nothing and is skipped. */
@@ -271,6 +288,7 @@ int main(void)
         cmocka_unit_test(a_pae_world_runs_and_all_is_kept),
         cmocka_unit_test(a_world_of_two_levels_runs_and_all_is_kept),
         cmocka_unit_test(bases_are_kept_by_msrs_where_there_is_no_rdfsbase),
+        cmocka_unit_test(a_pcid_is_kept),
         cmocka_unit_test(a_round_trip_stays_below_the_bar),
         cmocka_unit_test(an_nmi_at_any_instruction_is_survived_and_delivered),
     };

@@ -19,6 +19,8 @@
 #define MSR_FS_BASE 0xc0000100u
 #define MSR_GS_BASE 0xc0000101u
 
+#define FLAGS (GN_MODESWITCH_FSGSBASE | GN_MODESWITCH_TSS | GN_MODESWITCH_PCID)
+
 /* The last page that 31 bits reach. */
 #define ADDRESS_END ((uint64_t)1 << 31)
 
@@ -82,8 +84,7 @@ int gn_modeswitch__params(const struct gn_modeswitch_params *params,
 
     if (rc)
         return rc;
-    if (p.form > GN_MODESWITCH_RING3 || p.flags & ~(GN_MODESWITCH_FSGSBASE | GN_MODESWITCH_TSS) ||
-        p.reserved[0] || p.reserved[1])
+    if (p.form > GN_MODESWITCH_RING3 || p.flags & ~FLAGS || p.reserved[0] || p.reserved[1])
         return -GN_ERR_INVAL;
     if (p.address & (GN_MODESWITCH_PAGE - 1))
         return -GN_ERR_FAULT;

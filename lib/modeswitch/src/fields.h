@@ -30,6 +30,7 @@
 #define L_FSS  0x89e
 #define L_GSS  0x8a0
 #define L_SS   0x8a2
+#define L_PCID 0x8a4 /* CR3 with its PCID; the root is below 4 GiB */
 
 /* The 32-bit world. */
 #define C_ESP  0x8b0 /* far pointer, 6 bytes */

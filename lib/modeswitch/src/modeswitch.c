@@ -8,10 +8,15 @@
 /* Bit 1 of EFLAGS is always set; IF is clear. */
 #define EFLAGS_FIXED 2u
 
+/* Bits of F_PENDING. */
+#define PENDING_NMI   1u
+#define PENDING_CHECK 2u
+
 struct emitter {
     uint8_t *page;
     uint32_t at;
     uint32_t value[FIX_KINDS];
+    uint32_t check64, check32; /* handlers of machine checks */
 };
 
 static void put32(uint8_t *to, uint32_t value)
@@ -47,14 +52,31 @@ static void emit_if(struct emitter *e, int wanted, const struct piece *piece)
         emit(e, piece);
 }
 
-static void emit_msrs(struct emitter *e, const struct gn_modeswitch_params *p,
-                      const struct piece *piece)
+/* Each MSR has two values in the page, the 64-bit world's first. */
+static void emit_msrs(struct emitter *e, const struct gn_modeswitch_params *p, uint32_t save,
+                      uint32_t load)
 {
     for (uint32_t i = 0; i < p->msrs; i++) {
+        const uint32_t slot = (uint32_t)p->address + F_MSR + i * F_MSR_BYTES;
+
         e->value[FIX_MSR] = p->msr[i];
-        e->value[FIX_SLOT] = (uint32_t)p->address + F_MSR + i * F_MSR_BYTES;
-        emit(e, piece);
+        e->value[FIX_SAVE] = slot + save;
+        e->value[FIX_LOAD] = slot + load;
+        emit(e, &gn_modeswitch__msr);
     }
+}
+
+/* Handlers of NMI and machine check. @return where the second one begins */
+static uint32_t emit_notes(struct emitter *e, const struct piece *piece)
+{
+    uint32_t second;
+
+    e->value[FIX_NOTE] = PENDING_NMI;
+    emit(e, piece);
+    second = e->at;
+    e->value[FIX_NOTE] = PENDING_CHECK;
+    emit(e, piece);
+    return second;
 }
 
 /* @return where the 32-bit world begins */
@@ -63,13 +85,15 @@ static uint32_t emit_ring0(struct emitter *e, const struct gn_modeswitch_params 
 {
     uint32_t first;
     const int tss = (p->flags & GN_MODESWITCH_TSS) != 0;
+    const int pcid = (p->flags & GN_MODESWITCH_PCID) != 0;
     const int fsgsbase = (p->flags & GN_MODESWITCH_FSGSBASE) != 0;
 
     emit(e, &gn_modeswitch__leave64);
+    emit_if(e, pcid, &gn_modeswitch__leave64_pcid);
     emit_if(e, tss, &gn_modeswitch__leave64_tss);
     emit_if(e, fsgsbase, &gn_modeswitch__leave64_fsgsbase);
     emit_if(e, !fsgsbase, &gn_modeswitch__leave64_bases);
-    emit_msrs(e, p, &gn_modeswitch__leave64_msr);
+    emit_msrs(e, p, 0, 8);
     emit(e, &gn_modeswitch__leave64_end);
     l->code64_end = l->code32_begin = e->at;
     emit(e, &gn_modeswitch__arrive32);
@@ -82,19 +106,18 @@ static uint32_t emit_ring0(struct emitter *e, const struct gn_modeswitch_params 
     first = e->at;
     emit(e, &gn_modeswitch__first32);
     l->code32_end = l->tail64_begin = e->at;
+    emit_if(e, pcid, &gn_modeswitch__arrive64_pcid);
     emit(e, &gn_modeswitch__arrive64);
     emit_if(e, tss, &gn_modeswitch__arrive64_tss);
     emit(e, &gn_modeswitch__arrive64_segments);
     emit_if(e, fsgsbase, &gn_modeswitch__arrive64_fsgsbase);
     emit_if(e, !fsgsbase, &gn_modeswitch__arrive64_bases);
-    emit_msrs(e, p, &gn_modeswitch__arrive64_msr);
+    emit_msrs(e, p, 8, 0);
     emit(e, &gn_modeswitch__arrive64_end);
     l->tail64_end = l->nmi64_begin = e->at;
-    emit(e, &gn_modeswitch__nmi64);
-    emit(e, &gn_modeswitch__check64);
+    e->check64 = emit_notes(e, &gn_modeswitch__note64);
     l->nmi64_end = l->nmi32_begin = e->at;
-    emit(e, &gn_modeswitch__nmi32);
-    emit(e, &gn_modeswitch__check32);
+    e->check32 = emit_notes(e, &gn_modeswitch__note32);
     l->nmi32_end = e->at;
     return first;
 }
@@ -146,15 +169,16 @@ static void gate64(uint8_t *idt, uint32_t vector, uint32_t to, uint32_t selector
  * One table for both modes: as 8-byte gates, vectors 2 and 18 lie at 16 and 144; as 16-byte gates
  * at 32 and 288. So the table is right on both sides of the instruction that ends long mode.
  */
-static void fill_idt(uint8_t *page, const struct gn_modeswitch_params *p,
+static void fill_idt(const struct emitter *e, const struct gn_modeswitch_params *p,
                      const struct gn_modeswitch_layout *l)
 {
+    uint8_t *page = e->page;
     const uint32_t base = (uint32_t)p->address;
 
     gate32(page + F_IDT, 2, base + l->nmi32_begin, p->code32);
-    gate32(page + F_IDT, 18, base + l->nmi32_begin + gn_modeswitch__nmi32.bytes, p->code32);
+    gate32(page + F_IDT, 18, base + e->check32, p->code32);
     gate64(page + F_IDT, 2, base + l->nmi64_begin, p->code64);
-    gate64(page + F_IDT, 18, base + l->nmi64_begin + gn_modeswitch__nmi64.bytes, p->code64);
+    gate64(page + F_IDT, 18, base + e->check64, p->code64);
     table_register(page + F_IDTR, 19 * 16 - 1, p->address + F_IDT);
 }
 
@@ -228,7 +252,7 @@ int gn_modeswitch_emit(void *page, size_t len, const struct gn_modeswitch_params
     e.value[FIX_DATA] = p.data;
     if (p.form == GN_MODESWITCH_RING0) {
         first = emit_ring0(&e, &p, &l);
-        fill_idt(page, &p, &l);
+        fill_idt(&e, &p, &l);
         fill_gdt(page, &p);
     } else {
         first = emit_ring3(&e, &l);

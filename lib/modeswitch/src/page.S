@@ -5,7 +5,7 @@
  * pieces.py assembles this into pieces.c, a table of bytes and of the places where the page's
  * address or a parameter goes. A test holds the two together.
  *
- * PAGE, CODE32, DATA, MSR and SLOT are filled in when a page is written.
+ * PAGE, DATA, MSR, SAVE, LOAD and NOTE are filled in when a page is written.
  */
 
 #include "fields.h"
@@ -68,15 +68,28 @@
         movl    %eax, PAGE + L_GS
         movl    %edx, PAGE + L_GS + 4
 
-        /* One MSR: the other world's value for ours. */
-        piece   leave64_msr
+        /* One MSR: a world's value for the other's, on either way. */
+        piece   msr
         movl    $MSR, %ecx
         rdmsr
-        movl    %eax, SLOT
-        movl    %edx, SLOT + 4
-        movl    SLOT + 8, %eax
-        movl    SLOT + 12, %edx
+        movl    %eax, SAVE
+        movl    %edx, SAVE + 4
+        movl    LOAD, %eax
+        movl    LOAD + 4, %edx
         wrmsr
+
+        /*
+         * CR0.PG cannot go while CR4.PCIDE is set (SDM vol. 3A §4.10.1). What the way back loads
+         * outside long mode has neither PCIDE nor, in CR3, a PCID, which would be PWT and PCD
+         * there, and keep PCIDE from being set. EAX is CR4.
+         */
+        piece   leave64_pcid
+        btrl    $17, %eax
+        movq    %rax, %cr4
+        movl    %eax, PAGE + L_CR4
+        movl    PAGE + L_CR3, %eax
+        movl    %eax, PAGE + L_PCID
+        andl    $0xfffff000, PAGE + L_CR3
 
         /*
          * LMA is not for software to write. The page's stack and its data segment serve whatever
@@ -202,6 +215,14 @@
 /* ---- ring 0: into the 64-bit world --------------------------------------------------------- */
 
         .code64
+        /* Before the world's own IDT: its handlers may count on PCIDE. */
+        piece   arrive64_pcid
+        movq    %cr4, %rax
+        btsl    $17, %eax
+        movq    %rax, %cr4
+        movl    PAGE + L_PCID, %eax
+        movq    %rax, %cr3
+
         piece   arrive64
         lgdt    PAGE + L_GDTR
         lidt    PAGE + L_IDTR
@@ -236,15 +257,6 @@
         movl    PAGE + L_GS + 4, %edx
         wrmsr
 
-        piece   arrive64_msr
-        movl    $MSR, %ecx
-        rdmsr
-        movl    %eax, SLOT + 8
-        movl    %edx, SLOT + 12
-        movl    SLOT, %eax
-        movl    SLOT + 4, %edx
-        wrmsr
-
         piece   arrive64_end
         cmpl    $0, PAGE + F_PENDING
         jne     2f
@@ -266,25 +278,16 @@
 
 /* ---- ring 0: NMI and machine check in mid-switch ------------------------------------------- */
 
-        piece   nmi64
-        orl     $1, PAGE + F_PENDING
-        incl    PAGE + F_LATCHED
-        iretq
-
-        piece   check64
-        orl     $2, PAGE + F_PENDING
+        /* NOTE is the bit of F_PENDING. */
+        piece   note64
+        orl     $NOTE, PAGE + F_PENDING
         incl    PAGE + F_LATCHED
         iretq
 
         /* DS is anything; SS is flat wherever the page's IDT is in force. */
         .code32
-        piece   nmi32
-        orl     $1, %ss:PAGE + F_PENDING
-        incl    %ss:PAGE + F_LATCHED
-        iretl
-
-        piece   check32
-        orl     $2, %ss:PAGE + F_PENDING
+        piece   note32
+        orl     $NOTE, %ss:PAGE + F_PENDING
         incl    %ss:PAGE + F_LATCHED
         iretl
 

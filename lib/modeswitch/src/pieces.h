@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* What is added to the 32 bits at a place. */
-enum fix_kind { FIX_PAGE, FIX_DATA, FIX_MSR, FIX_SLOT, FIX_KINDS };
+enum fix_kind { FIX_PAGE, FIX_DATA, FIX_MSR, FIX_SAVE, FIX_LOAD, FIX_NOTE, FIX_KINDS };
 
 struct fix {
     uint16_t at;
@@ -21,15 +21,14 @@ struct piece {
 };
 
 extern const struct piece gn_modeswitch__leave64, gn_modeswitch__leave64_tss,
-    gn_modeswitch__leave64_fsgsbase, gn_modeswitch__leave64_bases, gn_modeswitch__leave64_msr,
-    gn_modeswitch__leave64_end, gn_modeswitch__arrive32, gn_modeswitch__arrive32_tss,
-    gn_modeswitch__arrive32_end, gn_modeswitch__leave32, gn_modeswitch__leave32_tss,
-    gn_modeswitch__leave32_end, gn_modeswitch__arrive64, gn_modeswitch__arrive64_tss,
-    gn_modeswitch__arrive64_segments, gn_modeswitch__arrive64_fsgsbase,
-    gn_modeswitch__arrive64_bases, gn_modeswitch__arrive64_msr, gn_modeswitch__arrive64_end,
-    gn_modeswitch__first32, gn_modeswitch__first32_user, gn_modeswitch__nmi64,
-    gn_modeswitch__check64, gn_modeswitch__nmi32, gn_modeswitch__check32,
-    gn_modeswitch__leave64_user, gn_modeswitch__arrive32_user, gn_modeswitch__leave32_user,
-    gn_modeswitch__arrive64_user;
+    gn_modeswitch__leave64_fsgsbase, gn_modeswitch__leave64_bases, gn_modeswitch__msr,
+    gn_modeswitch__leave64_pcid, gn_modeswitch__leave64_end, gn_modeswitch__arrive32,
+    gn_modeswitch__arrive32_tss, gn_modeswitch__arrive32_end, gn_modeswitch__leave32,
+    gn_modeswitch__leave32_tss, gn_modeswitch__leave32_end, gn_modeswitch__arrive64_pcid,
+    gn_modeswitch__arrive64, gn_modeswitch__arrive64_tss, gn_modeswitch__arrive64_segments,
+    gn_modeswitch__arrive64_fsgsbase, gn_modeswitch__arrive64_bases, gn_modeswitch__arrive64_end,
+    gn_modeswitch__first32, gn_modeswitch__first32_user, gn_modeswitch__note64,
+    gn_modeswitch__note32, gn_modeswitch__leave64_user, gn_modeswitch__arrive32_user,
+    gn_modeswitch__leave32_user, gn_modeswitch__arrive64_user;
 
 #endif /* GN_MODESWITCH_PIECES_H */

@@ -73,23 +73,21 @@ def lines(items, per_line):
 
 
 def render(obj):
-    out = [HEAD]
+    """One table of bytes, one of places, and where each piece's begin in them."""
+    code, fixes, pieces = [], [], []
     for i, name in enumerate(obj.name):
         if not name.startswith(".piece."):
             continue
-        piece = name[len(".piece.") :]
-        code, fixes = obj.bytes_of(i), list(obj.fixes_of(i))
-        out.append(f"static const uint8_t {piece}_code[] = {{")
-        out += lines((f"0x{byte:02x}" for byte in code), 12)
-        out.append("};\n")
-        if fixes:
-            out.append(f"static const struct fix {piece}_fix[] = {{")
-            out += lines((f"{{{at}, FIX_{what}, {add:#x}}}" for at, what, add in fixes), 3)
-            out.append("};\n")
-        table = f"{piece}_fix" if fixes else "0"
-        out.append(f"const struct piece gn_modeswitch__{piece} = {{")
-        out.append(f"    {piece}_code, {table}, sizeof {piece}_code, {len(fixes)}}};\n")
-    return "\n".join(out)
+        own, places = obj.bytes_of(i), list(obj.fixes_of(i))
+        pieces.append(
+            f"const struct piece gn_modeswitch__{name[len('.piece.'):]} = "
+            f"{{code + {len(code)}, fix + {len(fixes)}, {len(own)}, {len(places)}}};"
+        )
+        code += [f"0x{byte:02x}" for byte in own]
+        fixes += [f"{{{at}, FIX_{what}, {add:#x}}}" for at, what, add in places]
+    out = [HEAD, "static const uint8_t code[] = {", *lines(code, 16), "};\n"]
+    out += ["static const struct fix fix[] = {", *lines(fixes, 3), "};\n", *pieces]
+    return "\n".join(out) + "\n"
 
 
 def main(argv):

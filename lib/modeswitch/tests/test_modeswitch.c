@@ -23,7 +23,7 @@ static void sections_follow_each_other_and_leave_room_for_what_they_save(void **
     struct gn_modeswitch_layout l;
 
     (void)state;
-    p.flags = GN_MODESWITCH_TSS;
+    p.flags = GN_MODESWITCH_TSS | GN_MODESWITCH_PCID;
     p.tr = 0x38;
     p.msrs = GN_MODESWITCH_MSRS_MAX;
     for (uint32_t i = 0; i < p.msrs; i++)
@@ -174,7 +174,7 @@ static void unknown_forms_and_flags_are_inval(void **state)
 
     (void)state;
     REFUSED(ring0_params(), form, 2, -GN_ERR_INVAL);
-    REFUSED(ring0_params(), flags, 4, -GN_ERR_INVAL);
+    REFUSED(ring0_params(), flags, 8, -GN_ERR_INVAL);
     REFUSED(ring0_params(), reserved[1], 1, -GN_ERR_INVAL);
     REFUSED(ring0_params(), size, 8, -GN_ERR_INVAL);
     assert_int_equal(emit(NULL), -GN_ERR_INVAL);

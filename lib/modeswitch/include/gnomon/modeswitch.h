@@ -53,8 +53,8 @@
  * Rules of use. The page is the embedder's: 4 KiB, writable by supervisor code (RING3: by the
  * process) and executable, not to be paged out, mapped at its physical address in both worlds.
  * One page serves one pair of worlds on one processor (RING3: one thread) at a time. In the RING0
- * form the 64-bit world's root table lies below 4 GiB and CR4.PCIDE is clear at a switch, since CR3
- * and CR4 are loaded outside long mode, where neither could be said.
+ * form the 64-bit world's root table lies below 4 GiB, since CR3 is loaded outside long mode, and
+ * CR4.PCIDE is clear at a switch unless the page was written for PCIDs.
  *
  * It is no emulator and no loader: what the 32-bit world contains is the embedder's business. It
  * does not enter real mode.
@@ -93,12 +93,17 @@ GN_API uint32_t gn_modeswitch_version(void);
 #define GN_MODESWITCH_FSGSBASE 1u
 /** The 32-bit world has a TSS: TR is switched, too. Both GDTs must be writable. */
 #define GN_MODESWITCH_TSS 2u
+/**
+ * CR4.PCIDE is set in the 64-bit world: it is clear in mid-switch and in the other world, and set
+ * again, with CR3's PCID, on the way back. Translations are forgotten on either way in any case.
+ */
+#define GN_MODESWITCH_PCID 4u
 
 /** What a switch page is made of. */
 struct gn_modeswitch_params {
     uint32_t size;    /**< GN_MODESWITCH_PARAMS_INIT sets it */
     uint32_t form;    /**< GN_MODESWITCH_RING0 or _RING3 */
-    uint32_t flags;   /**< GN_MODESWITCH_FSGSBASE, _TSS */
+    uint32_t flags;   /**< GN_MODESWITCH_FSGSBASE, _TSS, _PCID */
     uint32_t msrs;    /**< RING0: entries of msr */
     uint64_t address; /**< where the page is mapped, in both worlds; RING0: physical, too */
     /**
