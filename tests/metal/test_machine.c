@@ -140,6 +140,105 @@ static void the_clock_goes_forward(void **state)
     assert_true(gn_x86_64_tsc() > begin);
 }
 
+/* One page, mapped by tables of its own; the frame behind it can be changed. */
+struct space {
+    struct gn_x86_64_mmu *mmu;
+    gn_hpa_t root, frame[2];
+    uint64_t *entry;
+};
+
+#define SPACE_GVA 0x40000000u
+
+static void space_open(struct space *s)
+{
+    static uint8_t memory[8192] __attribute__((aligned(4096)));
+    const uint32_t levels = gn_x86_64_features() & GN_X86_64_HAS_LA57 ? 5 : 4;
+    uint64_t *table;
+
+    assert_true(gn_x86_64_mmu_size() <= sizeof memory);
+    assert_int_equal(gn_x86_64_mmu_init(memory, UINT64_C(1) << 32, &s->mmu), 0);
+    assert_int_equal(gn_x86_64_frames_alloc(levels + 2, GN_PAGE_SIZE, &s->root), 0);
+    table = gn_x86_64_direct(s->root);
+    memset(table, 0, (levels + 2) * GN_PAGE_SIZE);
+    for (uint32_t i = 0; i < levels; i++, table += 512) {
+        s->entry = &table[(uint64_t)SPACE_GVA >> (12 + 9 * (levels - 1 - i)) & 511];
+        *s->entry = (s->root.v + (i + 1) * GN_PAGE_SIZE) | 0x23; /* A, W, P */
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        s->frame[i] = gn_hpa(s->root.v + (levels + i) * GN_PAGE_SIZE);
+        *(uint64_t *)gn_x86_64_direct(s->frame[i]) = i;
+    }
+}
+
+static void space_point(struct space *s, uint32_t frame)
+{
+    *(volatile uint64_t *)s->entry = s->frame[frame].v | 0x23;
+}
+
+/* @return the number of the frame that the processor reads */
+static uint64_t space_seen(struct space *s, uint32_t asid)
+{
+    const struct gn_mmu_ops *ops = gn_x86_64_mmu_ops();
+    /* The controls in force: a change of theirs empties TLBs. */
+    const struct gn_mmu_context c = {GN_MMU_CONTEXT_INIT, .asid = asid, .root = s->root,
+                                     .controls = GN_PAGING_X86_WP | GN_PAGING_X86_NXE};
+    struct gn_mmu_answer answer;
+    uint64_t value = 77;
+
+    assert_int_equal(ops->context_set(s->mmu, 0, &c), 0);
+    assert_int_equal(
+        ops->access(s->mmu, 0, gn_gva(SPACE_GVA), GN_ACCESS_READ, &value, sizeof value, &answer),
+        0);
+    assert_int_equal(answer.outcome, GN_MMU_DONE);
+    return value;
+}
+
+/* Each kind of invalidation, of the ASID in force and of another one. What a processor may keep
+ * without one is told, and no pass or fail. */
+static void what_is_invalidated_is_read_anew(void **state)
+{
+    const struct gn_mmu_ops *ops = gn_x86_64_mmu_ops();
+    const uint32_t asids = ops->caps & GN_MMU_CAP_ASID ? 2 : 1;
+    struct space s;
+
+    (void)state;
+    space_open(&s);
+    for (uint32_t i = 0; i < 4 * asids; i++) {
+        const uint32_t asid = i % asids;
+
+        space_point(&s, 0);
+        ops->invalidate_all(s.mmu);
+        assert_int_equal(space_seen(&s, asid), 0);
+        (void)space_seen(&s, 0);
+        space_point(&s, 1);
+        if (i / asids == 0)
+            ops->invalidate_range(s.mmu, asid, gn_gva(SPACE_GVA), GN_PAGE_SIZE);
+        else if (i / asids == 1)
+            ops->invalidate_range(s.mmu, GN_MMU_ASID_ANY, gn_gva(SPACE_GVA), GN_PAGE_SIZE);
+        else if (i / asids == 2)
+            ops->invalidate_asid(s.mmu, asid);
+        else
+            ops->invalidate_all(s.mmu);
+        assert_int_equal(space_seen(&s, asid), 1);
+    }
+    ops->invalidate_all(s.mmu);
+    (void)space_seen(&s, 0);
+    space_point(&s, 0);
+    print_message("without an invalidation an old translation %s",
+                  space_seen(&s, 0) ? "stays" : "goes");
+    if (asids > 1) {
+        space_point(&s, 1);
+        ops->invalidate_all(s.mmu);
+        (void)space_seen(&s, 0);
+        space_point(&s, 0);
+        (void)space_seen(&s, 1);
+        print_message(", and %s over a switch of ASIDs and back",
+                      space_seen(&s, 0) ? "stays" : "goes");
+    }
+    print_message("\n");
+    gn_x86_64_mmu_fini(s.mmu);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +249,7 @@ int main(void)
         cmocka_unit_test(text_and_constants_cannot_be_written),
         cmocka_unit_test(a_probe_tells_what_stopped_it),
         cmocka_unit_test(the_clock_goes_forward),
+        cmocka_unit_test(what_is_invalidated_is_read_anew),
     };
 
     return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
