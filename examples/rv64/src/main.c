@@ -29,6 +29,7 @@ static int run(struct rv64_machine *machine, const struct rv64_options *options)
     struct rv64_error error;
     int status = RV64_EXIT_FAILURE;
 
+    rv64_terminal_prepare();
     if (rv64_machine_create(machine, options, &error)) {
         rv64_error_print(&error);
     } else if (machine->ended) {

@@ -17,6 +17,9 @@
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
+/* A guest that says nothing for so long after its input has ended probably waits for more. */
+#define QUIET_NS (3 * NS_PER_SECOND)
+
 static const char help_text[] = "\r\nCtrl-A h    this help\r\n"
                                 "Ctrl-A x    end the machine\r\n"
                                 "Ctrl-A a    send Ctrl-A to the guest\r\n";
@@ -28,6 +31,8 @@ static struct {
     struct termios saved, modes; /* what it was, and raw mode */
     volatile sig_atomic_t ending, stopping, continued;
     bool eof, escaped, quit, broken;
+    bool told;            /* that the guest probably waits for what does not come */
+    uint64_t quiet_since; /* end of input, or the last output after it */
     uint8_t in[4096], out[4096];
     size_t in_length, out_length;
 } terminal;
@@ -92,17 +97,22 @@ static void handle(int number, void (*handler)(int), bool only_default)
     sigaction(number, &action, NULL);
 }
 
+void rv64_terminal_prepare(void)
+{
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    size_t i;
+
+    for (i = 0; i < sizeof crashes / sizeof crashes[0]; i++)
+        handle(crashes[i], die, true);
+}
+
 static void install_handlers(void)
 {
     static const int endings[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     size_t i;
 
     for (i = 0; i < sizeof endings / sizeof endings[0]; i++)
         handle(endings[i], on_ending, false);
-    /* A platform that lives on faults has its own handler, which we leave alone. */
-    for (i = 0; i < sizeof crashes / sizeof crashes[0]; i++)
-        handle(crashes[i], die, true);
     handle(SIGTSTP, on_job_control, false);
     handle(SIGCONT, on_job_control, false);
     /* Errors of write(2) tell us, and let us restore the terminal. */
@@ -156,8 +166,40 @@ void rv64_terminal_job_control(void)
     }
 }
 
+static uint64_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_nsec;
+}
+
+/*
+ * QEMU's machines run on without a word when their input has ended, and so do ours: the guest may
+ * have work. But whoever gave none (a script, with </dev/null) should not wonder for ever.
+ * @return how long the guest may still be quiet, in nanoseconds
+ */
+static uint64_t quiet_left(void)
+{
+    static const char text[] =
+        "rv64: standard input has ended, and the guest is quiet: it may wait for more. It runs on; "
+        "Ctrl-C or --timeout ends it\n";
+    uint64_t quiet;
+
+    if (!terminal.eof || terminal.tty || terminal.told || terminal.in_length)
+        return UINT64_MAX;
+    quiet = now() - terminal.quiet_since;
+    if (quiet < QUIET_NS)
+        return QUIET_NS - quiet;
+    terminal.told = true;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    return UINT64_MAX;
+}
+
 void rv64_terminal_put(uint8_t byte)
 {
+    if (terminal.eof && !terminal.told)
+        terminal.quiet_since = now();
     if (terminal.out_length == sizeof terminal.out)
         rv64_terminal_flush();
     if (terminal.out_length < sizeof terminal.out)
@@ -239,8 +281,10 @@ void rv64_terminal_poll(void)
     got = read(STDIN_FILENO, bytes, room < sizeof bytes ? room : sizeof bytes);
     if (got < 0 && (errno == EINTR || errno == EAGAIN))
         return;
-    if (got <= 0)
+    if (got <= 0) {
         terminal.eof = true;
+        terminal.quiet_since = now();
+    }
     for (i = 0; i < got; i++)
         typed(bytes[i]);
 }
@@ -262,10 +306,14 @@ void rv64_terminal_wait(uint64_t nanoseconds)
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT};
     bool reading = !terminal.eof && terminal.in_length < sizeof terminal.in;
     struct pollfd input = {.fd = reading ? STDIN_FILENO : -1, .events = POLLIN};
-    struct timespec limit = {.tv_sec = (time_t)(nanoseconds / NS_PER_SECOND),
-                             .tv_nsec = (long)(nanoseconds % NS_PER_SECOND)};
+    uint64_t quiet = quiet_left();
+    struct timespec limit;
     sigset_t blocked, old;
     size_t i;
+
+    nanoseconds = nanoseconds < quiet ? nanoseconds : quiet;
+    limit = (struct timespec){.tv_sec = (time_t)(nanoseconds / NS_PER_SECOND),
+                              .tv_nsec = (long)(nanoseconds % NS_PER_SECOND)};
 
     /* A signal that comes between the look at the flags and ppoll() must end the wait. */
     sigemptyset(&blocked);

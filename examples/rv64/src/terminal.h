@@ -7,13 +7,20 @@
  * one set of signal handlers, which is why this module has state of its own.
  *
  * A terminal on standard input is put into raw mode and Ctrl-A is an escape character; anything
- * else is passed to the guest byte for byte, and its end is not the end of the guest. Whatever
- * ends the process, the terminal's modes are restored.
+ * else is passed to the guest byte for byte, and its end is not the end of the guest: it is said on
+ * standard error when the guest seems to wait for more. Whatever ends the process, the terminal's
+ * modes are restored.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/**
+ * Has crashes restore the terminal. To be called first: a platform that lives on faults passes what
+ * is not its own on to the actions that were there before.
+ */
+void rv64_terminal_prepare(void);
 
 /** Installs signal handlers and sets raw mode if standard input is a terminal. */
 void rv64_terminal_open(void);
