@@ -4,6 +4,9 @@
 /* Parents of a table that are asked where it stands. */
 #define PARENTS_FEW 64u
 
+/* Ways to an entry that the MMU is told of one by one. */
+#define WAYS_MOST 4u
+
 /* What of a leaf's permissions and marks only writes depend on. */
 #define OF_WRITES (GN_PAGING_W | GN_PAGING_D | GN_SHADOW_TRACED)
 
@@ -93,18 +96,19 @@ void gn_shadow__leaf_set(struct gn_shadow *sh, uint32_t id, uint64_t entry, uint
 
 /* ---- Forgetting translations ------------------------------------------------------------ */
 
-/* What an entry translates: the address, and the root if there is but one. */
-struct reach {
-    uint64_t gva;
-    uint32_t root;
-    int everywhere; /**< at more than one address: only a full invalidation covers it */
-    int nowhere;    /**< no root leads here */
+/* How an entry is reached: at which addresses, and from which root, or any. */
+struct ways {
+    uint32_t count;
+    uint32_t links; /* looked at on the way */
+    struct {
+        uint64_t gva;
+        uint32_t root;
+    } way[WAYS_MOST];
 };
 
 /*
- * All parents of a table must link it at one index for its entries to have one address, and a
- * table of several parents is followed no further than to roots: tables in common below a common
- * table are rare enough to pay the full invalidation. So are tables of very many parents.
+ * Do all parents of a table link it at one index, and begin roots? Then what it has is reached at
+ * one address from any of them.
  */
 static int parents_agree(struct gn_shadow *sh, uint32_t first)
 {
@@ -120,36 +124,44 @@ static int parents_agree(struct gn_shadow *sh, uint32_t first)
     return 1;
 }
 
-static struct reach entry_reach(struct gn_shadow *sh, uint32_t id)
+/* Adds a way. @return 0: there is no room */
+static int way_add(const struct gn_shadow *sh, struct ways *w, uint64_t gva, uint32_t root)
 {
-    struct reach r = {0};
-    int shared = 0;
     uint32_t sign = 64 - sh->geometry.va_bits;
 
-    for (;;) {
-        uint32_t table = id / GN_SHADOW__ENTRIES;
-        const struct gn_shadow__table *t = &sh->tables[table];
+    if (w->count == WAYS_MOST)
+        return 0;
+    w->way[w->count].gva = (uint64_t)((int64_t)(gva << sign) >> sign);
+    w->way[w->count++].root = root;
+    return 1;
+}
 
-        r.gva |= (uint64_t)(id % GN_SHADOW__ENTRIES) << gn_shadow__shift(t->role.level);
-        if (t->parents == GN_SHADOW__NIL) {
-            r.nowhere = t->roots == 0;
-            r.root = shared ? GN_SHADOW_ROOT_ANY : gn_shadow__root_of(sh, table);
-            break;
-        }
-        if (t->roots) {
-            r.everywhere = 1;
-            break;
-        }
-        id = t->parents;
-        if (sh->links[id].next != GN_SHADOW__NIL) {
-            shared = 1;
-            r.everywhere = !parents_agree(sh, id);
-            if (r.everywhere)
-                break;
-        }
-    }
-    r.gva = (uint64_t)((int64_t)(r.gva << sign) >> sign);
-    return r;
+/* The address bits that an entry stands for in its table. */
+static uint64_t gva_part(const struct gn_shadow *sh, uint32_t id)
+{
+    uint32_t level = sh->tables[id / GN_SHADOW__ENTRIES].role.level;
+
+    return (uint64_t)(id % GN_SHADOW__ENTRIES) << gn_shadow__shift(level);
+}
+
+/* Depth is bounded by the levels. @return 0: there are more ways than are worth telling */
+static int ways_find(struct gn_shadow *sh, uint32_t id, uint64_t gva, struct ways *w)
+{
+    uint32_t table = id / GN_SHADOW__ENTRIES;
+    const struct gn_shadow__table *t = &sh->tables[table];
+    uint32_t up = t->parents;
+
+    gva |= gva_part(sh, id);
+    if (up == GN_SHADOW__NIL)
+        return !t->roots || way_add(sh, w, gva, gn_shadow__root_of(sh, table));
+    if (t->roots)
+        return 0;
+    if (sh->links[up].next != GN_SHADOW__NIL && parents_agree(sh, up))
+        return way_add(sh, w, gva | gva_part(sh, up), GN_SHADOW_ROOT_ANY);
+    for (; up != GN_SHADOW__NIL; up = sh->links[up].next)
+        if (++w->links > PARENTS_FEW || !ways_find(sh, up, gva, w))
+            return 0;
+    return 1;
 }
 
 /* Could the MMU have used it through other roots than those that lead to it? */
@@ -165,56 +177,39 @@ static int reached_by_any(const struct gn_shadow *sh, uint32_t level, uint64_t v
 }
 
 /*
- * What the MMU may have cached of an entry: addresses, and through which root. Where that is
- * everywhere, the MMU is told here, and nothing is left to be told.
+ * Has the MMU forget what it may have cached of an entry, all of it or what serves writes. A kernel
+ * that has a page twice has it in one table, where its parents are alike: that is two ways.
  */
-static struct reach reach_of(struct gn_shadow *sh, uint32_t id, uint64_t value, uint64_t *ret_span)
+static void invalidate(struct gn_shadow *sh, uint32_t id, uint64_t value, int writes)
 {
-    struct reach r = entry_reach(sh, id);
     uint32_t level = sh->tables[id / GN_SHADOW__ENTRIES].role.level;
+    uint64_t span = gn_shadow__span(level);
+    struct ways w = {0};
 
-    *ret_span = gn_shadow__span(level);
-    if (reached_by_any(sh, level, value))
-        r.root = GN_SHADOW_ROOT_ANY;
-    /* Above all that the MMU knows: one half of its addresses. */
-    if (level >= sh->geometry.levels) {
-        *ret_span = (uint64_t)1 << (sh->geometry.va_bits - 1);
-        r.gva = id % GN_SHADOW__ENTRIES ? 0 - *ret_span : 0;
-    }
-    if (r.everywhere) {
+    if (!ways_find(sh, id, 0, &w)) {
         gn_shadow__count(sh, invalidated_all, 1);
         sh->ops.invalidate_all(sh->params.ops_ctx);
+        return;
     }
-    r.nowhere |= r.everywhere;
-    return r;
+    gn_shadow__count(sh, invalidated_writes, writes ? w.count : 0);
+    gn_shadow__count(sh, invalidated_ranges, writes ? 0 : w.count);
+    for (uint32_t i = 0; i < w.count; i++) {
+        uint32_t root = reached_by_any(sh, level, value) ? GN_SHADOW_ROOT_ANY : w.way[i].root;
+        gn_gva_t gva = gn_gva(w.way[i].gva);
+
+        /* Above all that the MMU knows: one half of its addresses. */
+        if (level >= sh->geometry.levels) {
+            span = (uint64_t)1 << (sh->geometry.va_bits - 1);
+            gva.v = id % GN_SHADOW__ENTRIES ? 0 - span : 0;
+        }
+        (writes ? sh->ops.invalidate_writes : sh->ops.invalidate_range)(sh->params.ops_ctx, root,
+                                                                        gva, span);
+    }
 }
 
 void gn_shadow__invalidate(struct gn_shadow *sh, uint32_t id, uint64_t value)
 {
-    uint64_t span;
-    struct reach r = reach_of(sh, id, value, &span);
-
-    if (r.nowhere)
-        return;
-    gn_shadow__count(sh, invalidated_ranges, 1);
-    sh->ops.invalidate_range(sh->params.ops_ctx, r.root, gn_gva(r.gva), span);
-}
-
-/* The same of a leaf that may be read and executed as before. */
-static void invalidate_writes(struct gn_shadow *sh, uint32_t id, uint64_t value)
-{
-    uint64_t span;
-    struct reach r;
-
-    if (!sh->ops.invalidate_writes) {
-        gn_shadow__invalidate(sh, id, value);
-        return;
-    }
-    r = reach_of(sh, id, value, &span);
-    if (r.nowhere)
-        return;
-    gn_shadow__count(sh, invalidated_writes, 1);
-    sh->ops.invalidate_writes(sh->params.ops_ctx, r.root, gn_gva(r.gva), span);
+    invalidate(sh, id, value, 0);
 }
 
 void gn_shadow__leaf_update(struct gn_shadow *sh, uint32_t id, uint64_t entry)
@@ -236,7 +231,7 @@ void gn_shadow__leaf_update(struct gn_shadow *sh, uint32_t id, uint64_t entry)
         was.address != is.address || was.attributes != is.attributes)
         gn_shadow__invalidate(sh, id, before);
     else if (lost || is.permissions & ~was.permissions & GN_SHADOW_TRACED)
-        invalidate_writes(sh, id, before);
+        invalidate(sh, id, before, sh->ops.invalidate_writes != NULL);
 }
 
 /* ---- Finding and making tables ---------------------------------------------------------- */

@@ -118,6 +118,36 @@ static void a_right_to_write_that_goes_leaves_reads_and_fetches_cached(void **st
     assert_int_equal(rights_taken(&without, read_only), 2);
 }
 
+/* A table that the guest has at more than one address. */
+static void two_ways_situation(struct machine *m)
+{
+    uint64_t above, away = guest_span(m, 1);
+    struct gn_shadow_stats before;
+    uint32_t root;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, USER | AD);
+    above = guest_entry(m, ROOT, GVA, 1);
+    guest_write(m, nth(m, above, 1), guest_read(m, above));
+    root = root_get(m, ROOT);
+    for (uint32_t round = 0; round < 3; round++) {
+        assert_int_equal(outcome(m, root, GVA, WRITE | USERS), COMPLETED);
+        assert_int_equal(outcome(m, root, GVA + away, WRITE | USERS), COMPLETED);
+        before = stats(m);
+        device_store(m, guest_entry(m, ROOT, GVA, 0),
+                     leaf_value(m, 0, PAGE + (round & 1 ? 0 : 4096), USER | AD));
+        assert_int_equal(stats(m).invalidated_all, before.invalidated_all);
+        assert_int_equal(stats(m).invalidated_ranges, before.invalidated_ranges + 2);
+        tlb_is_within_the_spt(m);
+        tlb_is_within_the_guest(m);
+    }
+}
+
+static void what_is_mapped_at_two_addresses_is_invalidated_at_both_and_nowhere_else(void **state)
+{
+    (void)state;
+    everywhere(two_ways_situation);
+}
+
 /* What two roots share is not withdrawn from one since the other comes by. */
 static void shared_way_situation(struct machine *m)
 {
@@ -329,6 +359,7 @@ int main(void)
         cmocka_unit_test(inv7_one_table_under_parents_of_other_permissions_has_other_shadows),
         cmocka_unit_test(an_empty_table_goes_unsaid_where_the_mmu_caches_leaves_only),
         cmocka_unit_test(a_right_to_write_that_goes_leaves_reads_and_fetches_cached),
+        cmocka_unit_test(what_is_mapped_at_two_addresses_is_invalidated_at_both_and_nowhere_else),
         cmocka_unit_test(a_new_root_adopts_the_tables_that_the_guest_shares),
         cmocka_unit_test(a_table_that_is_linked_takes_no_invalidation_of_what_it_maps),
         cmocka_unit_test(inv7_controls_that_change_entries_separate_roots_and_others_do_not),
