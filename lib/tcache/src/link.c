@@ -114,7 +114,24 @@ static int may_lead(const struct gn_tcache *tc, const struct gn_tcache__exit *e,
             (e->to == NONE || tc->blocks[e->to].pc == tc->blocks[block].pc));
 }
 
-static int link(struct gn_tcache *tc, uint32_t exit, uint32_t block)
+/*
+ * What a guard is to compare with: the ID that the view in force has for the page. A page may have
+ * been given another one since, as its pair gave way; views, and those that inherit, keep the old.
+ */
+static uint32_t id_in_force(struct gn_tcache *tc, const struct gn_tcache__vcpu *v, uint64_t gva,
+                            uint64_t gpa)
+{
+    const struct gn_tcache__view *w = &v->views[v->view == NONE ? 0 : v->view];
+    const uint32_t slot = gn_tcache_page_index(gva);
+
+    if (v->view != NONE && v->heads[v->view].wrap == tc->wraps && w->shared.ids[slot] &&
+        w->pages[slot].gva == gva && w->pages[slot].gpa == gpa)
+        return w->shared.ids[slot];
+    return gn_tcache__id(tc, gva, gpa);
+}
+
+static int link(struct gn_tcache *tc, const struct gn_tcache__vcpu *v, uint32_t exit,
+                uint32_t block)
 {
     struct gn_tcache__exit *e = &tc->exits[exit];
     const struct gn_tcache__block *from = &tc->blocks[e->block];
@@ -127,7 +144,7 @@ static int link(struct gn_tcache *tc, uint32_t exit, uint32_t block)
     if (from->mode != to->mode || (!guarded && !near) || !may_lead(tc, e, block))
         return 0;
     if (guarded && !(open && near))
-        id = gn_tcache__id(tc, to->pc & ~GN_PAGE_MASK, to->gpa & ~GN_PAGE_MASK);
+        id = id_in_force(tc, v, to->pc & ~GN_PAGE_MASK, to->gpa & ~GN_PAGE_MASK);
     if (e->to == block && e->id == id)
         return 1;
     if (e->to != NONE)
@@ -147,10 +164,11 @@ static int link(struct gn_tcache *tc, uint32_t exit, uint32_t block)
 int gn_tcache_exit_link(struct gn_tcache *tcache, uint32_t vcpu, gn_tcache_handle_t exit,
                         gn_tcache_handle_t block)
 {
+    const struct gn_tcache__vcpu *v = gn_tcache__online(tcache, vcpu);
     uint32_t from, to;
     int r = 0;
 
-    if (!gn_tcache__online(tcache, vcpu))
+    if (!v)
         return -GN_ERR_INVAL;
     gn_tcache__lock(tcache);
     from = exit_of(tcache, exit);
@@ -158,7 +176,7 @@ int gn_tcache_exit_link(struct gn_tcache *tcache, uint32_t vcpu, gn_tcache_handl
     if (from != NONE && to != NONE)
         r = tcache->exits[from].target == tcache->blocks[to].pc ||
                     tcache->exits[from].flags & GN_TCACHE_EXIT_OPEN
-                ? link(tcache, from, to)
+                ? link(tcache, v, from, to)
                 : -GN_ERR_INVAL;
     gn_tcache__unlock(tcache);
     return r;

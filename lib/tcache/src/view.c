@@ -126,9 +126,14 @@ uint32_t gn_tcache__id(struct gn_tcache *tc, uint64_t gva, uint64_t gpa)
 {
     const uint64_t hash = gn_tcache__mix(gn_tcache__mix(gva ^ tc->seed) + gpa);
     struct gn_tcache__pair *pair = &tc->pairs[hash % ID_PAIRS];
+    struct gn_tcache__pair *other = &tc->pairs[(hash % ID_PAIRS) ^ 1];
 
     if (pair->id && pair->gva == gva && pair->gpa == gpa)
         return pair->id;
+    if (other->id && other->gva == gva && other->gpa == gpa)
+        return other->id;
+    /* Of the two, the one that was given its ID first gives way. */
+    pair = other->id < pair->id ? other : pair;
     if (tc->id_next == GN_TCACHE_ID_NONE)
         ids_wrap(tc);
     *pair = (struct gn_tcache__pair){.gva = gva, .gpa = gpa, .id = tc->id_next++};

@@ -144,6 +144,34 @@ static void open_exits_are_guarded_to_other_pages_alone(void **state)
     box_end(&box);
 }
 
+/* Whatever else was given IDs since. */
+static void a_guard_holds_in_the_view_it_was_linked_in(void **state)
+{
+    const struct gn_tcache_view *view;
+    struct gn_tcache_block a, far;
+    struct box box;
+    uint32_t id;
+
+    (void)state;
+    box_make(&box, 0x10000, 1, 0);
+    make_open(&box, 0x1000, 0x5000, &a);
+    assert_int_equal(make(&box, 0, 0x2040, 0x6040, 0x1000, &far), 0);
+    assert_int_equal(gn_tcache_view_load(box.tc, 0, 7, 0, &view), 0);
+    assert_int_equal(gn_tcache_view_map(box.tc, 0, gn_gva(0x2000), gn_gpa(0x6000)), 0);
+    id = view->ids[gn_tcache_page_index(0x2000)];
+    for (uint64_t i = 0; i < 16 * ID_PAIRS; i++)
+        (void)gn_tcache__id(box.tc, i << 12, 0x8000);
+    assert_int_not_equal(gn_tcache__id(box.tc, 0x2000, 0x6000), id);
+    assert_int_equal(gn_tcache_exit_link(box.tc, 0, exit_of(&box, &a), far.handle), 1);
+    assert_int_equal(box.id, id);
+    assert_int_equal(view->ids[gn_tcache_page_index(0x2000)], id);
+    /* A page that the view does not know has the ID that it will be given. */
+    assert_int_equal(gn_tcache_invalidate(box.tc, 0, 7, gn_gva(0x2000), 4096), 1);
+    assert_int_equal(gn_tcache_exit_link(box.tc, 0, exit_of(&box, &a), far.handle), 1);
+    assert_int_equal(box.id, gn_tcache__id(box.tc, 0x2000, 0x6000));
+    box_end(&box);
+}
+
 static void exits_that_are_closed_are_linked_no_more(void **state)
 {
     struct gn_tcache_stats stats = {GN_TCACHE_STATS_INIT};
@@ -231,6 +259,7 @@ int main(void)
         cmocka_unit_test(what_is_dropped_leads_nowhere),
         cmocka_unit_test(open_exits_keep_the_targets_they_have),
         cmocka_unit_test(open_exits_are_guarded_to_other_pages_alone),
+        cmocka_unit_test(a_guard_holds_in_the_view_it_was_linked_in),
         cmocka_unit_test(exits_that_are_closed_are_linked_no_more),
         cmocka_unit_test(a_guard_that_changes_over_waits_for_other_vcpus),
         cmocka_unit_test(ids_that_run_out_begin_anew),
