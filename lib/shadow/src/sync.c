@@ -56,6 +56,7 @@ void gn_shadow__explain_around(struct gn_shadow *sh, uint32_t id)
 {
     struct gn_shadow__table *t = &sh->tables[id / GN_SHADOW__ENTRIES];
     uint32_t first = id % GN_SHADOW__ENTRIES & ~(EXPLAINED - 1);
+    uint32_t left = sh->steps_most; /* of a call that shares: the count is of those that do not */
 
     if (t->role.direct)
         return;
@@ -65,7 +66,7 @@ void gn_shadow__explain_around(struct gn_shadow *sh, uint32_t id)
         if (t->entries[i])
             continue;
         /* An entry that says nothing costs a walk when it is used, and nothing now. */
-        if (!gn_shadow__step(sh))
+        if (sh->alone ? !gn_shadow__step(sh) : !left--)
             return;
         guest_entry(sh, t, i, &e);
         gn_shadow__mark_absent(sh, id / GN_SHADOW__ENTRIES * GN_SHADOW__ENTRIES + i,
@@ -123,8 +124,8 @@ static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, ui
     } else {
         return 0;
     }
-    return is->gpa == wanted.gpa && is->permissions == wanted.permissions &&
-           is->direct == wanted.direct;
+    /* Whole: a root that adopts is offered the tables of another, which may go by other controls. */
+    return gn_shadow__role_equal(is, &wanted);
 }
 
 int gn_shadow__link_try(struct gn_shadow *sh, uint32_t id, uint64_t link)

@@ -160,6 +160,28 @@ static void a_sync_that_drops_no_table_shares(void **state)
     locked(GN_SHADOW_POLICY_TRAP, sync_situation);
 }
 
+/* The count of steps is of the call that is alone: others would write it at the same time. */
+static void steps_situation(struct machine *m)
+{
+    uint32_t root;
+
+    guest_map(m, ROOT, GVA, PAGE, 0, KERNEL | AD);
+    root = root_get(m, ROOT);
+    assert_int_equal(fault(m, root, GVA, READ), GN_SHADOW_FILLED);
+    m->alone = 0;
+    m->sh->steps = 7;
+    assert_int_equal(fault(m, root, GVA + 9 * 4096, READ), GN_SHADOW_GUEST_FAULT);
+    assert_int_equal(m->alone, 0);
+    assert_int_equal(m->sh->steps, 7);
+    assert_int_not_equal(marker_at(m, root, GVA + 10 * 4096), 0);
+}
+
+static void a_call_that_shares_takes_no_step_of_one_that_is_alone(void **state)
+{
+    (void)state;
+    locked(GN_SHADOW_POLICY_TRAP, steps_situation);
+}
+
 static void with_one_lock_every_call_takes_that_alone(void **state)
 {
     struct machine *m = locks_machine(GN_PAGING_SV39, GN_SHADOW_POLICY_TRAP, &machine_lock_ops);
@@ -534,6 +556,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_what_makes_tables_takes_the_shadow_for_itself),
         cmocka_unit_test(a_sync_that_drops_no_table_shares),
+        cmocka_unit_test(a_call_that_shares_takes_no_step_of_one_that_is_alone),
         cmocka_unit_test(with_one_lock_every_call_takes_that_alone),
         cmocka_unit_test(locks_come_in_pairs_and_stripes_are_a_power_of_two),
         cmocka_unit_test(a_fault_does_not_fill_what_its_walk_saw_and_is_no_more),

@@ -202,6 +202,31 @@ static void a_new_root_adopts_the_tables_that_the_guest_shares(void **state)
     everywhere(adopted_situation);
 }
 
+/* The same entries, to which other controls give another meaning: a fault, here. */
+static void unlike_situation(struct machine *m)
+{
+    struct gn_shadow_root_key key = root_key(m, ROOT);
+    uint32_t links = 9;
+    uint32_t root, other;
+
+    if (!is_x86(m->guest) || m->geometry.entry_bytes == 4)
+        return;
+    guest_map(m, ROOT, GVA, PAGE, 0, GN_PAGING_R | GN_PAGING_W | AD);
+    root = root_get(m, ROOT);
+    assert_int_equal(outcome(m, root, GVA, READ), COMPLETED);
+    key.controls &= ~GN_PAGING_X86_NXE;
+    assert_int_equal(root_try(m, key, &other), 0);
+    assert_int_equal(gn_shadow_root_adopt(m->sh, other, root, &links), 0);
+    assert_int_equal(links, 0);
+    assert_int_equal(outcome(m, other, GVA, READ), GN_SHADOW_GUEST_FAULT);
+}
+
+static void inv7_a_root_adopts_no_table_that_goes_by_other_controls(void **state)
+{
+    (void)state;
+    everywhere(unlike_situation);
+}
+
 static void a_table_that_is_linked_takes_no_invalidation_of_what_it_maps(void **state)
 {
     (void)state;
@@ -361,6 +386,7 @@ int main(void)
         cmocka_unit_test(a_right_to_write_that_goes_leaves_reads_and_fetches_cached),
         cmocka_unit_test(what_is_mapped_at_two_addresses_is_invalidated_at_both_and_nowhere_else),
         cmocka_unit_test(a_new_root_adopts_the_tables_that_the_guest_shares),
+        cmocka_unit_test(inv7_a_root_adopts_no_table_that_goes_by_other_controls),
         cmocka_unit_test(a_table_that_is_linked_takes_no_invalidation_of_what_it_maps),
         cmocka_unit_test(inv7_controls_that_change_entries_separate_roots_and_others_do_not),
         cmocka_unit_test(inv7_an_entry_that_other_controls_make_reserved_is_not_shared),
