@@ -16,7 +16,10 @@
  *          v                                | versions, by word
  *      world.c     the composition ---> memory.c  guest memory
  *      coherence.c drains and flushes   dirty.c   the dirty log, and a naive one
- *      config.c    what the seed decides
+ *      config.c    what the seed decides      main.c     episodes, until one fails
+ *
+ *      threads.c   each vCPU a thread with operations of its own, over locks.c; then, when all
+ * stand still, everything must be what the guest's tables say
  *
  * What may be. A translation that a vCPU uses may come from any values that the entries on the way
  * have had since that vCPU's last flush which covers them, in any combination: so do a TLB and
@@ -135,6 +138,9 @@ struct version {
     uint32_t next, word;
 };
 
+/** Of a world whose vCPUs are threads: locks.c. */
+struct locks;
+
 /** A flush of one page. */
 struct flushed {
     uint64_t page, time;
@@ -231,6 +237,9 @@ struct world {
     int harvesting;
     uint8_t watched[GUEST_PAGES];
     int quiet; /**< nobody does anything meanwhile */
+    /* threads.c */
+    struct locks *locks; /**< NULL: one thread does all */
+    int running;         /**< threads run: memory has no history, and nothing is counted */
 };
 
 /** Ends the run: what is wrong, in printf's words. */
@@ -247,8 +256,10 @@ extern const struct gn_paging_ops memory_ops;
 
 /* world.c */
 void *aligned(size_t align, size_t size);
-void world_open(struct world *w, uint64_t seed);
+/** threads: 1: vCPUs will be threads, with locks and an MMU each. */
+void world_open(struct world *w, uint64_t seed, int threads);
 void world_close(struct world *w);
+void world_free(struct world *w);
 void world_slot_set(struct world *w, uint32_t i, uint32_t kind);
 int world_switch(struct world *w, uint32_t vcpu, uint32_t space, uint32_t controls);
 void world_hold(struct world *w, uint32_t space, uint32_t controls);
@@ -260,6 +271,23 @@ uint32_t world_format(const struct world *w, uint32_t space);
 struct gn_softmmu *mmu_of(const struct world *w, uint32_t vcpu, uint32_t *ret_index);
 /** After a call: 1 if it is to be repeated; others have done something meanwhile. */
 int again(struct world *w, int rc, uint32_t *calls, const char *what);
+
+/** Gives a vCPU a root that it holds. */
+void world_load(struct world *w, uint32_t vcpu, const struct gn_shadow_root *root, uint32_t space,
+                uint32_t controls);
+struct gn_shadow_root_key world_key(const struct world *w, uint32_t space, uint32_t controls);
+
+/* locks.c */
+/** Around all use of a vCPU's MMU, since others invalidate; without threads nothing. No other lock
+ *  is taken within. */
+void mmu_enter(struct world *w, uint32_t vcpu);
+void mmu_leave(struct world *w, uint32_t vcpu);
+struct locks *locks_new(void);
+void locks_free(struct locks *l);
+void locks_shadow_ops(struct gn_shadow_ops *ops, int shared);
+void locks_asid_ops(struct gn_asid_ops *ops);
+/** One thread drains the log at a time, and others wait. */
+void locks_drain(struct world *w, int begins);
 
 /* config.c */
 void config_make(struct config *c, uint64_t seed);
@@ -295,10 +323,18 @@ uint32_t index_at(const struct world *w, int level, uint64_t gva);
 uint64_t wide_table(const struct world *w);
 uint64_t entry_any(const struct world *w, struct dice *d, uint64_t place);
 uint64_t edit_place(const struct world *w, struct dice *d);
+uint64_t gva_any(const struct world *w, struct dice *d);
+uint64_t page_any(struct dice *d);
+uint32_t control_any(const struct world *w, struct dice *d);
 void generate(const struct world *w, struct dice *d, struct op *ret_op);
 
 /* operate.c */
 void operate(struct world *w, const struct op *op);
+/** Loads what an access needs into the MMU of a vCPU. */
+void context_load(struct world *w, struct vcpu *v, int user, int implicit);
+/** Asks the MMU. @return 1: it has the answer */
+int mmu_access(struct world *w, struct vcpu *v, uint64_t gva, uint32_t kind, uint32_t bytes,
+               struct result *r);
 /** An access somewhere, while something else stands still in the middle. */
 void meanwhile(struct world *w);
 void op_print(const struct op *op);

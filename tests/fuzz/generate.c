@@ -56,7 +56,7 @@ static uint32_t guest_bits(const struct world *w)
     return 12 + 9 * (uint32_t)w->levels + (uint32_t)w->arm;
 }
 
-static uint64_t gva_any(const struct world *w, struct dice *d)
+uint64_t gva_any(const struct world *w, struct dice *d)
 {
     uint64_t gva = dice_below(d, 4096);
 
@@ -111,7 +111,7 @@ static uint64_t pool_page(const struct world *w, struct dice *d, uint32_t level)
     }
 }
 
-static uint64_t page_any(struct dice *d)
+uint64_t page_any(struct dice *d)
 {
     switch (dice_below(d, 14)) {
     case 0:
@@ -367,7 +367,7 @@ static void generate_hostile(const struct world *w, struct dice *d, struct op *o
 }
 
 /* A bit of the controls that the guest changes. */
-static uint32_t control_any(const struct world *w, struct dice *d)
+uint32_t control_any(const struct world *w, struct dice *d)
 {
     static const uint32_t x86[] = {GN_PAGING_X86_WP,   GN_PAGING_X86_NXE, GN_PAGING_X86_SMEP,
                                    GN_PAGING_X86_SMAP, GN_PAGING_X86_AC,  GN_PAGING_X86_AC,

@@ -24,7 +24,7 @@ int memory_load(void *ctx, uint64_t gpa, uint64_t *ret_value)
 
     if (!s || s->kind == GN_SHADOW_SLOT_MMIO)
         return 0;
-    *ret_value = *memory_word(ctx, gpa);
+    *ret_value = __atomic_load_n(memory_word(ctx, gpa), __ATOMIC_ACQUIRE);
     return 1;
 }
 
@@ -85,6 +85,19 @@ static int ops_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value
     return 0;
 }
 
+/* Others write it meanwhile, and nobody remembers what it was. */
+static int swap_entry(struct world *w, uint64_t gpa, uint64_t expected, uint64_t desired)
+{
+    void *at = w->memory + w->ram_hpa + gpa;
+    uint32_t half = (uint32_t)expected;
+    int done = w->bytes == 8 ? __atomic_compare_exchange_n((uint64_t *)at, &expected, desired, 0,
+                                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+                             : __atomic_compare_exchange_n((uint32_t *)at, &half, (uint32_t)desired,
+                                                           0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+
+    return done ? 0 : -GN_ERR_AGAIN;
+}
+
 static int ops_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected, uint64_t desired)
 {
     struct world *w = ctx;
@@ -94,6 +107,8 @@ static int ops_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expecte
         fail("paging: an update of %u bytes at %#llx", bytes, (unsigned long long)gpa.v);
     if (!s || s->kind == GN_SHADOW_SLOT_MMIO)
         return -GN_ERR_FAULT;
+    if (w->running)
+        return s->kind == GN_SHADOW_SLOT_ROM ? 0 : swap_entry(w, gpa.v, expected, desired);
     if (!w->in_access)
         fail("shadow: A or D set without an access, at %#llx", (unsigned long long)gpa.v);
     if (s->kind == GN_SHADOW_SLOT_ROM)

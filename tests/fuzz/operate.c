@@ -69,7 +69,7 @@ void world_guest_make(struct world *w, struct dice *d)
 
 /* ---- Accesses ----------------------------------------------------------------------------- */
 
-static void context_load(struct world *w, struct vcpu *v, int user, int implicit)
+void context_load(struct world *w, struct vcpu *v, int user, int implicit)
 {
     struct gn_mmu_context c = {GN_MMU_CONTEXT_INIT, .asid = v->asid, .root = v->root.hpa,
                                .user = (uint32_t)(user && !implicit)};
@@ -116,9 +116,8 @@ static int shadow_fault(struct world *w, struct vcpu *v, uint64_t gva, uint32_t 
     return 0;
 }
 
-/* Asks the MMU. @return 1: it has the answer */
-static int mmu_access(struct world *w, struct vcpu *v, uint64_t gva, uint32_t kind, uint32_t bytes,
-                      struct result *r)
+int mmu_access(struct world *w, struct vcpu *v, uint64_t gva, uint32_t kind, uint32_t bytes,
+               struct result *r)
 {
     uint32_t index;
     struct gn_softmmu *mmu = mmu_of(w, v->number, &index);

@@ -25,27 +25,11 @@ _Noreturn void fail(const char *format, ...)
     longjmp(failed, 1);
 }
 
-/* The libraries own nothing: whatever state they were left in, their memory is all there is. */
-static void world_free(struct world *w)
-{
-    free(w->memory);
-    free(w->history);
-    free(w->shadow_memory);
-    free(w->log_memory);
-    free(w->np_memory);
-    free(w->asid_memory);
-    for (uint32_t i = 0; i < VCPUS; i++)
-        free(w->mmu_memory[i]);
-    for (uint32_t i = 0; i < SLOTS; i++)
-        free(w->slot_memory[i]), free(w->log_bits[i]);
-    memset(w, 0, sizeof *w);
-}
-
 static void run_operations(uint64_t seed, struct op *ops, uint32_t count, struct dice *d,
                            uint64_t *counts, uint64_t *done)
 {
     at_failure = 0;
-    world_open(&world, seed);
+    world_open(&world, seed, 0);
     for (; at_failure < count; at_failure++) {
         if (d)
             generate(&world, d, &ops[at_failure]);

@@ -73,35 +73,52 @@ static uint32_t mmus(const struct world *w)
     return w->c.split ? VCPUS : 1;
 }
 
+/* A root without an ID: what may be cached of it is purged before the ID is used again. */
+static int root_id(struct world *w, uint32_t root, uint32_t *ret_id)
+{
+    *ret_id = GN_MMU_ASID_ANY;
+    return root == GN_SHADOW_ROOT_ANY ||
+           gn_asid_lookup(w->asid, 0, __atomic_load_n(&w->cookies[root], __ATOMIC_RELAXED),
+                          ret_id) == 1;
+}
+
 static void on_invalidate_range(void *ctx, uint32_t root, gn_gva_t gva, uint64_t length)
 {
     struct world *w = ctx;
-    uint32_t id = GN_MMU_ASID_ANY;
+    uint32_t id;
 
-    /* A root without an ID: what may be cached of it is purged before the ID is used again. */
-    if (root != GN_SHADOW_ROOT_ANY && gn_asid_lookup(w->asid, 0, w->cookies[root], &id) != 1)
+    if (!root_id(w, root, &id))
         return;
-    for (uint32_t i = 0; i < mmus(w); i++)
+    for (uint32_t i = 0; i < mmus(w); i++) {
+        mmu_enter(w, i);
         gn_softmmu_invalidate_range(w->mmu[i], id, gva, length);
+        mmu_leave(w, i);
+    }
 }
 
 static void on_invalidate_writes(void *ctx, uint32_t root, gn_gva_t gva, uint64_t length)
 {
     struct world *w = ctx;
-    uint32_t id = GN_MMU_ASID_ANY;
+    uint32_t id;
 
-    if (root != GN_SHADOW_ROOT_ANY && gn_asid_lookup(w->asid, 0, w->cookies[root], &id) != 1)
+    if (!root_id(w, root, &id))
         return;
-    for (uint32_t i = 0; i < mmus(w); i++)
+    for (uint32_t i = 0; i < mmus(w); i++) {
+        mmu_enter(w, i);
         gn_softmmu_invalidate_writes(w->mmu[i], id, gva, length);
+        mmu_leave(w, i);
+    }
 }
 
 static void on_invalidate_all(void *ctx)
 {
     struct world *w = ctx;
 
-    for (uint32_t i = 0; i < mmus(w); i++)
+    for (uint32_t i = 0; i < mmus(w); i++) {
+        mmu_enter(w, i);
         gn_softmmu_invalidate_all(w->mmu[i]);
+        mmu_leave(w, i);
+    }
 }
 
 static void on_root_gone(void *ctx, uint32_t root, uint64_t cookie)
@@ -110,7 +127,7 @@ static void on_root_gone(void *ctx, uint32_t root, uint64_t cookie)
 
     if (gn_asid_release(w->asid, 0, cookie))
         fail("asid: the pair of a root that is gone was not released");
-    w->cookies[root] = 0;
+    __atomic_store_n(&w->cookies[root], 0, __ATOMIC_RELAXED);
 }
 
 static uint32_t allow(uint32_t permissions)
@@ -184,7 +201,9 @@ static int on_purge(void *ctx, uint32_t cpu, uint32_t id)
 {
     struct world *w = ctx;
 
+    mmu_enter(w, cpu);
     gn_softmmu_invalidate_asid(w->mmu[cpu], id);
+    mmu_leave(w, cpu);
     return 0;
 }
 
@@ -192,7 +211,9 @@ static int on_purge_all(void *ctx, uint32_t cpu)
 {
     struct world *w = ctx;
 
+    mmu_enter(w, cpu);
     gn_softmmu_invalidate_all(w->mmu[cpu]);
+    mmu_leave(w, cpu);
     return 0;
 }
 
@@ -290,15 +311,20 @@ static void holds_release(struct world *w)
             fail("shadow: a root was not held");
 }
 
+struct gn_shadow_root_key world_key(const struct world *w, uint32_t space, uint32_t controls)
+{
+    return (struct gn_shadow_root_key){GN_SHADOW_ROOT_KEY_INIT,
+                                       .format = world_format(w, space),
+                                       .table = gn_gpa(space == BARE ? 0 : space_root(space)),
+                                       .table_high = gn_gpa(space_root_high(space)),
+                                       .controls = controls,
+                                       .tag = space};
+}
+
 /* @return 1: it is held now */
 static int root_get(struct world *w, uint32_t space, uint32_t controls, struct gn_shadow_root *ret)
 {
-    const struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT,
-                                           .format = world_format(w, space),
-                                           .table = gn_gpa(space == BARE ? 0 : space_root(space)),
-                                           .table_high = gn_gpa(space_root_high(space)),
-                                           .controls = controls,
-                                           .tag = space};
+    const struct gn_shadow_root_key key = world_key(w, space, controls);
     uint32_t calls = 0;
     int rc;
 
@@ -326,26 +352,32 @@ void world_hold(struct world *w, uint32_t space, uint32_t controls)
         holds_release(w);
 }
 
-int world_switch(struct world *w, uint32_t number, uint32_t space, uint32_t controls)
+void world_load(struct world *w, uint32_t number, const struct gn_shadow_root *root, uint32_t space,
+                uint32_t controls)
 {
     struct vcpu *v = &w->vcpu[number];
-    struct gn_shadow_root root;
-    int rc;
+    int rc = gn_asid_activate(w->asid, number, 0, root->cookie, &v->asid);
 
-    if (!root_get(w, space, controls, &root)) {
-        holds_release(w);
-        return 0;
-    }
-    rc = gn_asid_activate(w->asid, number, 0, root.cookie, &v->asid);
     if (rc)
         fail("asid: no ID is to be had: %s", gn_base_status_name(rc));
     if (v->held && gn_shadow_root_put(w->shadow, v->root.id))
         fail("shadow: the root in force was not held");
     v->held = 1;
-    v->root = root;
+    v->root = *root;
     v->space = space;
     v->controls = controls;
     v->user = -1;
+}
+
+int world_switch(struct world *w, uint32_t number, uint32_t space, uint32_t controls)
+{
+    struct gn_shadow_root root;
+
+    if (!root_get(w, space, controls, &root)) {
+        holds_release(w);
+        return 0;
+    }
+    world_load(w, number, &root, space, controls);
     return 1;
 }
 
@@ -353,17 +385,17 @@ int world_switch(struct world *w, uint32_t number, uint32_t space, uint32_t cont
 
 static void shadow_open(struct world *w)
 {
-    const struct gn_shadow_ops ops = {GN_SHADOW_OPS_INIT,
-                                      .guest = &memory_ops,
-                                      .frame_alloc = on_frame_alloc,
-                                      .frame_free = on_frame_free,
-                                      .invalidate_range = on_invalidate_range,
-                                      .invalidate_writes = on_invalidate_writes,
-                                      .invalidate_all = on_invalidate_all,
-                                      .root_gone = on_root_gone,
-                                      .absent_encode = w->np ? on_absent_encode : NULL,
-                                      .dirty = on_dirty,
-                                      .panic = on_panic};
+    struct gn_shadow_ops ops = {GN_SHADOW_OPS_INIT,
+                                .guest = &memory_ops,
+                                .frame_alloc = on_frame_alloc,
+                                .frame_free = on_frame_free,
+                                .invalidate_range = on_invalidate_range,
+                                .invalidate_writes = on_invalidate_writes,
+                                .invalidate_all = on_invalidate_all,
+                                .root_gone = on_root_gone,
+                                .absent_encode = w->np ? on_absent_encode : NULL,
+                                .dirty = on_dirty,
+                                .panic = on_panic};
     const struct gn_shadow_params p = {GN_SHADOW_PARAMS_INIT,
                                        .format = w->c.format,
                                        .policy = w->c.policy,
@@ -379,6 +411,8 @@ static void shadow_open(struct world *w)
                                        .ops = &ops,
                                        .ops_ctx = w};
 
+    if (w->locks)
+        locks_shadow_ops(&ops, dice_below(&w->chance, 4) != 0);
     w->shadow_memory = aligned(gn_shadow_align(), gn_shadow_size(&p));
     if (gn_shadow_init(w->shadow_memory, gn_shadow_size(&p), &p, &w->shadow))
         fail("shadow: refused");
@@ -419,8 +453,8 @@ static void np_open(struct world *w)
 
 static void asid_open(struct world *w)
 {
-    const struct gn_asid_ops ops = {GN_ASID_OPS_INIT, .caps = w->c.asid_caps, .purge = on_purge,
-                                    .purge_all = on_purge_all};
+    struct gn_asid_ops ops = {GN_ASID_OPS_INIT, .caps = w->c.asid_caps, .purge = on_purge,
+                              .purge_all = on_purge_all};
     const struct gn_asid_params p = {GN_ASID_PARAMS_INIT,
                                      .first = 1,
                                      .count = w->c.asids,
@@ -431,6 +465,8 @@ static void asid_open(struct world *w)
                                      .ops = &ops,
                                      .ctx = w};
 
+    if (w->locks)
+        locks_asid_ops(&ops);
     w->asid_memory = aligned(gn_asid_align(), gn_asid_size(&p));
     if (gn_asid_init(w->asid_memory, gn_asid_size(&p), &p, &w->asid))
         fail("asid: refused");
@@ -486,7 +522,7 @@ static uint32_t controls_first(const struct world *w)
                   : GN_PAGING_RISCV_ADUE;
 }
 
-void world_open(struct world *w, uint64_t seed)
+void world_open(struct world *w, uint64_t seed, int threads)
 {
     struct dice d = {seed ^ 0x5eed};
 
@@ -494,6 +530,11 @@ void world_open(struct world *w, uint64_t seed)
     w->seed = seed;
     w->chance.state = seed ^ 0xc4a4ce;
     config_make(&w->c, seed);
+    if (threads) {
+        w->locks = locks_new();
+        w->c.split = 1;
+        w->c.log_flags &= ~GN_TRACELOG_SERIAL;
+    }
     formats_open(w);
     w->ram_hpa = RAM_HPA + w->c.shift;
     w->memory = aligned(4096, MEMORY_BYTES);
@@ -552,4 +593,22 @@ void world_close(struct world *w)
     gn_tracelog_fini(w->log);
     for (uint32_t i = 0; i < mmus(w); i++)
         gn_softmmu_fini(w->mmu[i]);
+}
+
+/* The libraries own nothing: whatever state they were left in, their memory is all there is. */
+void world_free(struct world *w)
+{
+    if (w->locks)
+        locks_free(w->locks);
+    free(w->memory);
+    free(w->history);
+    free(w->shadow_memory);
+    free(w->log_memory);
+    free(w->np_memory);
+    free(w->asid_memory);
+    for (uint32_t i = 0; i < VCPUS; i++)
+        free(w->mmu_memory[i]);
+    for (uint32_t i = 0; i < SLOTS; i++)
+        free(w->slot_memory[i]), free(w->log_bits[i]);
+    memset(w, 0, sizeof *w);
 }
