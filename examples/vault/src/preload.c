@@ -15,6 +15,7 @@
 struct preload preload;
 
 static struct gn_linux_memory fork_copy;
+static bool tell_failures;
 static int tell_stats = -1; /* a descriptor: programs close their own before the end */
 
 /* Not stdio: the program's may be in any state. */
@@ -56,6 +57,7 @@ static void on_parent(void)
 
 static void on_child(void)
 {
+    preload.failed = 0; /* the parent tells of its own */
     sealed_fork_child(&preload.sealed, &fork_copy);
 }
 
@@ -122,7 +124,8 @@ static void __attribute__((constructor)) preload_begin(void)
     preload.ready = true;
     if (getenv("VAULT_STATS"))
         tell_stats = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 200);
-    if (getenv("VAULT_REPORT"))
+    tell_failures = getenv("VAULT_REPORT") != NULL;
+    if (tell_failures)
         sealed_report(&preload.sealed, GN_LINUX_DEGRADED_SYSCALLS, on_line, NULL);
     unsetenv("VAULT_REPORT");
 }
@@ -140,10 +143,22 @@ static bool worth_telling(void)
            option("VAULT_RUN", 0) == (uint64_t)getpid();
 }
 
+/* Not of what is in structures that nobody looks into: that fails unseen. */
+static void tell_failed(void)
+{
+    if (preload.failed && tell_failures)
+        say(STDERR_FILENO,
+            "vault: system calls that failed with EFAULT on sealed memory: %" PRIu64
+            ", first number %d\n",
+            preload.failed, preload.failed_first);
+}
+
 static void __attribute__((destructor)) preload_end(void)
 {
     struct gn_cachecrypt_stats s;
 
+    if (preload.ready)
+        tell_failed();
     if (!preload.ready || tell_stats < 0 || !worth_telling())
         return;
     sealed_residency_tell(&preload.sealed, on_residency, NULL);
@@ -151,9 +166,10 @@ static void __attribute__((destructor)) preload_end(void)
     say(tell_stats,
         "vault: blocks %" PRIu64 ", bytes %" PRIu64 ", in plain memory %" PRIu64 ", stuck %" PRIu64
         ", faults %" PRIu64 ", misses %" PRIu64 ", opens %" PRIu64 ", seals %" PRIu64
-        ", system calls %" PRIu64 ", pool %" PRIu32 " pages in %s, faults by %s, %s; %s (%ld)\n",
+        ", system calls %" PRIu64 ", failed %" PRIu64 ", pool %" PRIu32
+        " pages in %s, faults by %s, %s; %s (%ld)\n",
         preload.blocks_made, preload.bytes_made, preload.overflowed, preload.stuck, s.faults,
-        s.misses, s.opens, s.seals, preload.calls, preload.sealed.params.frames,
+        s.misses, s.opens, s.seals, preload.calls, preload.failed, preload.sealed.params.frames,
         sealed_pool_name(&preload.sealed), sealed_faults_name(&preload.sealed),
         sealed_cipher_name(&preload.sealed), program_invocation_short_name, (long)getpid());
 }

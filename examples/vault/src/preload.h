@@ -12,7 +12,9 @@
  *                                ^
  *   read(fd, block, n) --> seccomp --> SIGSYS --> calls.c: holds the pages, makes the call
  *   fork() ----------------------> preload.c: a copy of the pool, a key of its own
- *   sigaction(), sigprocmask() --> signals.c: nobody takes or blocks the signals that this needs
+ *   sendmsg(fd, m), readv(...) --> vectors.c: what their structures point to, call by call or
+ * copied sigaction(), sigprocmask() --> signals.c: nobody takes or blocks the signals that this
+ * needs
  *
  * It is global by nature: a process has one malloc().
  */
@@ -44,6 +46,8 @@ struct preload {
     uint64_t overflowed; /* blocks that had to be made in plain memory */
     uint64_t stuck;      /* blocks that could not be freed */
     uint64_t calls;      /* system calls carried */
+    uint64_t failed;     /* of these: with EFAULT */
+    int failed_first;    /* number of the first such */
     uint32_t hold_max;   /* pages that one system call may hold */
 };
 
@@ -66,6 +70,9 @@ int preload_signals_install(void);
 
 /** The function of this name behind ours. */
 void *preload_real(const char *name);
+
+/** glibc's function of this name, whoever else has one. */
+void *preload_libc(const char *name);
 
 /** The real sigaction(). */
 int preload_sigaction(int number, const struct sigaction *action, struct sigaction *old);

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* With it preadv() is another name of preadv64(), and both are to be replaced. */
-#undef _FILE_OFFSET_BITS
-
 #include "preload.h"
 
 #include <errno.h>
@@ -15,7 +12,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -27,9 +23,10 @@
  * from one instruction, at an address that is the same in every process, since children inherit
  * the filter through execve().
  *
- * What an argument points to may itself have addresses. For vectors of buffers there are functions
- * of libc's that are replaced below; other structures (of ioctl, io_uring, aio) are not looked
- * into.
+ * What an argument points to may itself have addresses. Where these are vectors and messages, there
+ * are functions of libc's that are replaced (vectors.c); rings of requests, whose calls tell
+ * nothing of them, are refused, so that programs do without; other structures (of ioctl) are not
+ * looked into.
  */
 
 #define UPPER   ((uint32_t)(PRELOAD_BASE >> 32))
@@ -168,6 +165,34 @@ static bool regular(uint64_t fd)
     return !fstat((int)fd, &s) && S_ISREG(s.st_mode);
 }
 
+/*
+ * Through plain memory for the time of the call: the kernel, and whoever is at the other end, see
+ * it as it is, anyway.
+ */
+static long bounce(const struct buffer_call *c, uint64_t a[ARG_MAX])
+{
+    void *at = (void *)(uintptr_t)a[c->buffer];
+    uint64_t length = a[c->length];
+    struct held h = {.count = 0};
+    void *plain;
+    long rc;
+
+    plain = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (plain == MAP_FAILED)
+        return -ENOMEM;
+    memcpy(plain, at, c->access == GN_ACCESS_READ ? length : 0);
+    a[c->buffer] = (uintptr_t)plain;
+    rc = hold_others(&h, c->number, a, c->buffer);
+    rc = rc ? rc : direct(c->number, a);
+    let_go(&h);
+    a[c->buffer] = (uintptr_t)at;
+    if (c->access == GN_ACCESS_WRITE && rc > 0)
+        memcpy(at, plain, (uint64_t)rc < length ? (uint64_t)rc : length);
+    explicit_bzero(plain, length);
+    munmap(plain, length);
+    return rc;
+}
+
 /* One piece. @return what the call returned; *ret_asked: how many bytes it was asked for */
 static long piece(const struct buffer_call *c, uint64_t a[ARG_MAX], uint64_t *ret_asked)
 {
@@ -178,12 +203,14 @@ static long piece(const struct buffer_call *c, uint64_t a[ARG_MAX], uint64_t *re
     *ret_asked =
         hold(&h, (const void *)(uintptr_t)a[c->buffer], saved, c->access, preload.hold_max);
     rc = *ret_asked ? hold_others(&h, c->number, a, c->buffer) : -EFAULT;
-    if (!rc) {
-        a[c->length] = *ret_asked;
+    a[c->length] = *ret_asked;
+    if (!rc)
         rc = direct(c->number, a);
-        a[c->length] = saved;
-    }
     let_go(&h);
+    /* The page is there, and was refused: O_DIRECT pins pages, which memfd_secret's cannot be. */
+    if (rc == -EFAULT && *ret_asked)
+        rc = bounce(c, a);
+    a[c->length] = saved;
     return rc;
 }
 
@@ -211,38 +238,20 @@ static long carry_buffer(const struct buffer_call *c, uint64_t a[ARG_MAX])
     return (long)done;
 }
 
-/*
- * A message goes in one piece. Where the pool cannot hold it, it goes through plain memory for the
- * time of the call: the kernel and whoever is at the other end see it as it is, anyway.
- */
+/* A message goes in one piece; where the pool cannot hold it, through plain memory. */
 static long carry_whole(const struct buffer_call *c, uint64_t a[ARG_MAX])
 {
     void *at = (void *)(uintptr_t)a[c->buffer];
     uint64_t length = a[c->length];
     struct held h = {.count = 0};
-    void *bounce;
-    long rc;
+    long rc = -EFAULT;
 
     if (hold(&h, at, length, c->access, preload.hold_max) == length) {
         rc = hold_others(&h, c->number, a, c->buffer);
         rc = rc ? rc : direct(c->number, a);
-        let_go(&h);
-        return rc;
     }
     let_go(&h);
-    bounce = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (bounce == MAP_FAILED)
-        return -ENOMEM;
-    memcpy(bounce, at, c->access == GN_ACCESS_READ ? length : 0);
-    a[c->buffer] = (uintptr_t)bounce;
-    rc = hold_others(&h, c->number, a, c->buffer);
-    rc = rc ? rc : direct(c->number, a);
-    let_go(&h);
-    if (c->access == GN_ACCESS_WRITE && rc > 0)
-        memcpy(at, bounce, (uint64_t)rc < length ? (uint64_t)rc : length);
-    explicit_bzero(bounce, length);
-    munmap(bounce, length);
-    return rc;
+    return rc == -EFAULT ? bounce(c, a) : rc;
 }
 
 static long carry(long number, uint64_t a[ARG_MAX])
@@ -273,9 +282,14 @@ static void on_sigsys(int number, siginfo_t *info, void *context)
     uint64_t a[ARG_MAX] = {(uint64_t)r[REG_RDI], (uint64_t)r[REG_RSI], (uint64_t)r[REG_RDX],
                            (uint64_t)r[REG_R10], (uint64_t)r[REG_R8],  (uint64_t)r[REG_R9]};
 
+    long rc;
+
     (void)number;
     trapped = true;
-    r[REG_RAX] = preload.ready ? carry(info->si_syscall, a) : direct(info->si_syscall, a);
+    rc = preload.ready ? carry(info->si_syscall, a) : direct(info->si_syscall, a);
+    r[REG_RAX] = rc;
+    if (rc == -EFAULT && preload.ready && !__atomic_fetch_add(&preload.failed, 1, __ATOMIC_RELAXED))
+        preload.failed_first = info->si_syscall;
     errno = saved;
 }
 
@@ -393,6 +407,12 @@ static void args_look(struct program *p, uint32_t args)
     answer(p, SECCOMP_RET_ALLOW);
 }
 
+/*
+ * Requests in rings and lists, which the kernel reads when it likes: of no use here, and to be told
+ * at once. Not by a trap: a child that is a static program has no handler, but the filter.
+ */
+static const uint32_t refused[] = {SYS_io_uring_setup, SYS_io_setup};
+
 static void program_make(struct program *p)
 {
     const size_t ip = offsetof(struct seccomp_data, instruction_pointer);
@@ -407,6 +427,10 @@ static void program_make(struct program *p)
     unless(p, (uint32_t)(STUB_RETURNS >> 32), 1);
     answer(p, SECCOMP_RET_ALLOW);
     load(p, offsetof(struct seccomp_data, nr));
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        unless(p, refused[i], 1);
+        answer(p, SECCOMP_RET_ERRNO | ENOSYS);
+    }
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         unless(p, calls[i].number, (uint8_t)(PER_ARG * __builtin_popcount(calls[i].args) + 1));
         args_look(p, calls[i].args);
@@ -448,99 +472,4 @@ int preload_calls_install(void)
     /* A call that does nothing, with an argument that traps: is there a filter from before? */
     (void)syscall(SYS_personality, 0xffffffff, PRELOAD_BASE);
     return trapped ? 0 : filter_install();
-}
-
-/* ---- Vectors of buffers -------------------------------------------------------------------- */
-
-/*
- * The filter cannot see what a vector points to. Each buffer moves by a call of its own: a vector
- * is a stream's bytes in pieces. Messages (sendmsg, recvmsg) are not handled.
- */
-static bool vector_inside(const struct iovec *v, int count)
-{
-    for (int i = 0; i < count; i++)
-        if (preload.ready && v[i].iov_len && preload_inside(v[i].iov_base))
-            return true;
-    return false;
-}
-
-static ssize_t vector(long number, int fd, const struct iovec *v, int count, off_t offset)
-{
-    ssize_t done = 0;
-
-    for (int i = 0; i < count; i++) {
-        ssize_t rc = syscall(number, fd, v[i].iov_base, v[i].iov_len, offset + done);
-
-        if (rc < 0)
-            return done ? done : -1;
-        done += rc;
-        if ((size_t)rc < v[i].iov_len)
-            break;
-    }
-    return done;
-}
-
-ssize_t readv(int fd, const struct iovec *v, int count)
-{
-    return vector_inside(v, count) ? vector(SYS_read, fd, v, count, 0)
-                                   : syscall(SYS_readv, fd, v, count);
-}
-
-ssize_t writev(int fd, const struct iovec *v, int count)
-{
-    return vector_inside(v, count) ? vector(SYS_write, fd, v, count, 0)
-                                   : syscall(SYS_writev, fd, v, count);
-}
-
-ssize_t preadv(int fd, const struct iovec *v, int count, off_t offset)
-{
-    return vector_inside(v, count) ? vector(SYS_pread64, fd, v, count, offset)
-                                   : syscall(SYS_preadv, fd, v, count, offset, 0);
-}
-
-ssize_t pwritev(int fd, const struct iovec *v, int count, off_t offset)
-{
-    return vector_inside(v, count) ? vector(SYS_pwrite64, fd, v, count, offset)
-                                   : syscall(SYS_pwritev, fd, v, count, offset, 0);
-}
-
-ssize_t preadv64(int fd, const struct iovec *v, int count, off_t offset)
-{
-    return preadv(fd, v, count, offset);
-}
-
-ssize_t pwritev64(int fd, const struct iovec *v, int count, off_t offset)
-{
-    return pwritev(fd, v, count, offset);
-}
-
-/* Offset -1: the file's position. What flags there are for reading are hints. */
-ssize_t preadv2(int fd, const struct iovec *v, int count, off_t offset, int flags)
-{
-    if (!vector_inside(v, count))
-        return syscall(SYS_preadv2, fd, v, count, offset, 0, flags);
-    return offset == -1 ? vector(SYS_read, fd, v, count, 0)
-                        : vector(SYS_pread64, fd, v, count, offset);
-}
-
-ssize_t pwritev2(int fd, const struct iovec *v, int count, off_t offset, int flags)
-{
-    if (!vector_inside(v, count))
-        return syscall(SYS_pwritev2, fd, v, count, offset, 0, flags);
-    if (flags) {
-        errno = EOPNOTSUPP; /* RWF_APPEND, RWF_DSYNC and the like would be lost */
-        return -1;
-    }
-    return offset == -1 ? vector(SYS_write, fd, v, count, 0)
-                        : vector(SYS_pwrite64, fd, v, count, offset);
-}
-
-ssize_t preadv64v2(int fd, const struct iovec *v, int count, off_t offset, int flags)
-{
-    return preadv2(fd, v, count, offset, flags);
-}
-
-ssize_t pwritev64v2(int fd, const struct iovec *v, int count, off_t offset, int flags)
-{
-    return pwritev2(fd, v, count, offset, flags);
 }

@@ -176,8 +176,9 @@ size_t malloc_usable_size(void *block)
 
     if (preload_inside(block))
         return sealed_bytes(block);
+    /* Not the next one's: a program may have brought a heap of its own, which we stand before. */
     if (!next)
-        *(void **)&next = preload_real("malloc_usable_size");
+        *(void **)&next = preload_libc("malloc_usable_size");
     return next(block);
 }
 

@@ -28,6 +28,13 @@ void *preload_real(const char *name)
     return dlsym(RTLD_NEXT, name);
 }
 
+void *preload_libc(const char *name)
+{
+    void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+
+    return libc ? dlsym(libc, name) : preload_real(name);
+}
+
 int preload_sigaction(int number, const struct sigaction *action, struct sigaction *old)
 {
     static int (*next)(int, const struct sigaction *, struct sigaction *);

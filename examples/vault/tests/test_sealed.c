@@ -224,6 +224,53 @@ static void parent_and_child_go_on_under_different_keys(void **state)
     sealed_destroy(&s);
 }
 
+/*
+ * They share the key of the tree's hashes, and for a while that of the pages: but what one has put
+ * into its store since is nothing to the other. In a child, since it ends there.
+ */
+static void what_the_parent_sealed_since_is_not_accepted_by_its_child(void **state)
+{
+    enum { DATA = 1, META = 2 };
+    static const int parts[] = {DATA, META, DATA | META};
+    uint64_t data = PAGES << GN_PAGE_SHIFT;
+    uint8_t *parent;
+    int ready[2];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        pid_t child;
+
+        make(0, on_refused);
+        parent =
+            mmap(NULL, s.store_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_true(parent != MAP_FAILED);
+        assert_int_equal(pipe(ready), 0);
+        for (uint64_t page = 0; page < PAGES; page++)
+            *word(page) = page;
+        child = forked();
+        if (!child) {
+            char byte;
+
+            if (read(ready[0], &byte, 1) != 1)
+                _exit(1);
+            memcpy(s.store, parent, parts[i] & DATA ? data : 0);
+            memcpy(s.store + data, parent + data, parts[i] & META ? s.store_bytes - data : 0);
+            for (uint64_t page = 0; page < PAGES; page++)
+                if (*word(page) != page)
+                    _exit(2); /* taken for its own */
+            _exit(3);
+        }
+        assert_int_equal(counts(0), 0);
+        memcpy(parent, s.store, s.store_bytes);
+        assert_int_equal(write(ready[1], "", 1), 1);
+        assert_int_equal(wait_for(child), GN_ERR_BADMSG);
+        close(ready[0]);
+        close(ready[1]);
+        munmap(parent, s.store_bytes);
+        sealed_destroy(&s);
+    }
+}
+
 /* No memory for a copy, or a fork that nobody prepared. */
 static void a_child_without_a_copy_ends_when_it_touches_the_window(void **state)
 {
@@ -538,6 +585,7 @@ int main(void)
         cmocka_unit_test(a_changed_store_ends_the_process_at_the_access),
         cmocka_unit_test(held_pages_stay_for_the_kernel),
         cmocka_unit_test(parent_and_child_go_on_under_different_keys),
+        cmocka_unit_test(what_the_parent_sealed_since_is_not_accepted_by_its_child),
         cmocka_unit_test(a_child_without_a_copy_ends_when_it_touches_the_window),
         cmocka_unit_test(what_is_missing_is_said),
         cmocka_unit_test(signals_in_misses_leave_nothing_outside_the_pool),

@@ -12,7 +12,7 @@ def skip(reason):
 
 def system_program(name):
     """Debian's, and no wrapper of somebody's."""
-    return shutil.which(name, path="/usr/bin:/bin")
+    return shutil.which(name, path="/usr/bin:/bin:/usr/sbin")
 
 
 def about(vault, *options):
