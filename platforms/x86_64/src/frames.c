@@ -99,18 +99,20 @@ int gn_x86_64_frames_alloc(uint64_t count, uint64_t align, gn_hpa_t *ret_hpa)
         return -GN_ERR_INVAL;
     if (count > frames)
         return -GN_ERR_NOMEM;
-    for (uint64_t first = (frames - count) & ~(step - 1);; first -= step) {
-        uint64_t n = 0;
+    for (uint64_t first = (frames - count) & ~(step - 1);;) {
+        uint64_t end = first + count;
 
-        while (n < count && is_free(first + n))
-            n++;
-        if (n == count) {
+        while (end > first && is_free(end - 1))
+            end--;
+        if (end == first) {
             bits_set(taken, first, count, 1);
             *ret_hpa = gn_hpa(first << GN_PAGE_SHIFT);
             return 0;
         }
-        if (first < step)
+        /* No stretch that holds this frame will do: each frame is looked at about once. */
+        if (end - 1 < count)
             return -GN_ERR_NOMEM;
+        first = (end - 1 - count) & ~(step - 1);
     }
 }
 
