@@ -5,6 +5,8 @@
 /*
  * Twin memories, in which only the entries on the path of one address are used: the library walks
  * in the one, a naive machine in the other. The table of level n lies in page n + 1.
+ *
+ * GN_TEST_EVERY=n makes one trial of n, where all of them take minutes: n is best a prime.
  */
 
 #include "agree.h"
@@ -12,6 +14,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -30,11 +33,15 @@ struct twin {
 };
 
 static struct twin twin;
+static uint64_t twin_every = 1, twin_turn;
 
 static inline void twin_init(uint32_t format, uint32_t top, uint64_t address)
 {
     struct gn_paging_geometry g;
 
+    if (getenv("GN_TEST_EVERY"))
+        twin_every = strtoull(getenv("GN_TEST_EVERY"), NULL, 0);
+    assert_true(twin_every > 0);
     assert_int_equal(gn_paging_geometry(format, &g), 0);
     assert_int_equal(g.levels, top + 1);
     memset(&twin, 0, sizeof twin);
@@ -80,6 +87,8 @@ static inline void twin_try(void)
     struct naive_result n = {.kind = NAIVE_OK};
     const char *what;
 
+    if (++twin_turn % twin_every != 0)
+        return;
     for (uint32_t level = 0; level <= twin.top; level++)
         for (int i = 0; i < 2; i++)
             memcpy(twin.slot[i][level], &twin.entry[level], twin.bytes);
