@@ -124,7 +124,7 @@ static int link_right(struct gn_shadow *sh, const struct gn_shadow__table *t, ui
     } else {
         return 0;
     }
-    /* Whole: a root that adopts is offered the tables of another, which may go by other controls. */
+    /* Whole: a root that adopts is offered tables of another, which may go by other controls. */
     return gn_shadow__role_equal(is, &wanted);
 }
 
