@@ -40,6 +40,13 @@ uint32_t rv64_compose_controls(const struct rv64_compose *c)
            (c->context.mxr ? GN_PAGING_RISCV_MXR : 0);
 }
 
+static bool is_watched(const struct rv64_compose *c, uint64_t gpa)
+{
+    uint64_t page = (gpa - c->bus->ram_base) >> GN_PAGE_SHIFT;
+
+    return c->watched[page / 8] >> page % 8 & 1;
+}
+
 /* ---- Guest memory, as the walker sees it -------------------------------------------------- */
 
 static int guest_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
@@ -61,10 +68,13 @@ static int guest_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expec
 
     if (!entry)
         return -GN_ERR_FAULT;
-    return __atomic_compare_exchange_n(entry, &expected, desired, false, __ATOMIC_SEQ_CST,
-                                       __ATOMIC_RELAXED)
-               ? 0
-               : -GN_ERR_AGAIN;
+    if (!__atomic_compare_exchange_n(entry, &expected, desired, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_RELAXED))
+        return -GN_ERR_AGAIN;
+    /* A and D, in what is code, too. */
+    if (is_watched(c, gpa.v))
+        rv64_tracelog_append(c->tracelog, gpa, bytes);
+    return 0;
 }
 
 /* ---- What shadow asks for ----------------------------------------------------------------- */
@@ -225,6 +235,12 @@ static void sync_range(void *ctx, gn_gpa_t gpa, uint64_t length)
 
     if (rc)
         rv64_compose_panic(c, "a sync of guest tables failed");
+    if (!c->cpu->engine)
+        return;
+    if (length == UINT64_MAX)
+        c->cpu->engine->written(c->cpu, 0, length);
+    else if (is_watched(c, gpa.v) || is_watched(c, gpa.v + length - 1))
+        c->cpu->engine->written(c->cpu, gpa.v, length);
 }
 
 static void log_drain(struct rv64_compose *c)
@@ -252,9 +268,30 @@ static void on_dma_wrote(void *ctx, uint64_t gpa, uint64_t length)
 {
     struct rv64_compose *c = ctx;
 
-    sync_range(c, gn_gpa(gpa), length);
+    if (gn_shadow_sync(c->shadow, gn_gpa(gpa), length))
+        rv64_compose_panic(c, "a sync of guest tables failed");
     if (c->cpu->engine)
         c->cpu->engine->written(c->cpu, gpa, length);
+}
+
+int rv64_mmu_watch(struct rv64_mmu *mmu, uint64_t gpa, bool on)
+{
+    struct rv64_compose *c = (struct rv64_compose *)mmu;
+    uint64_t page = (gpa - c->bus->ram_base) >> GN_PAGE_SHIFT;
+
+    /* Without a log each such write would trap. */
+    if (!c->tracelog || gn_shadow_watch(c->shadow, gn_gpa(gpa), on))
+        return -1;
+    c->watched[page / 8] = (uint8_t)((c->watched[page / 8] & ~(1 << page % 8)) | on << page % 8);
+    return 0;
+}
+
+void rv64_mmu_watch_sync(struct rv64_mmu *mmu)
+{
+    struct rv64_compose *c = (struct rv64_compose *)mmu;
+
+    if (c->tracelog)
+        log_drain(c);
 }
 
 static void on_difference(void *ctx, const struct gn_shadow_difference *d)
@@ -358,7 +395,8 @@ static int memory_create(struct rv64_compose *c, uint64_t ram_size, uint32_t tab
     if (!c->memory)
         return -1;
     c->frames = calloc(tables, sizeof *c->frames);
-    if (!c->frames)
+    c->watched = calloc(1, (ram_size >> GN_PAGE_SHIFT) / 8 + 1);
+    if (!c->frames || !c->watched)
         return -1;
     for (uint32_t i = tables; i-- > 0;)
         c->frames[c->frame_count++] = ram_size + (uint64_t)i * GN_PAGE_SIZE;
@@ -523,6 +561,7 @@ void rv64_compose_destroy(struct rv64_compose *c)
     free(c->slot_memory);
     free(c->softmmu_memory);
     free(c->frames);
+    free(c->watched);
     rv64_encrypt_destroy(c->encrypt);
     if (c->memory)
         munmap(c->memory, c->memory_size);

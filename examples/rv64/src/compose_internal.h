@@ -57,6 +57,8 @@ struct rv64_compose {
     struct rv64_asid_trace *asid_trace; /**< NULL: not asked for */
     struct rv64_encrypt *encrypt;       /**< NULL: guest RAM is plain */
 
+    uint8_t *watched; /**< a bit a page of RAM: the CPU's engine is told of its writes */
+
     struct gn_shadow_root bare;
     struct gn_shadow_root guest;  /**< the guest's current address space; held while guest_held */
     struct gn_shadow_root before; /**< what the guest's inherited from; cookie 0: it is gone */

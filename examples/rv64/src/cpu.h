@@ -54,7 +54,7 @@ struct rv64_cpu_engine {
     void (*context)(struct rv64_cpu *cpu);
     /** FENCE.I: what was written is to be executed. */
     void (*fence_i)(struct rv64_cpu *cpu);
-    /** Bytes at a guest physical address were written by who needs no FENCE.I: a device. */
+    /** Bytes at a guest physical address were written: by a device, or to a watched page. */
     void (*written)(struct rv64_cpu *cpu, uint64_t gpa, uint64_t length);
     /**
      * Translations of fetches were withdrawn, in an address space of that name (UINT64_MAX: in

@@ -91,6 +91,17 @@ void rv64_mmu_context_set(struct rv64_mmu *mmu, const struct rv64_mmu_context *c
  */
 bool rv64_mmu_is_shared(const struct rv64_mmu *mmu, uint64_t space, uint64_t va);
 
+/**
+ * Writes to a page of RAM are to be known, or need not be any more: the engine is told of each by
+ * rv64_cpu_engine.written, at the latest by rv64_mmu_watch_sync(). Not to be called from there.
+ * @param gpa  of the page
+ * @return 0, or -1: they cannot be known
+ */
+int rv64_mmu_watch(struct rv64_mmu *mmu, uint64_t gpa, bool on);
+
+/** Tells the engine of all writes to watched pages that it was not told of yet. */
+void rv64_mmu_watch_sync(struct rv64_mmu *mmu);
+
 /** SFENCE.VMA: a coherence point. NULL operands stand for x0. */
 void rv64_mmu_sfence_vma(struct rv64_mmu *mmu, const uint64_t *va, const uint64_t *asid);
 

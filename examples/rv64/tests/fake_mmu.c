@@ -180,6 +180,19 @@ void rv64_mmu_context_set(struct rv64_mmu *mmu, const struct rv64_mmu_context *c
     m->context_sets++;
 }
 
+int rv64_mmu_watch(struct rv64_mmu *mmu, uint64_t gpa, bool on)
+{
+    (void)mmu;
+    (void)gpa;
+    (void)on;
+    return -1;
+}
+
+void rv64_mmu_watch_sync(struct rv64_mmu *mmu)
+{
+    (void)mmu;
+}
+
 void rv64_mmu_sfence_vma(struct rv64_mmu *mmu, const uint64_t *va, const uint64_t *asid)
 {
     (void)va;

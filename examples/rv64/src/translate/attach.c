@@ -72,12 +72,12 @@ static int tcache_create(struct rv64_translator *tr, uint32_t size)
 static int copies_create(struct rv64_translator *tr)
 {
     tr->exit_states = calloc(RV64_TR_EXIT_NUMBERS, sizeof *tr->exit_states);
-    tr->copies = calloc(RV64_TR_PAGES, sizeof *tr->copies);
-    tr->copy_bytes = mmap(NULL, RV64_TR_PAGES * GN_PAGE_SIZE, PROT_READ | PROT_WRITE,
+    tr->copies = calloc(RV64_TR_COPIES, sizeof *tr->copies);
+    tr->copy_bytes = mmap(NULL, RV64_TR_COPIES * GN_PAGE_SIZE, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (!tr->exit_states || !tr->copies || tr->copy_bytes == MAP_FAILED)
         return -1;
-    for (uint32_t i = RV64_TR_PAGES; i > 0; i--) {
+    for (uint32_t i = RV64_TR_COPIES; i > 0; i--) {
         tr->copies[i - 1].next = tr->copy_free;
         tr->copy_free = i;
     }
@@ -100,7 +100,7 @@ static void destroy(struct rv64_translator *tr)
     free(tr->copies);
     free(tr->exit_states);
     if (tr->copy_bytes && tr->copy_bytes != MAP_FAILED)
-        munmap(tr->copy_bytes, RV64_TR_PAGES * GN_PAGE_SIZE);
+        munmap(tr->copy_bytes, RV64_TR_COPIES * GN_PAGE_SIZE);
     if (tr->write && tr->write != MAP_FAILED)
         munmap(tr->write, tr->code_size);
     if (tr->exec && tr->exec != MAP_FAILED)
@@ -189,6 +189,9 @@ void rv64_translator_stats(const struct rv64_cpu *cpu,
     each(ctx, "translate", "f_saves", cpu->jit.f_saves);
     each(ctx, "translate", "pages_compared", s->pages_compared);
     each(ctx, "translate", "pages_changed", s->pages_changed);
+    each(ctx, "translate", "watches", s->watches);
+    each(ctx, "translate", "watches_ended", s->watches_ended);
+    each(ctx, "translate", "watched_writes", s->watched_writes);
     each(ctx, "tcache", "lookups", t.lookups);
     each(ctx, "tcache", "found", t.found);
     each(ctx, "tcache", "unmapped", t.unmapped);

@@ -184,6 +184,7 @@ static int translate(struct rv64_translator *tr, struct gn_tcache_block *ret_blo
         if (!source.next_id)
             *unread_of(tr, source.gpa) = source.gpa >> GN_PAGE_SHIFT;
     }
+    rv64_tr_linger_end(tr);
     key.gpa = gn_gpa(source.gpa);
     if (gn_tcache_block_begin(tr->tcache, 0, &key, &room))
         return -1;
@@ -428,9 +429,13 @@ static void context(struct rv64_cpu *cpu)
     tr->kernel_space = cpu->mmu->space;
 }
 
-/* Code that blocks were made from may be another now: views know nothing, and ask. */
+/* Code that blocks were made from may be another now; where that is not known, views ask. */
 static void fence_i(struct rv64_cpu *cpu)
 {
+    rv64_mmu_watch_sync(cpu->mmu);
+    rv64_tr_linger_end(cpu->translator);
+    if (!cpu->translator->compared)
+        return;
     cpu->translator->epoch++;
     (void)!gn_tcache_invalidate(cpu->translator->tcache, 0, GN_TCACHE_SPACE_ANY, gn_gva(0),
                                 UINT64_MAX);
@@ -450,7 +455,7 @@ static void space_gone(struct rv64_cpu *cpu, uint64_t space)
 
 static void written(struct rv64_cpu *cpu, uint64_t gpa, uint64_t length)
 {
-    (void)!gn_tcache_written(cpu->translator->tcache, gn_gpa(gpa), length);
+    rv64_tr_written(cpu->translator, gpa, length);
 }
 
 const struct rv64_cpu_engine rv64_translator_engine = {

@@ -32,12 +32,27 @@ struct rv64_tr_heat {
     uint32_t visits;
 };
 
-/** What a page's blocks were made from. */
+/** Pages that have no code any more, and are watched still, since it often comes back. */
+#define RV64_TR_LINGER 64u
+
+/** Those, beside the ones with code; a few more in between. */
+#define RV64_TR_COPIES (RV64_TR_PAGES + 2 * RV64_TR_LINGER)
+
+/** How what is known of a page's bytes is kept true. */
+#define RV64_TR_UNKNOWN  0u /**< it is not yet */
+#define RV64_TR_COMPARED 1u /**< a copy of them is compared in each epoch */
+#define RV64_TR_WATCHED  2u /**< whoever writes them tells */
+
+/** A page that blocks were made from. */
 struct rv64_tr_copy {
     uint64_t gpa;
-    uint64_t epoch; /**< the bytes are known to be those of memory since */
-    uint32_t next;  /**< in its bucket, or free: index + 1, 0 ends */
-    uint32_t pad;
+    const uint8_t *page; /**< its bytes in memory */
+    uint64_t epoch;      /**< COMPARED: the copy is known to be as memory since */
+    uint32_t next;       /**< in its bucket, or free: index + 1, 0 ends */
+    uint8_t how;         /**< RV64_TR_... */
+    bool code;           /**< there are blocks */
+    bool lingers;        /**< it is in the ring of those that had none */
+    uint8_t vain;        /**< WATCHED: writes in a row that dropped none */
 };
 
 struct rv64_tr_stats {
@@ -54,6 +69,9 @@ struct rv64_tr_stats {
     uint64_t edges_checked; /**< exits linked to the entry that checks f registers */
     uint64_t pages_compared;
     uint64_t pages_changed; /**< of those, not as their blocks were made */
+    uint64_t watches;       /**< pages that began to be watched */
+    uint64_t watches_ended; /**< since data are written there */
+    uint64_t watched_writes;
 };
 
 /** Notes of pages whose last instruction straddles into a page that was not known. */
@@ -71,10 +89,14 @@ struct rv64_translator {
     uint64_t unread[RV64_TR_UNREAD]; /**< guest frame numbers; 0: none */
     bool unchained;
     struct rv64_tr_heat heat[RV64_TR_HEAT_SLOTS];
-    struct rv64_tr_copy *copies; /**< RV64_TR_PAGES, with as many pages of bytes */
+    struct rv64_tr_copy *copies; /**< RV64_TR_COPIES, with as many pages of bytes */
     uint8_t *copy_bytes;
-    uint64_t *exit_states; /**< by number of the exit: for rv64_tr_fits() */
-    uint64_t link_entry;   /**< of the block that an exit is being linked to */
+    uint32_t compared; /**< how many are */
+    uint32_t linger_first, linger_count;
+    uint64_t linger[RV64_TR_COPIES]; /**< pages without code: a ring */
+    uint8_t tired[RV64_TR_PAGES];    /**< watches that were in vain, by page */
+    uint64_t *exit_states;           /**< by number of the exit: for rv64_tr_fits() */
+    uint64_t link_entry;             /**< of the block that an exit is being linked to */
     uint32_t copy_free;
     uint32_t copy_buckets[RV64_TR_PAGES];
     void *tcache_memory;
@@ -113,6 +135,12 @@ void rv64_tr_watch(void *ctx, gn_gpa_t page, uint32_t on);
  * @param page  the guest's 4096 bytes at gpa
  */
 void rv64_tr_compare(struct rv64_translator *tr, uint64_t gpa, const uint8_t *page);
+
+/** Watched pages that have no code cease to be, but for a few. Not to be called by tcache. */
+void rv64_tr_linger_end(struct rv64_translator *tr);
+
+/** Bytes were written: drops the blocks that were made from them. */
+void rv64_tr_written(struct rv64_translator *tr, uint64_t gpa, uint64_t length);
 
 /** Is what was made from a page known to be current? */
 bool rv64_tr_is_current(const struct rv64_translator *tr, uint64_t gpa);

@@ -4,8 +4,8 @@
  * A guest of its own, in S-mode without an operating system, that is hard on a cache of translated
  * code. It writes what it finds to the console of the SBI, and powers off.
  *
- *   rewrite    a function is rewritten before each call, and FENCE.I executed; then with data
- *              beside code, in the same page
+ *   rewrite    a function is rewritten before each call, and FENCE.I executed; then data are
+ *              written beside code, in the same page; then both
  *   targets    ten million calls, each to another place
  *   addresses  a page of code is mapped at thousands of addresses, which are called, remapped to
  *              another page, and called again
@@ -36,6 +36,14 @@ static void rewrite(void)
         if (i % 64 == 0)
             fence_i();
         expect(at(ARENA)(i), i + (19992 & 0x7ff), "a function beside data");
+    }
+    for (uint32_t i = 0; i < 20000; i++) {
+        data[i % 256] = i;
+        if (i % 100 == 0) {
+            put_function(code, i);
+            fence_i();
+        }
+        expect(at(ARENA)(i), i + (i / 100 * 100 & 0x7ff), "a function rewritten among data");
     }
 }
 
