@@ -280,6 +280,12 @@ static void monitor(const char *command)
     }
 }
 
+/* Processor 0, bank 1: VAL, UC, EN; MCIP, RIPV. */
+static void check_make(void)
+{
+    monitor("mce 0 1 0xb000000000000000 5 0 0\n");
+}
+
 /* Machine checks that come at any time. @return how many came in mid-switch */
 static uint32_t checks_make(const struct world *w)
 {
@@ -289,8 +295,7 @@ static uint32_t checks_make(const struct world *w)
     for (uint32_t i = 0; i < CHECKS; i++) {
         const uint32_t before = *latched;
 
-        /* Processor 0, bank 1: VAL, UC, EN; MCIP, RIPV. */
-        monitor("mce 0 1 0xb000000000000000 5 0 0\n");
+        check_make();
         for (uint32_t n = 0; checks + *world_word(LEGACY_CHECKS) == i && n < 1000000; n++)
             assert_int_equal(switch_call(w->enter, 0), 0);
         assert_int_equal(checks + *world_word(LEGACY_CHECKS), i + 1);
@@ -331,8 +336,69 @@ static void a_machine_check_is_noted_in_mid_switch_and_delivered_on_arrival(void
     __asm__ volatile("movq %0, %%cr4" : : "r"(cr4));
 }
 
+/* ---- what ends the machine: the runner looks how it ended ----------------------------------- */
+
+static int mcip_stays(struct gn_x86_64_frame *frame)
+{
+    checks += frame->vector == 18;
+    return frame->vector == 18;
+}
+
+/* A handler that leaves MCIP set, and one machine check more. */
+static void second_check(const struct world *w)
+{
+    gn_x86_64_exception_hook(mcip_stays);
+    while (!checks) { /* the 32-bit world's handler clears it */
+        const uint32_t before = *world_word(LEGACY_CHECKS);
+
+        check_make();
+        for (uint32_t n = 0; checks + *world_word(LEGACY_CHECKS) == before && n < 1000000; n++)
+            assert_int_equal(switch_call(w->enter, 0), 0);
+        assert_int_not_equal(checks + *world_word(LEGACY_CHECKS), before);
+    }
+    print_message("the second machine check shuts down\n");
+    check_make();
+}
+
+/* GN_TEST_SHUTDOWN says why the machine ends: second, or no-mce. Nothing behind it is reached. */
+static void a_machine_check_that_cannot_be_taken_shuts_down(void **state)
+{
+    const int second = !strcmp(getenv("GN_TEST_SHUTDOWN"), "second");
+    struct gn_modeswitch_params p = world_params(1);
+    struct world w;
+    uint64_t cr4;
+
+    (void)state;
+    __asm__ volatile("movq %%cr4, %0" : "=r"(cr4));
+    __asm__ volatile("movq %0, %%cr4" : : "r"(second ? cr4 | CR4_MCE : cr4 & ~(uint64_t)CR4_MCE));
+    p.cr4 |= second ? CR4_MCE : 0;
+    mcip_clear();
+    world_begin(&w, &p, 0);
+    if (second) {
+        second_check(&w);
+    } else {
+        print_message("a machine check without CR4.MCE shuts down\n");
+        check_make();
+    }
+    for (uint32_t n = 0; n < 10000; n++)
+        assert_int_equal(switch_call(w.enter, 0), 0);
+    fail_msg("the machine goes on");
+}
+
+static int shutdown_main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_machine_check_that_cannot_be_taken_shuts_down),
+    };
+
+    return cmocka_run_group_tests_name("switch_shutdown", tests, setup, NULL);
+}
+
 int main(void)
 {
+    if (getenv("GN_TEST_SHUTDOWN"))
+        return shutdown_main();
+
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pending_interrupt_arrives_in_the_32_bit_world_that_takes_interrupts),
         cmocka_unit_test(an_interrupt_that_neither_world_takes_stays_pending_until_one_does),
