@@ -35,10 +35,11 @@ static inline uint32_t gn_cachecrypt__word_epoch(uint64_t word)
 /** A node of a tree, verified. Its parent is cached, too: so it can always be written back. */
 struct gn_cachecrypt__node {
     _Alignas(64) uint64_t word[NODE_WORDS];
-    uint64_t key;      /* region << 40 | level << 32 | index */
-    uint32_t next;     /* chain of the bucket, or of unused ones */
-    uint32_t parent;   /* NONE: the top */
-    uint32_t children; /* cached ones: it stays while there are any */
+    uint64_t key;          /* region << 40 | level << 32 | index */
+    uint32_t next;         /* chain of the bucket, or of unused ones */
+    uint32_t parent;       /* NONE: the top */
+    uint32_t children;     /* cached ones: it stays while there are any */
+    uint32_t newer, older; /* changed nodes of the same region and level; of one that is changed */
     uint8_t used, dirty, referenced, pad;
 };
 
@@ -68,6 +69,7 @@ struct gn_cachecrypt__region {
     uint8_t *tags; /* meta begins with them */
     uint64_t meta_bytes;
     uint64_t *level[LEVELS_MAX];
+    uint32_t changed[LEVELS_MAX]; /* the newest changed node of each level, or NONE */
     struct gn_cachecrypt_cipher cipher;
     uint64_t tree_key[2];
     uint64_t root[2];  /* hash of the top node, as it is in the store */
@@ -285,6 +287,10 @@ static inline uint64_t *gn_cachecrypt__word(struct gn_cachecrypt__node *leaf, ui
 {
     return &leaf->word[page & (NODE_WORDS - 1)];
 }
+
+/** A node of a region was changed in the pool. */
+void gn_cachecrypt__node_changed(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg,
+                                 struct gn_cachecrypt__node *node);
 
 /** Writes changed nodes of a region to the store. */
 void gn_cachecrypt__tree_flush(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg);

@@ -135,12 +135,19 @@ static const uint8_t *key_of(const struct gn_cachecrypt__region *reg, uint64_t w
     return reg->sweeping && epoch + 1 == reg->epoch ? reg->keys[1] : NULL;
 }
 
+/** Where a page is in the store. */
+static uint8_t *store_at(const struct gn_cachecrypt__region *reg, uint64_t page)
+{
+    return reg->data + (page << reg->page_shift);
+}
+
 /** Opens a page into a frame. */
 static int open_page(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg, uint64_t page,
                      uint64_t word, uint8_t *frame)
 {
     const uint32_t tag_bytes = reg->cipher.tag_bytes;
     const uint8_t *key = key_of(reg, word);
+    const uint8_t *from = store_at(reg, page);
     uint8_t nonce[GN_CACHECRYPT_NONCE_MAX];
     uint64_t ad[AD_BYTES / 8];
 
@@ -148,11 +155,14 @@ static int open_page(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg
         return gn_cachecrypt__poison(cc, reg);
     bind(reg, page, word, nonce, ad);
     memcpy(cc->tag, reg->tags + page * tag_bytes, tag_bytes);
-    memcpy(frame, reg->data + (page << reg->page_shift), reg->page_bytes);
+    if (!(reg->cipher.flags & GN_CACHECRYPT_CIPHER_ONE_PASS)) {
+        memcpy(frame, from, reg->page_bytes);
+        from = frame;
+    }
     cc->used = &reg->cipher;
     cc->stats.opens++;
     /* What a cipher that failed has left in the frame goes when fill()'s caller releases it. */
-    if (reg->cipher.open(key, frame, frame, cc->tag, reg->page_bytes, (const uint8_t *)ad, AD_BYTES,
+    if (reg->cipher.open(key, frame, from, cc->tag, reg->page_bytes, (const uint8_t *)ad, AD_BYTES,
                          nonce))
         return gn_cachecrypt__poison(cc, reg);
     return 0;
@@ -163,6 +173,8 @@ int gn_cachecrypt__seal(struct gn_cachecrypt *cc, uint32_t f)
     const uint64_t key = cc->table[f].key, page = key & UINT32_MAX;
     struct gn_cachecrypt__region *reg = gn_cachecrypt__region_of(cc, key);
     uint8_t nonce[GN_CACHECRYPT_NONCE_MAX];
+    uint8_t *const store = store_at(reg, page);
+    uint8_t *const to = reg->cipher.flags & GN_CACHECRYPT_CIPHER_ONE_PASS ? store : cc->scratch;
     uint64_t ad[AD_BYTES / 8], *word, next;
     struct gn_cachecrypt__node *leaf;
     int r;
@@ -185,16 +197,17 @@ int gn_cachecrypt__seal(struct gn_cachecrypt *cc, uint32_t f)
     /* Before the seal: should that fail, the word is used up, and the page is here alone. */
     *gn_cachecrypt__dirty(cc, f) = 1;
     *word = next;
-    leaf->dirty = 1;
+    gn_cachecrypt__node_changed(cc, reg, leaf);
     reg->sealed += reg->page_bytes;
     reg->swept += reg->in_sweep ? reg->page_bytes : 0;
     bind(reg, page, next, nonce, ad);
     cc->used = &reg->cipher;
-    r = reg->cipher.seal(reg->keys[0], cc->scratch, cc->tag, gn_cachecrypt__frame_at(cc, f),
-                         reg->page_bytes, (const uint8_t *)ad, AD_BYTES, nonce);
+    r = reg->cipher.seal(reg->keys[0], to, cc->tag, gn_cachecrypt__frame_at(cc, f), reg->page_bytes,
+                         (const uint8_t *)ad, AD_BYTES, nonce);
     if (r)
         return r;
-    memcpy(reg->data + (page << reg->page_shift), cc->scratch, reg->page_bytes);
+    if (to != store)
+        memcpy(store, to, reg->page_bytes);
     memcpy(reg->tags + page * reg->cipher.tag_bytes, cc->tag, reg->cipher.tag_bytes);
     *gn_cachecrypt__dirty(cc, f) = 0;
     cc->stats.seals++;

@@ -19,7 +19,7 @@ static int flush(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg)
     int r;
 
     for (f = 0; f < cc->frame_count; f++) {
-        if (page_in(cc, reg, f) == reg->pages || !*gn_cachecrypt__dirty(cc, f))
+        if (!*gn_cachecrypt__dirty(cc, f) || page_in(cc, reg, f) == reg->pages)
             continue;
         r = gn_cachecrypt__seal(cc, f);
         if (r && r != -GN_ERR_BUSY)
@@ -115,7 +115,7 @@ static int discard_page(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *
     /* The count of seals stays: the next one goes on from it. */
     if (*word & WORD_DATA) {
         *word &= ~WORD_DATA;
-        leaf->dirty = 1;
+        gn_cachecrypt__node_changed(cc, reg, leaf);
     }
     return 0;
 }

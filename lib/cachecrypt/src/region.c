@@ -16,7 +16,8 @@ static int check_cipher(const struct gn_cachecrypt *cc, const struct gn_cachecry
     if (!c->id || c->key_bytes < 16 || c->key_bytes > GN_CACHECRYPT_KEY_MAX ||
         c->nonce_bytes < GN_CACHECRYPT_NONCE_MIN || c->nonce_bytes > GN_CACHECRYPT_NONCE_MAX ||
         c->tag_bytes < GN_CACHECRYPT_TAG_MIN || c->tag_bytes > GN_CACHECRYPT_TAG_MAX ||
-        !c->state_bytes || !c->expand || !c->seal || !c->open)
+        !c->state_bytes || !c->expand || !c->seal || !c->open ||
+        c->flags & ~GN_CACHECRYPT_CIPHER_ONE_PASS || c->reserved)
         return -GN_ERR_INVAL;
     return c->state_bytes > cc->state_bytes ? -GN_ERR_NOMEM : 0;
 }
@@ -119,6 +120,8 @@ static void set_up(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg,
     reg->levels = meta.levels;
     for (i = 0; i < meta.levels; i++)
         reg->level[i] = (uint64_t *)((uint8_t *)p->meta + meta.level[i]);
+    for (i = 0; i < LEVELS_MAX; i++)
+        reg->changed[i] = NONE;
     reg->cipher = *cipher;
     reg->budget = p->key_budget;
     reg->page_seals = p->page_seals;

@@ -48,24 +48,59 @@ static uint32_t bucket_of(const struct gn_cachecrypt *cc, uint64_t key)
     return (uint32_t)(key * 0x9e3779b97f4a7c15u >> 32) & cc->node_mask;
 }
 
+static uint32_t level_of(const struct gn_cachecrypt__node *node)
+{
+    return (uint32_t)(node->key >> 32) & 0xff;
+}
+
 static uint64_t key_of(const struct gn_cachecrypt *cc, const struct gn_cachecrypt__region *reg,
                        uint32_t level, uint64_t index)
 {
     return (uint64_t)gn_cachecrypt__number(cc, reg) << 40 | (uint64_t)level << 32 | index;
 }
 
+void gn_cachecrypt__node_changed(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg,
+                                 struct gn_cachecrypt__node *node)
+{
+    uint32_t *newest = &reg->changed[level_of(node)];
+
+    if (node->dirty)
+        return;
+    node->dirty = 1;
+    node->newer = NONE;
+    node->older = *newest;
+    *newest = (uint32_t)(node - cc->nodes);
+    if (node->older != NONE)
+        cc->nodes[node->older].newer = *newest;
+}
+
+/** It is as in the store again, or will be forgotten. */
+static void no_longer_changed(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg,
+                              struct gn_cachecrypt__node *node)
+{
+    if (!node->dirty)
+        return;
+    node->dirty = 0;
+    if (node->older != NONE)
+        cc->nodes[node->older].newer = node->newer;
+    if (node->newer != NONE)
+        cc->nodes[node->newer].older = node->older;
+    else
+        reg->changed[level_of(node)] = node->older;
+}
+
 /** The hash of a node goes to its place in the node above, or is the root. */
 static void write_back(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg,
                        struct gn_cachecrypt__node *node)
 {
-    const uint32_t level = (uint32_t)(node->key >> 32) & 0xff;
+    const uint32_t level = level_of(node);
     const uint64_t index = node->key & UINT32_MAX;
     uint64_t hash[2];
 
     cc->used = &reg->cipher; /* a hash leaves as much on the stack as a cipher does */
     gn_cachecrypt__node_hash(reg->tree_key, level, index, node->word, hash);
     memcpy(in_store(reg, level, index), node->word, NODE_BYTES);
-    node->dirty = 0;
+    no_longer_changed(cc, reg, node);
     cc->stats.node_writebacks++;
     if (node->parent == NONE) {
         reg->root[0] = hash[0];
@@ -76,11 +111,11 @@ static void write_back(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *r
 
         parent->word[2 * slot] = hash[0];
         parent->word[2 * slot + 1] = hash[1];
-        parent->dirty = 1;
+        gn_cachecrypt__node_changed(cc, reg, parent);
     }
 }
 
-/** Takes a node off its bucket, and from its parent. */
+/** Takes a node, which is not changed, off its bucket, and from its parent. */
 static void unlink_node(struct gn_cachecrypt *cc, uint32_t n)
 {
     struct gn_cachecrypt__node *node = &cc->nodes[n];
@@ -204,15 +239,12 @@ int gn_cachecrypt__leaf(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *
 
 void gn_cachecrypt__tree_flush(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg)
 {
-    const uint64_t number = gn_cachecrypt__number(cc, reg);
-    uint32_t level, n;
+    uint32_t level;
 
     /* Lower levels first: they change the ones above. */
     for (level = 0; level < reg->levels; level++)
-        for (n = 0; n < cc->node_count; n++)
-            if (cc->nodes[n].used && cc->nodes[n].dirty &&
-                cc->nodes[n].key >> 32 == (number << 8 | level))
-                write_back(cc, reg, &cc->nodes[n]);
+        while (reg->changed[level] != NONE)
+            write_back(cc, reg, &cc->nodes[reg->changed[level]]);
 }
 
 void gn_cachecrypt__tree_drop(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg)
@@ -225,6 +257,7 @@ void gn_cachecrypt__tree_drop(struct gn_cachecrypt *cc, struct gn_cachecrypt__re
 
         if (!node->used || node->key >> 40 != number)
             continue;
+        no_longer_changed(cc, reg, node);
         unlink_node(cc, n);
         node->next = cc->free_node;
         cc->free_node = n;

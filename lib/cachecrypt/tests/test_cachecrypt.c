@@ -7,10 +7,11 @@
 #define AT(type, member, offset) \
     _Static_assert(offsetof(struct type, member) == (offset), #type "." #member)
 #define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
-SIZE(gn_cachecrypt_cipher, 56);
+SIZE(gn_cachecrypt_cipher, 64);
 AT(gn_cachecrypt_cipher, state_bytes, 20);
 AT(gn_cachecrypt_cipher, expand, 24);
 AT(gn_cachecrypt_cipher, scrub, 48);
+AT(gn_cachecrypt_cipher, flags, 56);
 SIZE(gn_cachecrypt_ops, 128);
 AT(gn_cachecrypt_ops, random, 8);
 AT(gn_cachecrypt_ops, map, 32);
@@ -231,6 +232,8 @@ static void a_cipher_is_refused_that_is_none(void **state)
     CIPHER_REFUSED(expand, NULL, INVAL);
     CIPHER_REFUSED(seal, NULL, INVAL);
     CIPHER_REFUSED(open, NULL, INVAL);
+    CIPHER_REFUSED(flags, 2, INVAL);
+    CIPHER_REFUSED(reserved, 1, INVAL);
     land_free(&land);
     world_end(&w);
 }

@@ -35,7 +35,7 @@ static void region_begin(void)
         GN_CACHECRYPT_REGION_PARAMS_INIT,
         .page_bytes = BYTES,
         .pages = PAGES,
-        .cipher = &toy,
+        .cipher = pick(2) ? &toy : &toy_once,
         .data = land.data,
         .data_bytes = land.data_bytes,
         .meta = land.meta,
@@ -152,6 +152,13 @@ static void do_pin(void)
     pins[i].held = 1;
 }
 
+/** After a flush the store has every node as the pool has it. */
+static void want_nodes_written(void)
+{
+    for (uint32_t n = 0; n < w.cc->node_count; n++)
+        assert_false(w.cc->nodes[n].used && w.cc->nodes[n].dirty);
+}
+
 static void do_range(void)
 {
     const uint64_t page = pick(PAGES), pages = 1 + pick(PAGES - page);
@@ -160,6 +167,8 @@ static void do_range(void)
 
     if (what == 0) {
         r = gn_cachecrypt_flush(w.cc, land.region);
+        if (!r)
+            want_nodes_written();
     } else if (what < 6) {
         r = gn_cachecrypt_evict(w.cc, land.region, page * BYTES, pages * BYTES);
     } else {

@@ -28,10 +28,19 @@ extern "C" {
 #define GN_CACHECRYPT_CIPHER_XCHACHA20 3u /**< XChaCha20-Poly1305, 24-byte nonce, 16-byte tag */
 #define GN_CACHECRYPT_CIPHER_OWN       0x1000u
 
+/* gn_cachecrypt_cipher.flags. */
+
 /**
- * An authenticated cipher. All pointers given to its functions point into the pool; `to` and
- * `from` are the same or do not overlap. The state is aligned to 64 bytes. Called with the
- * object's lock held; must not re-enter the object.
+ * seal only writes its `to`, and open reads each byte of its `from` once. Then these two may be in
+ * the store, where anybody changes them meanwhile; otherwise they are in the pool, and the library
+ * copies. A cipher that makes its tag from the ciphertext must not say this: it reads that twice.
+ */
+#define GN_CACHECRYPT_CIPHER_ONE_PASS 1u
+
+/**
+ * An authenticated cipher. All pointers given to its functions point into the pool, but as
+ * GN_CACHECRYPT_CIPHER_ONE_PASS says; `to` and `from` are the same or do not overlap. The state is
+ * aligned to 64 bytes. Called with the object's lock held; must not re-enter the object.
  */
 struct gn_cachecrypt_cipher {
     uint32_t size;        /**< GN_CACHECRYPT_CIPHER_INIT sets it */
@@ -63,6 +72,8 @@ struct gn_cachecrypt_cipher {
      * them.
      */
     void (*scrub)(void);
+    uint32_t flags;    /**< GN_CACHECRYPT_CIPHER_ONE_PASS or 0 */
+    uint32_t reserved; /**< zero */
 };
 
 /** First initializer of a gn_cachecrypt_cipher. */

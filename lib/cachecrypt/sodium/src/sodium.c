@@ -10,23 +10,8 @@ static int gcm_expand(void *state, const uint8_t *key)
     return crypto_aead_aes256gcm_beforenm(state, key) ? -GN_ERR_IO : 0;
 }
 
-static int gcm_seal(const void *state, uint8_t *to, uint8_t *tag, const uint8_t *from, size_t len,
-                    const uint8_t *ad, size_t ad_len, const uint8_t *nonce)
-{
-    return crypto_aead_aes256gcm_encrypt_detached_afternm(to, tag, NULL, from, len, ad, ad_len,
-                                                          NULL, nonce, state)
-               ? -GN_ERR_IO
-               : 0;
-}
-
-static int gcm_open(const void *state, uint8_t *to, const uint8_t *from, const uint8_t *tag,
-                    size_t len, const uint8_t *ad, size_t ad_len, const uint8_t *nonce)
-{
-    return crypto_aead_aes256gcm_decrypt_detached_afternm(to, NULL, from, len, tag, ad, ad_len,
-                                                          nonce, state)
-               ? -GN_ERR_BADMSG
-               : 0;
-}
+GN_CACHECRYPT_SODIUM__AEAD(gcm, crypto_aead_aes256gcm_encrypt_detached_afternm,
+                           crypto_aead_aes256gcm_decrypt_detached_afternm, 2048)
 
 static const struct gn_cachecrypt_cipher gcm = {
     GN_CACHECRYPT_CIPHER_INIT,
@@ -38,37 +23,22 @@ static const struct gn_cachecrypt_cipher gcm = {
     .expand = gcm_expand,
     .seal = gcm_seal,
     .open = gcm_open,
-    .scrub = gn_cachecrypt_sodium__scrub,
+    .scrub = gcm_scrub,
 };
 
-/* Its subkey depends on the nonce: there is nothing to expand beforehand. */
-static int xchacha_expand(void *state, const uint8_t *key)
+int gn_cachecrypt_sodium__expand_none(void *state, const uint8_t *key)
 {
     uint8_t *to = state;
     size_t i;
 
-    for (i = 0; i < crypto_aead_xchacha20poly1305_ietf_KEYBYTES; i++)
+    for (i = 0; i < 32; i++)
         to[i] = key[i];
     return 0;
 }
 
-static int xchacha_seal(const void *state, uint8_t *to, uint8_t *tag, const uint8_t *from,
-                        size_t len, const uint8_t *ad, size_t ad_len, const uint8_t *nonce)
-{
-    return crypto_aead_xchacha20poly1305_ietf_encrypt_detached(to, tag, NULL, from, len, ad, ad_len,
-                                                               NULL, nonce, state)
-               ? -GN_ERR_IO
-               : 0;
-}
-
-static int xchacha_open(const void *state, uint8_t *to, const uint8_t *from, const uint8_t *tag,
-                        size_t len, const uint8_t *ad, size_t ad_len, const uint8_t *nonce)
-{
-    return crypto_aead_xchacha20poly1305_ietf_decrypt_detached(to, NULL, from, len, tag, ad, ad_len,
-                                                               nonce, state)
-               ? -GN_ERR_BADMSG
-               : 0;
-}
+/* Its subkey depends on the nonce: there is nothing to expand beforehand. */
+GN_CACHECRYPT_SODIUM__AEAD(xchacha, crypto_aead_xchacha20poly1305_ietf_encrypt_detached,
+                           crypto_aead_xchacha20poly1305_ietf_decrypt_detached, 4096)
 
 static const struct gn_cachecrypt_cipher xchacha = {
     GN_CACHECRYPT_CIPHER_INIT,
@@ -77,10 +47,10 @@ static const struct gn_cachecrypt_cipher xchacha = {
     .nonce_bytes = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
     .tag_bytes = crypto_aead_xchacha20poly1305_ietf_ABYTES,
     .state_bytes = crypto_aead_xchacha20poly1305_ietf_KEYBYTES,
-    .expand = xchacha_expand,
+    .expand = gn_cachecrypt_sodium__expand_none,
     .seal = xchacha_seal,
     .open = xchacha_open,
-    .scrub = gn_cachecrypt_sodium__scrub,
+    .scrub = xchacha_scrub,
 };
 
 /** A cipher by its number, or NULL: not here. */

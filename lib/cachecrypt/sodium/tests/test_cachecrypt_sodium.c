@@ -12,6 +12,7 @@
 #include <sodium.h>
 
 #include <gnomon/cachecrypt_sodium.h>
+#include <pthread.h>
 
 #include "cachecrypt_internal.h"
 #include "gn_test.h"
@@ -192,6 +193,62 @@ static void pages_come_back_by_each_cipher_and_no_false_ones(void **state)
     }
 }
 
+/* ---- attack class 1: ciphers that work on the store itself --------------------------------- */
+
+static uint8_t shared[4096]; /* a page of the store, which somebody else changes */
+static _Atomic int vandal_stop;
+
+static void *vandal(void *unused)
+{
+    volatile uint8_t *at = shared;
+
+    (void)unused;
+    for (uint64_t x = 1; !vandal_stop; x = x * 6364136223846793005u + 1442695040888963407u) {
+        at[x >> 52] ^= 1;
+        at[x >> 52] ^= 1;
+    }
+    return NULL;
+}
+
+/** Seals and opens in memory that changes: the tag is that of undisturbed work, the text too. */
+static void want_one_pass(const struct gn_cachecrypt_cipher *cipher)
+{
+    static _Alignas(64) uint8_t key_state[1024];
+    static uint8_t text[4096], quiet[4096], back[4096];
+    const uint8_t key[GN_CACHECRYPT_KEY_MAX] = {3}, nonce[GN_CACHECRYPT_NONCE_MAX] = {4};
+    uint8_t want[GN_CACHECRYPT_TAG_MAX], tag[GN_CACHECRYPT_TAG_MAX], ad[32] = {5};
+
+    for (uint32_t i = 0; i < sizeof text; i++)
+        text[i] = (uint8_t)(i * 31 + i / 256);
+    assert_int_equal(cipher->expand(key_state, key), 0);
+    assert_int_equal(cipher->seal(key_state, quiet, want, text, sizeof text, ad, 32, nonce), 0);
+    for (uint32_t i = 0; i < 3000; i++) {
+        assert_int_equal(cipher->seal(key_state, shared, tag, text, sizeof text, ad, 32, nonce), 0);
+        assert_memory_equal(tag, want, cipher->tag_bytes);
+        memcpy(shared, quiet, sizeof quiet);
+        if (!cipher->open(key_state, back, shared, want, sizeof back, ad, 32, nonce))
+            assert_memory_equal(back, text, sizeof text);
+    }
+}
+
+__attribute__((no_sanitize("thread"))) static void
+a_cipher_that_says_one_pass_is_not_misled_by_changes_underway(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct gn_cachecrypt_cipher *cipher = get(ids[i]);
+        pthread_t thread;
+
+        if (!cipher || !(cipher->flags & GN_CACHECRYPT_CIPHER_ONE_PASS))
+            continue;
+        vandal_stop = 0;
+        assert_int_equal(pthread_create(&thread, NULL, vandal, NULL), 0);
+        want_one_pass(cipher);
+        vandal_stop = 1;
+        assert_int_equal(pthread_join(thread, NULL), 0);
+    }
+}
+
 /* ---- attack class 9: what a call leaves behind ----------------------------------------------- */
 
 /** What stands below the stack pointer of its caller. */
@@ -237,15 +294,14 @@ __attribute__((no_sanitize("address"))) static void no_key_stays_on_the_stack(vo
     }
 }
 
-static const uint8_t stain[16] = "a stain, stained";
+static const uint8_t stain[16] = "\xa5 stain, stained";
 
-/** Leaves a stain all over the stack that was used. */
+/** Leaves its first byte all over the stack that will be used. */
 __attribute__((noinline)) static void stain_stack(void)
 {
-    uint8_t dead[1536];
+    uint8_t dead[12288];
 
-    for (size_t i = 0; i < sizeof dead; i += 16)
-        memcpy(dead + i, stain, 16);
+    memset(dead, stain[0], sizeof dead);
     __asm__ volatile("" : : "r"(dead) : "memory");
 }
 
@@ -268,24 +324,75 @@ static int register_keeps_stain(void (*scrub)(void))
 }
 #endif
 
+/** How many zeros end, downwards, the dead stack that is no longer stained; 0: none. */
+static size_t cleared(void)
+{
+    static uint8_t stack[8192];
+    size_t deepest = 0, zeros = 0;
+
+    copy_dead_stack(stack, sizeof stack);
+    assert_int_equal(stack[0], stain[0]); /* deeper than anything */
+    while (deepest < sizeof stack && stack[deepest] == stain[0])
+        deepest++;
+    /* Where the scrub itself calls, a return address is the deepest of all. */
+    for (size_t i = 0; i < 64 && stack[deepest]; i++)
+        deepest++;
+    while (deepest + zeros < sizeof stack && !stack[deepest + zeros])
+        zeros++;
+    return zeros >= 256 ? zeros : 0;
+}
+
 __attribute__((no_sanitize("address"))) static void
 a_scrub_clears_the_dead_stack_and_vector_registers(void **state)
 {
-    static uint8_t stack[4096];
-    const struct gn_cachecrypt_cipher *cipher = NULL;
-
     (void)state;
     if (getenv("ASAN_OPTIONS"))
         skip();
-    assert_int_equal(gn_cachecrypt_sodium_cipher(0, &cipher), 0);
-    stain_stack();
-    copy_dead_stack(stack, sizeof stack);
-    assert_non_null(memmem(stack, sizeof stack, stain, 16)); /* it would be seen */
-    stain_stack();
-    cipher->scrub();
-    copy_dead_stack(stack, sizeof stack);
-    assert_null(memmem(stack, sizeof stack, stain, 16));
-    assert_int_equal(register_keeps_stain(cipher->scrub), 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct gn_cachecrypt_cipher *cipher = get(ids[i]);
+
+        if (!cipher)
+            continue;
+        stain_stack();
+        cipher->scrub();
+        assert_int_not_equal(cleared(), 0);
+        assert_int_equal(register_keeps_stain(cipher->scrub), 0);
+    }
+}
+
+/** The way of the library to the cipher and back that is the deepest: out with one, in with
+ * another. */
+__attribute__((noinline)) static int go_deep(struct place *p, uint32_t page)
+{
+    uint8_t byte = 1;
+
+    return gn_cachecrypt_write(p->cc, p->region, page * 4096, &byte, 1);
+}
+
+__attribute__((no_sanitize("address"))) static void
+a_scrub_reaches_as_deep_as_its_cipher(void **state)
+{
+    (void)state;
+    if (getenv("ASAN_OPTIONS"))
+        skip();
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct gn_cachecrypt_cipher *cipher = get(ids[i]);
+        struct place p;
+
+        if (!cipher)
+            continue;
+        begin(&p, cipher);
+        for (uint32_t page = 0; page < 2 * PAGES; page++) {
+            stain_stack();
+            assert_int_equal(go_deep(&p, page % PAGES), 0);
+            if (page < PAGES) /* nothing was there to open */
+                continue;
+            /* The deepest that was changed is what the scrub cleared: it went beyond the cipher. */
+            if (!cleared())
+                fail_msg("%s: its stack is deeper than its scrub", names[ids[i]]);
+        }
+        end(&p);
+    }
 }
 
 int main(void)
@@ -296,8 +403,10 @@ int main(void)
         cmocka_unit_test(the_hash_of_nodes_is_siphash_with_128_bits),
         cmocka_unit_test(the_best_cipher_is_one_of_these_and_others_are_unknown),
         cmocka_unit_test(pages_come_back_by_each_cipher_and_no_false_ones),
+        cmocka_unit_test(a_cipher_that_says_one_pass_is_not_misled_by_changes_underway),
         cmocka_unit_test(no_key_stays_on_the_stack),
         cmocka_unit_test(a_scrub_clears_the_dead_stack_and_vector_registers),
+        cmocka_unit_test(a_scrub_reaches_as_deep_as_its_cipher),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

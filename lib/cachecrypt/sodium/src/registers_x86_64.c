@@ -1,22 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Round keys and plaintext stay in vector registers and in dead stack frames after a call. The
- * deepest of libsodium's ciphers uses less stack than is cleared here, below this function's
- * caller.
- */
 #include <sodium/runtime.h>
 
 #include "sodium_internal.h"
-
-#define STACK_BYTES 2048
-
-__attribute__((noinline)) static void clear_stack(void)
-{
-    uint8_t dead[STACK_BYTES];
-
-    __builtin_memset(dead, 0, sizeof dead);
-    __asm__ volatile("" : : "r"(dead) : "memory");
-}
 
 __attribute__((target("avx"))) static void clear_ymm(void)
 {
@@ -41,9 +26,8 @@ static void clear_xmm(void)
                        "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 }
 
-void gn_cachecrypt_sodium__scrub(void)
+void gn_cachecrypt_sodium__clear_registers(void)
 {
-    clear_stack();
     if (sodium_runtime_has_avx())
         clear_ymm();
     else
