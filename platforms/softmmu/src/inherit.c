@@ -60,9 +60,12 @@ static void copy(struct gn_softmmu *mmu, struct gn_softmmu_slab *to, struct gn_s
         for (uint64_t i = 0; i < gn_softmmu__entries(from); i++) {
             const struct gn_softmmu_entry e = *gn_softmmu__entry(mmu, from, access, i);
 
-            if (e.page != GN_SOFTMMU_NO_PAGE && is_shared(mmu, s, e.page))
+            if (e.page != GN_SOFTMMU_NO_PAGE && is_shared(mmu, s, e.page) &&
+                !gn_softmmu__conforms(from, &e))
                 gn_softmmu__slab_fill(mmu, to, access, e.page, e.delta);
         }
+    if (!from->window && !to->window)
+        to->expected = from->expected;
 }
 
 int gn_softmmu_context_inherit(struct gn_softmmu *mmu, uint32_t vcpu,

@@ -40,6 +40,9 @@ void gn_softmmu__slab_reset(const struct gn_softmmu *mmu, struct gn_softmmu_slab
     slab->mask = (entries - 1) * sizeof(struct gn_softmmu_entry);
     slab->stamp = 0;
     slab->evicted = 0;
+    slab->expected = 0;
+    slab->window = 0;
+    slab->agreed = 0;
     entries_clear(mmu, slab, 0, entries);
 }
 

@@ -227,7 +227,9 @@ static void slab_each(const struct gn_softmmu *mmu, const struct gn_softmmu__vcp
                 continue;
             c.traced = (uint32_t)(e->page & GN_SOFTMMU_TRACED);
             c.gva = gn_gva(e->page & ~GN_PAGE_MASK);
-            c.hpa = gn_hpa(c.gva.v + e->delta - (uint64_t)(uintptr_t)mmu->params.memory);
+            c.hpa = gn_hpa(gn_softmmu__conforms(slab, e)
+                               ? UINT64_MAX
+                               : c.gva.v + e->delta - (uint64_t)(uintptr_t)mmu->params.memory);
             each(ctx, &c);
         }
 }
@@ -256,6 +258,8 @@ static void stats_add(struct gn_softmmu_stats *to, const struct gn_softmmu_stats
     to->full_flushes += s->full_flushes;
     to->context_sets += s->context_sets;
     to->contexts_evicted += s->contexts_evicted;
+    to->strays += s->strays;
+    to->conformed += s->conformed;
 }
 
 int gn_softmmu_stats_get(const struct gn_softmmu *mmu, struct gn_softmmu_stats *ret_stats)

@@ -5,7 +5,7 @@
 /*
  *   softmmu.c  life cycle, contexts, counters      slab.c  which context has which slab
  *   walk.c     misses                              tlb.c   filling and invalidation
- *   ops.c      the platform interface
+ *   ops.c      the platform interface      window.c  entries that lead where loads expect it
  */
 
 #include <string.h>
@@ -84,6 +84,13 @@ static inline struct gn_softmmu_entry *gn_softmmu__entry(const struct gn_softmmu
 static inline uint64_t gn_softmmu__entries(const struct gn_softmmu_slab *slab)
 {
     return slab->mask / sizeof(struct gn_softmmu_entry) + 1;
+}
+
+/** Does an entry lead into the slab's window? Then it is of the window's place only. */
+static inline int gn_softmmu__conforms(const struct gn_softmmu_slab *slab,
+                                       const struct gn_softmmu_entry *e)
+{
+    return slab->window && e->delta == slab->window;
 }
 
 /** Whose slab this is. */

@@ -31,6 +31,9 @@
  * and two windows, one for data and one for instruction fetches, since they may be made with
  * different privileges and address spaces (RISC-V MPRV). A window looks at one context's TLB.
  *
+ * Walks of chains of dependent loads wait for the TLB at each link, unless the host's address of
+ * each page is as far from the guest's as that of the one before. gn_softmmu_stray() makes it so.
+ *
  * A and D bits of the tables it walks are neither looked at nor set: the shadow sets them in the
  * guest's tables, and maps clean pages read-only.
  *
@@ -74,6 +77,17 @@ struct gn_softmmu_ops {
      * has completed. Called by gn_softmmu_written() and by the platform's access.
      */
     void (*traced_write)(void *ctx, uint32_t vcpu, gn_hpa_t hpa, uint32_t bytes);
+    /**
+     * Optional. Loads of a context stray in this page: see gn_softmmu_stray(). Can it be had, to be
+     * read and written, at *ret_window + gva in the host's memory? The window is not 0, and the
+     * same for all pages of a place until gn_softmmu_window_forget() is called for it, which this
+     * op may do. From then on until the op is asked of the same gva and place, or the place is
+     * forgotten, the page stays there. `place` is a small number: that of the slab, below
+     * params.contexts, which is another context's later. Returns 1, or 0: it cannot, or is not
+     * worth it.
+     */
+    int (*conform)(void *ctx, uint32_t vcpu, uint32_t place, gn_gva_t gva, gn_hpa_t hpa,
+                   uint64_t *ret_window);
 };
 
 /** First initializer of a gn_softmmu_ops. */
@@ -145,6 +159,8 @@ struct gn_softmmu_stats {
     uint64_t full_flushes;  /**< whole TLBs invalidated */
     uint64_t context_sets;
     uint64_t contexts_evicted; /**< contexts forgotten for want of room */
+    uint64_t strays;           /**< calls of gn_softmmu_stray() that found their page */
+    uint64_t conformed;        /**< entries made to conform */
 };
 
 /** First initializer of a gn_softmmu_stats. */
@@ -255,6 +271,25 @@ GN_API GN_NODISCARD int gn_softmmu_access(struct gn_softmmu *mmu, uint32_t vcpu,
 GN_API void gn_softmmu_written(struct gn_softmmu *mmu, uint32_t vcpu, gn_hpa_t hpa, uint32_t bytes);
 
 /**
+ * A load found another delta in the TLB than its context expects (<gnomon/softmmu_inline.h>): makes
+ * its page conform, by ops->conform; a context that has no page in a window expects from then on
+ * what this one has. It is right for a program to call this for one such load of many. What is not
+ * in the TLB is let be.
+ * Context: where ops->conform may be called; O(1). Thread-safety: the vCPU's thread.
+ */
+GN_API void gn_softmmu_stray(struct gn_softmmu *mmu, uint32_t vcpu, gn_gva_t gva);
+
+/** All places, for gn_softmmu_window_forget(). */
+#define GN_SOFTMMU_PLACE_ANY UINT32_MAX
+
+/**
+ * Forgets the translations that were made to conform in a place: its window is to be another, or
+ * none. Nothing happens where there is no such vCPU or place.
+ * Context: any; O(TLB of a context), or of all. Thread-safety: the vCPU's thread.
+ */
+GN_API void gn_softmmu_window_forget(struct gn_softmmu *mmu, uint32_t vcpu, uint32_t place);
+
+/**
  * Forgets cached translations of the 4 KiB pages that [gva, gva + length) touches, of one ASID or
  * GN_MMU_ASID_ANY, in the TLBs of all vCPUs. A range that runs past the highest address ends there.
  * The TLB knows no larger pages: to forget a large leaf, name all that it maps.
@@ -292,7 +327,7 @@ struct gn_softmmu_cached {
     uint32_t mxr;
     uint32_t traced; /**< 1: writes through it are recorded */
     gn_gva_t gva;    /**< of the page */
-    gn_hpa_t hpa;
+    gn_hpa_t hpa;    /**< UINT64_MAX: in a window, where ops->conform was asked to have it */
 };
 
 /**

@@ -38,6 +38,20 @@
  *      jne  miss
  *      add  rax, [slab + rcx + read + 8]   host address
  *
+ * A load whose address was loaded just before, a link of a chain, waits for all of that: the delta
+ * it adds comes out of the entry. It need not. The slab's head has the delta that such loads of
+ * this context expect, and a branch, which is predicted, makes sure that the entry's is the same:
+ *
+ *      ...                                 as above, to the jump to miss
+ *      mov  rdx, [slab + 24]               expected: no link waits for that
+ *      cmp  rdx, [slab + rcx + read + 8]
+ *      jne  astray
+ *      add  rax, rdx
+ *
+ * astray: takes the entry's delta, goes on as if nothing was, and tells gn_softmmu_stray() now and
+ * then. That sees to it that the next such load of the page finds what it expects, if the embedder
+ * can have the page at another place of the host's memory (struct gn_softmmu_ops.conform).
+ *
  * Where writes must be seen - the page is marked traced - the write array has it with bit 0 set, so
  * that no probe finds it: such a write leaves the fast path, is completed, and is recorded.
  */
@@ -73,10 +87,15 @@ struct gn_softmmu_entry {
 
 /** A context's TLB. The arrays follow; gn_softmmu_window tells where. */
 struct gn_softmmu_slab {
-    uint64_t mask;      /**< (entries in use, a power of two, - 1) * 16 */
-    uint64_t stamp;     /**< when it was last loaded */
-    uint64_t evicted;   /**< entries that gave way to another page since it grew */
-    uint64_t unused[5]; /**< the head fills a cache line */
+    uint64_t mask;    /**< (entries in use, a power of two, - 1) * 16 */
+    uint64_t stamp;   /**< when it was last loaded */
+    uint64_t evicted; /**< entries that gave way to another page since it grew */
+    uint64_t
+        expected;    /**< delta that the next link of a chain is taken to have; any value will do */
+    uint64_t window; /**< delta of the pages that were made to conform; 0: none was */
+    uint64_t strayed;   /**< delta that was found when one strayed the last time, */
+    uint64_t agreed;    /**< and how often in a row it was that */
+    uint64_t unused[1]; /**< the head fills a cache line */
 };
 
 /** What one virtual CPU's probe needs. Kept by the library, read by the probe. A cache line. */
