@@ -10,6 +10,9 @@
 /* Fills and retries that an access may need: one a level of both tables would do. */
 #define TRIES 16
 
+/* Without windows, a context learns what to expect, and that is all: links stray for so long. */
+#define STRAYS_UNHEARD 4096u
+
 /* Where an access that stays within a page leads. */
 struct target {
     void *host;   /**< RAM: the first byte; NULL: see below */
@@ -207,6 +210,14 @@ int rv64_mmu_amo_load(struct rv64_mmu *mmu, uint64_t va, uint32_t size, uint64_t
                       struct rv64_trap *ret_trap)
 {
     return load_within((struct rv64_compose *)mmu, va, size, GN_ACCESS_WRITE, ret_value, ret_trap);
+}
+
+uint32_t rv64_mmu_stray(struct rv64_mmu *mmu, uint64_t va)
+{
+    struct rv64_compose *c = (struct rv64_compose *)mmu;
+
+    gn_softmmu_stray(c->softmmu, 0, gn_gva(va));
+    return c->windows ? rv64_windows_pause(c->windows) : STRAYS_UNHEARD;
 }
 
 int rv64_mmu_fetch_page(struct rv64_mmu *mmu, uint64_t va, const uint8_t **ret_page,

@@ -218,6 +218,22 @@ static int on_pending(void *ctx, gn_gpa_t page)
     return c->tracelog && rv64_tracelog_pending(c->tracelog, page);
 }
 
+static int on_conform(void *ctx, uint32_t vcpu, uint32_t place, gn_gva_t gva, gn_hpa_t hpa,
+                      uint64_t *ret_window)
+{
+    struct rv64_compose *c = ctx;
+
+    (void)vcpu;
+    return c->windows && rv64_windows_conform(c->windows, place, gva.v, hpa.v, ret_window);
+}
+
+static void on_windows_forget(void *ctx)
+{
+    struct rv64_compose *c = ctx;
+
+    gn_softmmu_window_forget(c->softmmu, 0, GN_SOFTMMU_PLACE_ANY);
+}
+
 static void on_purge(void *ctx, uint32_t id)
 {
     struct rv64_compose *c = ctx;
@@ -467,9 +483,9 @@ static int shadow_create(struct rv64_compose *c, uint32_t tables)
 
 static int softmmu_create(struct rv64_compose *c)
 {
-    const struct gn_softmmu_ops ops = {GN_SOFTMMU_OPS_INIT,
-                                       .absent = c->nonpresent ? on_absent : NULL,
-                                       .traced_write = c->tracelog ? on_traced_write : NULL};
+    const struct gn_softmmu_ops ops = {
+        GN_SOFTMMU_OPS_INIT, .absent = c->nonpresent ? on_absent : NULL,
+        .traced_write = c->tracelog ? on_traced_write : NULL, .conform = on_conform};
     const struct gn_softmmu_params params = {GN_SOFTMMU_PARAMS_INIT,
                                              .format = GN_PAGING_SV39,
                                              .memory = c->memory,
@@ -535,6 +551,9 @@ int rv64_compose_create(const struct rv64_compose_params *params, struct rv64_co
         return -1;
     }
     rv64_compose_contexts_make(c);
+    /* What is encrypted is a window already, of pages that come and go. */
+    if (!(params->without & RV64_WITHOUT_WINDOWS) && !c->encrypt)
+        c->windows = rv64_windows_create(c->memory, params->ram_size, on_windows_forget, c);
     *ret_compose = c;
     return 0;
 }
@@ -563,6 +582,7 @@ void rv64_compose_destroy(struct rv64_compose *c)
     free(c->frames);
     free(c->watched);
     rv64_encrypt_destroy(c->encrypt);
+    rv64_windows_destroy(c->windows);
     if (c->memory)
         munmap(c->memory, c->memory_size);
     free(c);

@@ -24,6 +24,7 @@
 #define RV64_WITHOUT_REGSTATE 16u
 #define RV64_WITHOUT_RETURNS  32u
 #define RV64_WITHOUT_SITES    64u
+#define RV64_WITHOUT_WINDOWS  128u
 
 struct rv64_compose;
 

@@ -56,6 +56,7 @@ struct rv64_compose {
     struct rv64_asid *asid;             /**< NULL: left out */
     struct rv64_asid_trace *asid_trace; /**< NULL: not asked for */
     struct rv64_encrypt *encrypt;       /**< NULL: guest RAM is plain */
+    struct rv64_windows *windows;       /**< NULL: none are to be had */
 
     uint8_t *watched; /**< a bit a page of RAM: the CPU's engine is told of its writes */
 

@@ -79,6 +79,33 @@ bool rv64_asid_lookup(struct rv64_asid *asid, uint64_t space, uint32_t *ret_id);
 void rv64_asid_release(struct rv64_asid *asid, uint64_t space);
 void rv64_asid_stats(const struct rv64_asid *asid, rv64_counter each, void *ctx);
 
+/* ---- windows: pages that chains of loads walk are mapped where those expect them --------- */
+
+struct rv64_windows;
+
+/**
+ * Windows onto guest RAM, of which nothing is mapped yet.
+ * @param ram     its memory, on a boundary of 2 MiB; pieces of it become shared memory
+ * @param forget  the windows begin again: nobody relies on any of them any more
+ * @return NULL: the host does not give what it takes, and nothing is lost
+ */
+struct rv64_windows *rv64_windows_create(uint8_t *ram, uint64_t ram_size, void (*forget)(void *ctx),
+                                         void *ctx);
+void rv64_windows_destroy(struct rv64_windows *w);
+
+/**
+ * A load strayed. What struct gn_softmmu_ops.conform is to do, for a place below `places`.
+ * @param place  whose window
+ * @param gva    page, in it
+ * @param at     the page's offset in RAM
+ */
+bool rv64_windows_conform(struct rv64_windows *w, uint32_t place, uint64_t gva, uint64_t at,
+                          uint64_t *ret_window);
+
+/** How many loads may stray before the next is told of. */
+uint32_t rv64_windows_pause(struct rv64_windows *w);
+void rv64_windows_stats(const struct rv64_windows *w, rv64_counter each, void *ctx);
+
 /* ---- cachecrypt: guest RAM is ciphertext but for a pool; created only when asked for ------ */
 
 struct rv64_encrypt;

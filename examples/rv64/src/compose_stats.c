@@ -51,6 +51,8 @@ static void count_softmmu(const struct gn_softmmu *softmmu, rv64_counter each, v
     each(ctx, "softmmu", "asid_flushes", s.asid_flushes);
     each(ctx, "softmmu", "full_flushes", s.full_flushes);
     each(ctx, "softmmu", "context_sets", s.context_sets);
+    each(ctx, "softmmu", "strays", s.strays);
+    each(ctx, "softmmu", "conformed", s.conformed);
 }
 
 void rv64_compose_stats(const struct rv64_compose *c, rv64_counter each, void *ctx)
@@ -65,6 +67,8 @@ void rv64_compose_stats(const struct rv64_compose *c, rv64_counter each, void *c
         rv64_asid_stats(c->asid, each, ctx);
     else
         each(ctx, "compose", "switch_flushes", c->switch_flushes);
+    if (c->windows)
+        rv64_windows_stats(c->windows, each, ctx);
     if (c->encrypt)
         rv64_encrypt_stats(c->encrypt, each, ctx);
     if (c->audit) {

@@ -102,6 +102,13 @@ int rv64_mmu_watch(struct rv64_mmu *mmu, uint64_t gpa, bool on);
 /** Tells the engine of all writes to watched pages that it was not told of yet. */
 void rv64_mmu_watch_sync(struct rv64_mmu *mmu);
 
+/**
+ * A link of a chain of loads found another translation than was expected:
+ * <gnomon/softmmu_inline.h>.
+ * @return how many may stray before this is called again, 1 to 2^30
+ */
+uint32_t rv64_mmu_stray(struct rv64_mmu *mmu, uint64_t va);
+
 /** SFENCE.VMA: a coherence point. NULL operands stand for x0. */
 void rv64_mmu_sfence_vma(struct rv64_mmu *mmu, const uint64_t *va, const uint64_t *asid);
 

@@ -111,7 +111,8 @@ static const char help_text[] =
     "  --mmu NAME          what executes guest accesses: softmmu (default)\n"
     "  --without LIST      leave libraries out: tracelog, nonpresent, asid, regstate (with\n"
     "                      commas); or what translated code has: chain (blocks jump to one\n"
-    "                      another), returns and sites (returns and indirect jumps predicted)\n"
+    "                      another), returns and sites (returns and indirect jumps predicted),\n"
+    "                      windows (loads of loaded addresses by the host's own MMU)\n"
     "  --audit             check every translation against the guest's tables: slow\n"
     "  --asid-trace FILE   record the address spaces that the guest activates, for bench_asid\n"
     "  --check[=SEED]      run a second machine, interpreted one instruction after the other, and\n"
@@ -276,12 +277,11 @@ static int parse_drive(struct rv64_options *options, char *text, struct rv64_err
 
 static int parse_without(struct rv64_options *options, char *text, struct rv64_error *error)
 {
-    static char *const names[] = {"tracelog", "nonpresent", "asid",  "chain",
-                                  "regstate", "returns",    "sites", "base",
-                                  "paging",   "shadow",     NULL};
+    static char *const names[] = {"tracelog", "nonpresent", "asid", "chain",  "regstate", "returns",
+                                  "sites",    "windows",    "base", "paging", "shadow",   NULL};
     static const uint32_t bits[] = {
-        RV64_WITHOUT_TRACELOG, RV64_WITHOUT_NONPRESENT, RV64_WITHOUT_ASID, RV64_WITHOUT_CHAIN,
-        RV64_WITHOUT_REGSTATE, RV64_WITHOUT_RETURNS,    RV64_WITHOUT_SITES};
+        RV64_WITHOUT_TRACELOG, RV64_WITHOUT_NONPRESENT, RV64_WITHOUT_ASID,  RV64_WITHOUT_CHAIN,
+        RV64_WITHOUT_REGSTATE, RV64_WITHOUT_RETURNS,    RV64_WITHOUT_SITES, RV64_WITHOUT_WINDOWS};
     char *value;
 
     if (!*text)
@@ -293,7 +293,8 @@ static int parse_without(struct rv64_options *options, char *text, struct rv64_e
         if (which < 0 || value)
             return rv64_error_set(error,
                                   "--without: unknown library '%s'; known are tracelog, "
-                                  "nonpresent, asid, chain, regstate, returns and sites",
+                                  "nonpresent, asid, chain, regstate, returns, sites and "
+                                  "windows",
                                   name);
         if ((size_t)which >= sizeof bits / sizeof bits[0])
             return rv64_error_set(error, "--without: %s cannot be left out", names[which]);
@@ -302,7 +303,8 @@ static int parse_without(struct rv64_options *options, char *text, struct rv64_e
         options->translator.eager = options->without & RV64_WITHOUT_REGSTATE;
         options->translator.without =
             (options->without & RV64_WITHOUT_RETURNS ? RV64_TR_WITHOUT_RETURNS : 0) |
-            (options->without & RV64_WITHOUT_SITES ? RV64_TR_WITHOUT_SITES : 0);
+            (options->without & RV64_WITHOUT_SITES ? RV64_TR_WITHOUT_SITES : 0) |
+            (options->without & RV64_WITHOUT_WINDOWS ? RV64_TR_WITHOUT_WINDOWS : 0);
     }
     return 0;
 }

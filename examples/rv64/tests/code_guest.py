@@ -3,7 +3,8 @@
 """code_guest.py RV64 SOURCE [OPTION...]: a guest that is hard on translated code finds all right.
 
 The guest is compiled with riscv64-linux-gnu-gcc; without one the test is skipped. The options go to
-the machine. If they bound the code cache, it must have been evicted from, and must not have grown.
+the machine. If they bound the code cache, it must have been evicted from, and must not have grown. With
+--windows first, pages must have been mapped where their loads expected them, and mapped anew.
 """
 import json
 import pathlib
@@ -19,7 +20,18 @@ FLAGS = ["-std=gnu11", "-O2", "-nostdlib", "-static", "-ffreestanding", "-fno-pi
          "-Werror", "-Wl,-Ttext=0x80200000", "-Wl,--build-id=none", "-Wl,-e,_start"]
 
 
+def windows_right(stats):
+    windows = stats["windows"]
+    print(windows)
+    if windows["refused"]:
+        print("the host gives no large pages of shared memory")
+        return True
+    return 0 < windows["pages"] < windows["maps"]
+
+
 def main(program, source, *options):
+    windows = options[:1] == ("--windows",)
+    options = options[windows:]
     if not shutil.which(COMPILER):
         print(f"skipped: needs {COMPILER}")
         return 77
@@ -34,6 +46,8 @@ def main(program, source, *options):
         print(done.stderr)
         return 1
     stats = json.loads(done.stderr[done.stderr.index("{"):])
+    if windows and "windows" in stats and not windows_right(stats):
+        return 1
     if "tcache" not in stats or "--code-cache" not in options:
         return 0
     tcache = stats["tcache"]

@@ -148,6 +148,15 @@ int rv64_mmu_amo_load(struct rv64_mmu *mmu, uint64_t va, uint32_t size, uint64_t
     return 0;
 }
 
+/* The next link expects what this one has: those to the same half of the pages find it. */
+uint32_t rv64_mmu_stray(struct rv64_mmu *mmu, uint64_t va)
+{
+    struct fake_mmu *m = fake_of(mmu);
+
+    m->window.slab->expected = gn_softmmu_entry_at(&m->window, va, GN_ACCESS_READ)->delta;
+    return 1 + (uint32_t)++m->strays % 3;
+}
+
 int rv64_mmu_fetch_page(struct rv64_mmu *mmu, uint64_t va, const uint8_t **ret_page,
                         uint64_t *ret_gpa, struct rv64_trap *ret_trap)
 {

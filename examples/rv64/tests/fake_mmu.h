@@ -31,6 +31,7 @@ struct fake_mmu {
     uint32_t context_sets;
     uint32_t sfences;
     uint32_t fetches;
+    uint32_t strays; /* of links, that it was told of */
     uint64_t device;
     struct rv64_cpu *cpu; /* the device raises this CPU's MSI when 1 is stored in it */
 };

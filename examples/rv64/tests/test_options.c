@@ -163,6 +163,9 @@ static void libraries_are_left_out_by_name(void **state)
     assert_int_equal(options.translator.without, RV64_TR_WITHOUT_RETURNS);
     accepted("-kernel k --without sites,returns");
     assert_int_equal(options.translator.without, RV64_TR_WITHOUT_RETURNS | RV64_TR_WITHOUT_SITES);
+    accepted("-kernel k --without windows");
+    assert_int_equal(options.without, RV64_WITHOUT_WINDOWS);
+    assert_int_equal(options.translator.without, RV64_TR_WITHOUT_WINDOWS);
     refused("-kernel k --without sun", "unknown library 'sun'");
     refused("-kernel k --without asid,sun", "unknown library 'sun'");
     refused("-kernel k --without asid=no", "unknown library");

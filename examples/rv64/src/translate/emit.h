@@ -11,6 +11,7 @@
  *     memory.c   loads, stores      group.c               helpers.c the C that blocks call
  *     atomic.c   jump.c             exits too             system.c  CSRs, traps, fences
  *     call.c     calls, returns     site.c     indirect jumps of few targets
+ *     chain.c    loads of loaded addresses
  *     fp.c       registers, slow paths                    fp_*.c    floating point
  */
 
@@ -49,8 +50,20 @@ struct emit_insn {
     uint8_t *code; /**< of it, which is where they go; NULL: none of its own */
 };
 
+/** A link of a chain that strays: what it does instead, and back. */
+struct emit_stray {
+    uint8_t *from;
+    uint8_t *back;
+    struct x86_rm entry; /**< delta of the TLB's entry, */
+    uint32_t to;         /**< which is to be there */
+    uint32_t base;       /**< guest register and offset of the address */
+    int32_t offset;
+};
+
 /** What memory accesses that the probe misses do instead: a call, and back. */
 struct emit_slow {
+    struct emit_stray stray[2]; /**< links of chains among them */
+    uint32_t stray_count;
     uint8_t *from[6]; /**< jumps that come here */
     uint32_t from_count;
     uint8_t *back;
@@ -109,6 +122,7 @@ struct rv64_emit {
 enum {
     THUNK_LOAD,
     THUNK_STORE,
+    THUNK_STRAY,
     THUNK_ATOMIC,
     THUNK_CSR,
     THUNK_FP,
@@ -271,6 +285,12 @@ static inline void emit_call_thunk(struct rv64_emit *e, uint32_t thunk)
     x86_patch(e->a.at - 4, e->thunks->at[thunk] - (e->exec - e->start));
 }
 
+/** The delta of a TLB entry whose place is in a register. */
+static inline struct x86_rm emit_delta(const struct rv64_emit *e, uint32_t place, uint32_t access)
+{
+    return x86_mem_index(REG_DATA, place, 0, e->thunks->data_offset[access] + 8);
+}
+
 /** Calls a helper for an instruction of the block; RAX is its argument. */
 void rv64_emit_call(struct rv64_emit *e, uint32_t thunk, uint32_t index);
 
@@ -310,6 +330,24 @@ struct emit_slow *rv64_emit_slow(struct rv64_emit *e);
  * @param access  GN_ACCESS_READ or _WRITE; who may write may read
  */
 void rv64_emit_probe(struct rv64_emit *e, struct emit_slow *slow, uint32_t size, uint32_t access);
+
+/** The first part of it: the place of the entry is in RCX, and RDX is written. */
+void rv64_emit_find(struct rv64_emit *e, struct emit_slow *slow, uint32_t size, uint32_t access);
+
+/* chain.c */
+
+/** Is an instruction a link of a chain, a load from an address that was loaded? */
+bool rv64_emit_is_link(const struct rv64_emit *e, uint32_t index);
+
+/**
+ * The end of a link's probe: what its context expects comes to be in a register, and is held
+ * against the entry.
+ * @param stray  all of it but from and back: what to do if they differ
+ */
+void rv64_emit_link(struct rv64_emit *e, struct emit_slow *slow, struct emit_stray stray);
+
+/** What links have behind the block: it ends where the slow path begins, or jumps there. */
+void rv64_emit_strays(struct rv64_emit *e, const struct emit_slow *slow);
 
 static inline bool emit_is_load(uint32_t op)
 {

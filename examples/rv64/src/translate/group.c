@@ -30,6 +30,7 @@ struct base {
     int32_t low;  /* offsets from it: first byte */
     int32_t high; /* and behind the last */
     bool stores;
+    bool links;         /* one is a link of a chain */
     struct x86_rm host; /* of offset 0, once probed */
 };
 
@@ -83,8 +84,9 @@ static struct base *base_of(struct group *g, uint32_t reg)
  *                 another address when the probes were made
  * @return false: the access does not fit the group
  */
-static bool add_access(struct group *g, const struct rv64_insn *d, uint64_t written)
+static bool add_access(const struct rv64_emit *e, uint32_t index, struct group *g, uint64_t written)
 {
+    const struct rv64_insn *d = &e->insns[index].d;
     struct base *base = base_of(g, d->rs1);
     int32_t end = d->imm + (int32_t)rv64_emit_size(d->op);
     struct base with;
@@ -98,6 +100,7 @@ static bool add_access(struct group *g, const struct rv64_insn *d, uint64_t writ
     with.high = end > with.high ? end : with.high;
     if (with.high - with.low > SPAN)
         return false;
+    with.links |= rv64_emit_is_link(e, index);
     with.stores |= emit_is_store(d->op) || rv64_emit_fp_is_store(d->op);
     g->bases += base == &g->base[g->bases];
     *base = with;
@@ -130,7 +133,7 @@ static struct group find_group(const struct rv64_emit *e)
         if (i > e->at && (e->insns[i].straddles || e->insns[i].joined))
             break;
         if (is_access(e, d->op)) {
-            if (!add_access(&g, d, written))
+            if (!add_access(e, i, &g, written))
                 break;
             g.end = i + 1;
         } else if (!(is_neutral(d) || rv64_emit_fp_is_neutral(e, d)) || ++others > OTHERS_MAX) {
@@ -170,7 +173,7 @@ static void emit_members(struct rv64_emit *e, uint32_t end, struct group *g)
 /* As rv64_emit_probe(), with RAX alone for a temporary. */
 static void emit_probe(struct rv64_emit *e, struct emit_slow *slow, struct base *base, uint32_t to)
 {
-    int32_t at = e->thunks->data_offset[base->stores ? GN_ACCESS_WRITE : GN_ACCESS_READ];
+    const uint32_t access = base->stores ? GN_ACCESS_WRITE : GN_ACCESS_READ;
 
     rv64_emit_address(e, base->reg, base->low);
     x86_rr(&e->a, X86_MOV | X86_W, to, X86_RAX);
@@ -178,9 +181,19 @@ static void emit_probe(struct rv64_emit *e, struct emit_slow *slow, struct base 
     x86_op(&e->a, X86_AND | X86_W, to, x86_mem(REG_DATA, offsetof(struct gn_softmmu_slab, mask)));
     x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(X86_RAX), base->high - base->low - 1);
     x86_arith_imm(&e->a, X86_I_AND, X86_W, x86_reg(X86_RAX), -(int32_t)GN_PAGE_SIZE);
-    x86_op(&e->a, X86_CMP | X86_W, X86_RAX, x86_mem_index(REG_DATA, to, 0, at));
+    x86_op(&e->a, X86_CMP | X86_W, X86_RAX,
+           x86_mem_index(REG_DATA, to, 0, e->thunks->data_offset[access]));
     slow->from[slow->from_count++] = x86_jcc_later(&e->a, X86_NE);
-    x86_op(&e->a, X86_MOV | X86_W, to, x86_mem_index(REG_DATA, to, 0, at + 8));
+    if (base->links && !base->stores) {
+        rv64_emit_link(e, slow,
+                       (struct emit_stray){.entry = emit_delta(e, to, access),
+                                           .to = X86_RAX,
+                                           .base = base->reg,
+                                           .offset = base->low});
+        x86_rr(&e->a, X86_MOV | X86_W, to, X86_RAX);
+    } else {
+        x86_op(&e->a, X86_MOV | X86_W, to, emit_delta(e, to, access));
+    }
     if (emit_has_home(base->reg)) {
         base->host = x86_mem_index(to, rv64_emit_home[base->reg], 0, 0);
     } else {

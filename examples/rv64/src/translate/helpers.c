@@ -101,6 +101,14 @@ static uint32_t load(struct rv64_cpu *cpu, uint64_t va, uint32_t info, uint64_t 
     return done(cpu, info);
 }
 
+/* What is at the address is loaded by the block, later. */
+static uint32_t stray(struct rv64_cpu *cpu, uint64_t va, uint32_t info, uint64_t pc)
+{
+    begin(cpu, info, pc);
+    cpu->jit.strays = (int32_t)rv64_mmu_stray(cpu->mmu, va) - 1;
+    return 0;
+}
+
 static uint32_t store(struct rv64_cpu *cpu, uint64_t va, uint32_t info, uint64_t pc)
 {
     begin(cpu, info, pc);
@@ -269,19 +277,10 @@ static uint32_t wfi(struct rv64_cpu *cpu, uint64_t raw, uint32_t info, uint64_t 
 }
 
 const emit_helper_t rv64_emit_helpers[EMIT_HELPERS] = {
-    [THUNK_LOAD] = load,
-    [THUNK_STORE] = store,
-    [THUNK_ATOMIC] = atomic,
-    [THUNK_CSR] = csr,
-    [THUNK_FP] = fp,
-    [THUNK_FP_LOAD] = fp_load,
-    [THUNK_FP_STORE] = fp_store,
-    [THUNK_FP_ON] = fp_on,
-    [THUNK_FP_LIVE] = fp_live,
-    [THUNK_ECALL] = ecall,
-    [THUNK_RETURN] = return_from_trap,
-    [THUNK_EXCEPTION] = always,
-    [THUNK_FENCE] = fence,
-    [THUNK_FENCE_I] = fence_i,
+    [THUNK_LOAD] = load,        [THUNK_STORE] = store,       [THUNK_STRAY] = stray,
+    [THUNK_ATOMIC] = atomic,    [THUNK_CSR] = csr,           [THUNK_FP] = fp,
+    [THUNK_FP_LOAD] = fp_load,  [THUNK_FP_STORE] = fp_store, [THUNK_FP_ON] = fp_on,
+    [THUNK_FP_LIVE] = fp_live,  [THUNK_ECALL] = ecall,       [THUNK_RETURN] = return_from_trap,
+    [THUNK_EXCEPTION] = always, [THUNK_FENCE] = fence,       [THUNK_FENCE_I] = fence_i,
     [THUNK_WFI] = wfi,
 };

@@ -64,8 +64,9 @@ struct rv64_jit {
     uint64_t returns;        /**< that found a frame, if somebody counts; right or wrong */
     uint64_t returns_missed; /**< those that found a wrong one, or none */
     uint64_t hashed;         /**< indirect jumps that asked the view, if somebody counts */
-    uint32_t token;          /**< RV64_LEFT_EDGE, _SITE: of the exit that was taken */
-    uint32_t fp;             /**< whose MXCSR is, and whether FS is Dirty: see fp_mode.h */
+    int32_t strays; /**< links that may stray (chain.c) until the MMU is told of one, less one */
+    uint32_t token; /**< RV64_LEFT_EDGE, _SITE: of the exit that was taken */
+    uint32_t fp;    /**< whose MXCSR is, and whether FS is Dirty: see fp_mode.h */
     /** f registers: those whose homes are valid, and of those the ones that memory does not have.
      */
     uint32_t f_valid;

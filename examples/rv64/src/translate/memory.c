@@ -50,16 +50,8 @@ void rv64_emit_address(struct rv64_emit *e, uint32_t base, int32_t offset)
 }
 
 /* The page looked for is that of the last byte: an access that leaves its page does not find it. */
-void rv64_emit_probe(struct rv64_emit *e, struct emit_slow *slow, uint32_t size, uint32_t access)
+void rv64_emit_find(struct rv64_emit *e, struct emit_slow *slow, uint32_t size, uint32_t access)
 {
-    int32_t at = e->thunks->data_offset[access];
-
-    if (e->cold) {
-        x86_op(&e->a, X86_LEA | X86_W, X86_RDX, x86_mem(X86_RAX, (int32_t)size - 1));
-        emit_call_thunk(e, access == GN_ACCESS_READ ? THUNK_PROBE_READ : THUNK_PROBE_WRITE);
-        slow->from[slow->from_count++] = x86_jcc_later(&e->a, X86_NE);
-        return;
-    }
     x86_rr(&e->a, X86_MOV | X86_W, X86_RCX, X86_RAX);
     x86_shift_imm(&e->a, X86_SHR, X86_W, x86_reg(X86_RCX), GN_PAGE_SHIFT - 4);
     x86_op(&e->a, X86_AND | X86_W, X86_RCX,
@@ -69,9 +61,21 @@ void rv64_emit_probe(struct rv64_emit *e, struct emit_slow *slow, uint32_t size,
     else
         x86_rr(&e->a, X86_MOV | X86_W, X86_RDX, X86_RAX);
     x86_arith_imm(&e->a, X86_I_AND, X86_W, x86_reg(X86_RDX), -(int32_t)GN_PAGE_SIZE);
-    x86_op(&e->a, X86_CMP | X86_W, X86_RDX, x86_mem_index(REG_DATA, X86_RCX, 0, at));
+    x86_op(&e->a, X86_CMP | X86_W, X86_RDX,
+           x86_mem_index(REG_DATA, X86_RCX, 0, e->thunks->data_offset[access]));
     slow->from[slow->from_count++] = x86_jcc_later(&e->a, X86_NE);
-    x86_op(&e->a, X86_MOV | X86_W, X86_RCX, x86_mem_index(REG_DATA, X86_RCX, 0, at + 8));
+}
+
+void rv64_emit_probe(struct rv64_emit *e, struct emit_slow *slow, uint32_t size, uint32_t access)
+{
+    if (e->cold) {
+        x86_op(&e->a, X86_LEA | X86_W, X86_RDX, x86_mem(X86_RAX, (int32_t)size - 1));
+        emit_call_thunk(e, access == GN_ACCESS_READ ? THUNK_PROBE_READ : THUNK_PROBE_WRITE);
+        slow->from[slow->from_count++] = x86_jcc_later(&e->a, X86_NE);
+        return;
+    }
+    rv64_emit_find(e, slow, size, access);
+    x86_op(&e->a, X86_MOV | X86_W, X86_RCX, emit_delta(e, X86_RCX, access));
 }
 
 struct emit_slow *rv64_emit_slow(struct rv64_emit *e)
@@ -79,6 +83,7 @@ struct emit_slow *rv64_emit_slow(struct rv64_emit *e)
     struct emit_slow *slow = &e->slow[e->slow_count++];
 
     slow->from_count = 0;
+    slow->stray_count = 0;
     slow->words = e->words;
     slow->insn = e->at;
     slow->count = 1;
@@ -136,6 +141,17 @@ uint32_t rv64_emit_access(struct rv64_emit *e)
         return 0;
     slow = rv64_emit_slow(e);
     rv64_emit_address(e, d->rs1, d->imm);
+    if (!e->cold && rv64_emit_is_link(e, e->at)) {
+        rv64_emit_find(e, slow, rv64_emit_size(d->op), GN_ACCESS_READ);
+        rv64_emit_link(e, slow,
+                       (struct emit_stray){.entry = emit_delta(e, X86_RCX, GN_ACCESS_READ),
+                                           .to = X86_RDX,
+                                           .base = d->rs1,
+                                           .offset = d->imm});
+        rv64_emit_transfer(e, d, x86_mem_index(X86_RDX, X86_RAX, 0, 0));
+        emit_slow_back(e, slow);
+        return 1;
+    }
     rv64_emit_probe(e, slow, rv64_emit_size(d->op),
                     emit_is_load(d->op) ? GN_ACCESS_READ : GN_ACCESS_WRITE);
     rv64_emit_transfer(e, d, x86_mem_index(X86_RCX, X86_RAX, 0, 0));
@@ -164,6 +180,7 @@ void rv64_emit_slow_paths(struct rv64_emit *e)
     for (uint32_t i = 0; i < e->slow_count && !emit_full(e); i++) {
         const struct emit_slow *slow = &e->slow[i]; /* more may be added behind */
 
+        rv64_emit_strays(e, slow);
         for (uint32_t j = 0; j < slow->from_count; j++)
             x86_patch(slow->from[j], e->a.at);
         if (slow->count == 1)

@@ -25,6 +25,7 @@
 #define RV64_TR_WITHOUT_RETURNS 1u /**< frames of calls, which say where a return leads */
 #define RV64_TR_WITHOUT_SITES   2u /**< inline caches of indirect jumps */
 #define RV64_TR_WITHOUT_LINKED  3u /**< whatever needs links */
+#define RV64_TR_WITHOUT_WINDOWS 4u /**< chains of loads that expect a translation */
 
 struct rv64_translator;
 
