@@ -256,9 +256,14 @@ const char *sealed_pool_name(const struct sealed *s)
 /* ---- Residency ----------------------------------------------------------------------------- */
 
 /* By userfaultfd the plaintext is in the window, and where frames lie says nothing of it. */
+static bool moves(const struct sealed *s)
+{
+    return s->window && s->pool.kind == GN_LINUX_MEMORY_PRIVATE;
+}
+
 static int places_get(struct sealed *s)
 {
-    if (s->window && s->pool.kind == GN_LINUX_MEMORY_PRIVATE)
+    if (moves(s))
         return -GN_ERR_NOTSUP;
     return gn_linux_places_get(&s->pool, s->params.guest ? GN_LINUX_PLACES_GUEST : 0, &s->places);
 }
@@ -306,6 +311,18 @@ int sealed_residency(struct sealed *s, struct sealed_residency *ret)
 /* Thousandths as per cent with a decimal. */
 #define PER_CENT(permille) (permille) / 10, (permille) % 10
 
+static const char *places_unknown(const struct sealed *s, int error)
+{
+    if (moves(s))
+        return "userfaultfd copies them";
+    switch (error) {
+    case 0: return "their sets do not follow from their addresses";
+    case -GN_ERR_PERM: return "no CAP_SYS_ADMIN, no huge page";
+    case -GN_ERR_NOTSUP: return "a virtual machine";
+    default: return "the kernel does not say";
+    }
+}
+
 /* What is known of where the pool's pages lie. */
 static void places_tell(const struct sealed *s, const struct sealed_residency *r, char *to,
                         size_t size)
@@ -320,10 +337,7 @@ static void places_tell(const struct sealed *s, const struct sealed_residency *r
                  s->params.guest ? ", of a virtual machine if this is one" : "", r->report.set_max,
                  r->report.set_limit);
     else
-        snprintf(to, size, "; where its pages lie is not known (%s)",
-                 r->places == -GN_ERR_PERM     ? "no CAP_SYS_ADMIN"
-                 : r->places == -GN_ERR_NOTSUP ? "a virtual machine, or userfaultfd"
-                                               : "the kernel does not say");
+        snprintf(to, size, "; where its pages lie is not known (%s)", places_unknown(s, r->places));
 }
 
 static void residency_tell(const struct sealed *s, const struct sealed_residency *r, char *to,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "demo.h"
+#include "runnable.h"
 #include "sealed.h"
 
 #define PRELOAD "libvault-preload.so"
@@ -119,7 +120,7 @@ static int set_preload(void)
     return setenv("LD_PRELOAD", value, 1);
 }
 
-enum { POOL = 256, SIZE, THRESHOLD, MEMORY, FAULTS, PLACE, GUEST, STATS, QUIET };
+enum { POOL = 256, SIZE, THRESHOLD, MEMORY, FAULTS, PLACE, GUEST, STATS, QUIET, HELP };
 
 static int run(int argc, char **argv)
 {
@@ -132,11 +133,16 @@ static int run(int argc, char **argv)
         {"place", required_argument, NULL, PLACE},
         {"guest-addresses", no_argument, NULL, GUEST},
         {"stats", no_argument, NULL, STATS},
+        {"help", no_argument, NULL, HELP},
         {"quiet", no_argument, NULL, QUIET},
         {NULL, 0, NULL, 0},
     };
+    static char name[] = "vault";
+    const char *refusal;
     char self[24];
     int option;
+
+    argv[0] = name; /* which getopt_long() begins its messages with */
 
     /* The program has this number, too: by it, it knows that it is the one that was asked for. */
     snprintf(self, sizeof self, "%ld", (long)getpid());
@@ -153,11 +159,17 @@ static int run(int argc, char **argv)
         case GUEST: setenv("VAULT_GUEST", "1", 1); break;
         case STATS: setenv("VAULT_STATS", "1", 1); break;
         case QUIET: unsetenv("VAULT_REPORT"); break;
+        case HELP: fputs(help_text, stdout); return 0;
         default: return 2;
         }
     }
     if (optind == argc)
         usage("no program");
+    refusal = runnable_refusal(argv[optind]);
+    if (refusal) {
+        fprintf(stderr, "vault: %s is %s; it is not run\n", argv[optind], refusal);
+        return 125;
+    }
     if (set_preload()) {
         fprintf(stderr, "vault: no " PRELOAD "\n");
         return 125;
@@ -181,6 +193,9 @@ static int demo(int argc, char **argv)
             params.place = argv[++i];
         } else if (!strcmp(argv[i], "--guest-addresses")) {
             params.guest_addresses = 1;
+        } else if (!strcmp(argv[i], "--help")) {
+            fputs(help_text, stdout);
+            return 0;
         } else {
             usage("not an option of demo");
         }

@@ -3,8 +3,11 @@
 """run_program.py VAULT PROGRAM: a program that does with its blocks what programs do, over each
 kind of pool; and what cannot be protected does not run.
 """
+import pathlib
+import struct
 import subprocess
 import sys
+import tempfile
 
 import vault_run
 
@@ -13,6 +16,19 @@ def refuses(vault, options, status):
     done = subprocess.run([vault, "run", *options], capture_output=True, text=True)
     print("+ vault run", *options, "->", done.returncode, done.stderr.strip())
     return done.returncode == status and not done.stdout
+
+
+def passed_over(vault, folder):
+    """What the dynamic linker would run unprotected, without a word."""
+    # A header of x86-64, and of x86; no interpreter, that is, static.
+    for name, kind, machine in (("static", 2, 62), ("old", 1, 3)):
+        header = struct.pack("<4s4BQ2HIQQQI6H", b"\x7fELF", kind, 1, 1, 0, 0, 2, machine, 1, 0, 64,
+                             0, 0, 64, 56, 0, 0, 0, 0)
+        (folder / name).write_bytes(header)
+    (folder / "script").write_text(f"#! {folder}/static -x\n")
+    for name in "static", "old", "script":
+        (folder / name).chmod(0o755)
+    return all(refuses(vault, [str(folder / name)], 125) for name in ("static", "old", "script"))
 
 
 def main(vault, program):
@@ -33,6 +49,10 @@ def main(vault, program):
     good &= refuses(vault, ["--pool", "x", "true"], 2)
     good &= refuses(vault, ["--memory", "none", "true"], 2)
     good &= refuses(vault, [], 2)
+    good &= refuses(vault, ["--place", "here", "true"], 2)
+    good &= refuses(vault, ["--place", "locked", "true"], 125)
+    with tempfile.TemporaryDirectory() as folder:
+        good &= passed_over(vault, pathlib.Path(folder))
     good &= refuses(vault, ["/nonexistent"], 127)
     return 0 if good else 1
 
