@@ -206,4 +206,19 @@ int rv64_csr_write(struct rv64_cpu *cpu, uint32_t csr, uint64_t value);
  */
 void rv64_cpu_context_update(struct rv64_cpu *cpu);
 
+/**
+ * What comes before instructions are executed: the MMU is told, an interrupt is taken.
+ * @return RV64_RUN_STOP or RV64_RUN_WFI: none are to be; RV64_RUN_BUDGET: as many as there may be
+ */
+static inline int rv64_cpu_turn(struct rv64_cpu *cpu)
+{
+    rv64_cpu_context_update(cpu);
+    if (cpu->stop)
+        return RV64_RUN_STOP;
+    cpu->attention = false;
+    rv64_cpu_interrupt(cpu);
+    cpu->wfi = cpu->wfi && !(cpu->mip & cpu->mie);
+    return cpu->wfi ? RV64_RUN_WFI : RV64_RUN_BUDGET;
+}
+
 #endif /* RV64_CPU_H */

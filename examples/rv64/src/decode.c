@@ -128,40 +128,40 @@ static uint8_t decode_op_imm_32(uint32_t raw, struct rv64_insn *insn)
     return unless_hint(op, insn);
 }
 
-static uint8_t decode_op(uint32_t raw, const struct rv64_insn *insn)
+/* Operations on two registers, by funct3: those of funct7 0, 0x20 and 1. */
+static uint8_t decode_registers(uint32_t raw, const struct rv64_insn *insn, const uint8_t ops[3][8])
 {
-    static const uint8_t base[8] = {RV64_OP_ADD, RV64_OP_SLL, RV64_OP_SLT, RV64_OP_SLTU,
-                                    RV64_OP_XOR, RV64_OP_SRL, RV64_OP_OR,  RV64_OP_AND};
-    static const uint8_t alternate[8] = {RV64_OP_SUB, ILLEGAL,     ILLEGAL, ILLEGAL,
-                                         ILLEGAL,     RV64_OP_SRA, ILLEGAL, ILLEGAL};
-    static const uint8_t muldiv[8] = {RV64_OP_MUL, RV64_OP_MULH, RV64_OP_MULHSU, RV64_OP_MULHU,
-                                      RV64_OP_DIV, RV64_OP_DIVU, RV64_OP_REM,    RV64_OP_REMU};
     uint32_t funct3 = bits(raw, 12, 3);
 
     switch (bits(raw, 25, 7)) {
-    case 0x00: return unless_hint(base[funct3], insn);
-    case 0x20: return unless_hint(alternate[funct3], insn);
-    case 0x01: return unless_hint(muldiv[funct3], insn);
+    case 0x00: return unless_hint(ops[0][funct3], insn);
+    case 0x20: return unless_hint(ops[1][funct3], insn);
+    case 0x01: return unless_hint(ops[2][funct3], insn);
     default: return ILLEGAL;
     }
 }
 
+static uint8_t decode_op(uint32_t raw, const struct rv64_insn *insn)
+{
+    static const uint8_t ops[3][8] = {
+        {RV64_OP_ADD, RV64_OP_SLL, RV64_OP_SLT, RV64_OP_SLTU, RV64_OP_XOR, RV64_OP_SRL, RV64_OP_OR,
+         RV64_OP_AND},
+        {RV64_OP_SUB, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, RV64_OP_SRA, ILLEGAL, ILLEGAL},
+        {RV64_OP_MUL, RV64_OP_MULH, RV64_OP_MULHSU, RV64_OP_MULHU, RV64_OP_DIV, RV64_OP_DIVU,
+         RV64_OP_REM, RV64_OP_REMU}};
+
+    return decode_registers(raw, insn, ops);
+}
+
 static uint8_t decode_op_32(uint32_t raw, const struct rv64_insn *insn)
 {
-    static const uint8_t base[8] = {RV64_OP_ADDW, RV64_OP_SLLW, ILLEGAL, ILLEGAL,
-                                    ILLEGAL,      RV64_OP_SRLW, ILLEGAL, ILLEGAL};
-    static const uint8_t alternate[8] = {RV64_OP_SUBW, ILLEGAL,      ILLEGAL, ILLEGAL,
-                                         ILLEGAL,      RV64_OP_SRAW, ILLEGAL, ILLEGAL};
-    static const uint8_t muldiv[8] = {RV64_OP_MULW, ILLEGAL,       ILLEGAL,      ILLEGAL,
-                                      RV64_OP_DIVW, RV64_OP_DIVUW, RV64_OP_REMW, RV64_OP_REMUW};
-    uint32_t funct3 = bits(raw, 12, 3);
+    static const uint8_t ops[3][8] = {
+        {RV64_OP_ADDW, RV64_OP_SLLW, ILLEGAL, ILLEGAL, ILLEGAL, RV64_OP_SRLW, ILLEGAL, ILLEGAL},
+        {RV64_OP_SUBW, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, RV64_OP_SRAW, ILLEGAL, ILLEGAL},
+        {RV64_OP_MULW, ILLEGAL, ILLEGAL, ILLEGAL, RV64_OP_DIVW, RV64_OP_DIVUW, RV64_OP_REMW,
+         RV64_OP_REMUW}};
 
-    switch (bits(raw, 25, 7)) {
-    case 0x00: return unless_hint(base[funct3], insn);
-    case 0x20: return unless_hint(alternate[funct3], insn);
-    case 0x01: return unless_hint(muldiv[funct3], insn);
-    default: return ILLEGAL;
-    }
+    return decode_registers(raw, insn, ops);
 }
 
 static uint8_t decode_amo(uint32_t raw, struct rv64_insn *insn)

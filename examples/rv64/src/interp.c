@@ -337,17 +337,10 @@ int rv64_cpu_interpret(struct rv64_cpu *cpu, uint64_t budget)
 
     for (;;) {
         uint64_t before = cpu->stats.instructions;
+        int why = rv64_cpu_turn(cpu);
 
-        rv64_cpu_context_update(cpu);
-        if (cpu->stop)
-            return RV64_RUN_STOP;
-        cpu->attention = false;
-        rv64_cpu_interrupt(cpu);
-        cpu->wfi = cpu->wfi && !(cpu->mip & cpu->mie);
-        if (cpu->wfi)
-            return RV64_RUN_WFI;
-        if (left <= 0)
-            return RV64_RUN_BUDGET;
+        if (why != RV64_RUN_BUDGET || left <= 0)
+            return why;
         execute(cpu, left);
         before = cpu->stats.instructions - before;
         left -=

@@ -366,7 +366,23 @@ static inline void emit_slow_back(struct rv64_emit *e, struct emit_slow *slow)
 }
 
 /** Bytes of a load or store. */
-uint32_t rv64_emit_size(uint32_t op);
+static inline uint32_t rv64_emit_size(uint32_t op)
+{
+    switch (op) {
+    case RV64_OP_LB:
+    case RV64_OP_LBU:
+    case RV64_OP_SB: return 1;
+    case RV64_OP_LH:
+    case RV64_OP_LHU:
+    case RV64_OP_SH: return 2;
+    case RV64_OP_LW:
+    case RV64_OP_LWU:
+    case RV64_OP_SW:
+    case RV64_OP_FLW:
+    case RV64_OP_FSW: return 4;
+    default: return 8;
+    }
+}
 
 /** RAX = the address of an access. */
 void rv64_emit_address(struct rv64_emit *e, uint32_t base, int32_t offset);

@@ -71,31 +71,13 @@ static uint64_t extend(uint64_t value, uint32_t op)
     }
 }
 
-static uint32_t size_of(uint32_t op)
-{
-    switch (op) {
-    case RV64_OP_LB:
-    case RV64_OP_LBU:
-    case RV64_OP_SB: return 1;
-    case RV64_OP_LH:
-    case RV64_OP_LHU:
-    case RV64_OP_SH: return 2;
-    case RV64_OP_LW:
-    case RV64_OP_LWU:
-    case RV64_OP_SW:
-    case RV64_OP_FLW:
-    case RV64_OP_FSW: return 4;
-    default: return 8;
-    }
-}
-
 static uint32_t load(struct rv64_cpu *cpu, uint64_t va, uint32_t info, uint64_t pc)
 {
     uint32_t op = INFO_OP(info);
     uint64_t value;
 
     begin(cpu, info, pc);
-    if (rv64_mmu_load(cpu->mmu, va, size_of(op), &value, &cpu->trap))
+    if (rv64_mmu_load(cpu->mmu, va, rv64_emit_size(op), &value, &cpu->trap))
         return trap(cpu, info);
     cpu->x[INFO_RD(info)] = extend(value, op);
     return done(cpu, info);
@@ -112,7 +94,8 @@ static uint32_t stray(struct rv64_cpu *cpu, uint64_t va, uint32_t info, uint64_t
 static uint32_t store(struct rv64_cpu *cpu, uint64_t va, uint32_t info, uint64_t pc)
 {
     begin(cpu, info, pc);
-    if (rv64_mmu_store(cpu->mmu, va, size_of(INFO_OP(info)), cpu->x[INFO_RS2(info)], &cpu->trap))
+    if (rv64_mmu_store(cpu->mmu, va, rv64_emit_size(INFO_OP(info)), cpu->x[INFO_RS2(info)],
+                       &cpu->trap))
         return trap(cpu, info);
     return done(cpu, info);
 }
@@ -190,7 +173,7 @@ static uint64_t fp_address(const struct rv64_cpu *cpu, uint32_t info, uint64_t r
 
 static uint32_t fp_load(struct rv64_cpu *cpu, uint64_t raw, uint32_t info, uint64_t pc)
 {
-    uint32_t size = size_of(INFO_OP(info));
+    uint32_t size = rv64_emit_size(INFO_OP(info));
     uint64_t value;
 
     begin(cpu, info, pc);
@@ -208,7 +191,7 @@ static uint32_t fp_store(struct rv64_cpu *cpu, uint64_t raw, uint32_t info, uint
     begin(cpu, info, pc);
     if (!(cpu->mstatus & RV64_MSTATUS_FS))
         return exception(cpu, info, RV64_CAUSE_ILLEGAL, raw);
-    if (rv64_mmu_store(cpu->mmu, fp_address(cpu, info, raw), size_of(INFO_OP(info)),
+    if (rv64_mmu_store(cpu->mmu, fp_address(cpu, info, raw), rv64_emit_size(INFO_OP(info)),
                        cpu->f[INFO_RS2(info)], &cpu->trap))
         return trap(cpu, info);
     return done(cpu, info);

@@ -8,24 +8,6 @@
 
 #include "emit.h"
 
-uint32_t rv64_emit_size(uint32_t op)
-{
-    switch (op) {
-    case RV64_OP_LB:
-    case RV64_OP_LBU:
-    case RV64_OP_SB: return 1;
-    case RV64_OP_LH:
-    case RV64_OP_LHU:
-    case RV64_OP_SH: return 2;
-    case RV64_OP_LW:
-    case RV64_OP_LWU:
-    case RV64_OP_SW:
-    case RV64_OP_FLW:
-    case RV64_OP_FSW: return 4;
-    default: return 8;
-    }
-}
-
 void rv64_emit_call(struct rv64_emit *e, uint32_t thunk, uint32_t index)
 {
     const struct emit_insn *insn = &e->insns[index];

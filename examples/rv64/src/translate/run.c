@@ -382,18 +382,13 @@ static int run(struct rv64_cpu *cpu, uint64_t budget)
     cpu->jit.end = cpu->stats.instructions;
     cpu->translator->slice_begin = cpu->stats.instructions;
     for (;;) {
+        int why;
+
         if (cpu->jit.left <= 0)
             refill(cpu, &budget);
-        rv64_cpu_context_update(cpu);
-        if (cpu->stop)
-            return RV64_RUN_STOP;
-        cpu->attention = false;
-        rv64_cpu_interrupt(cpu);
-        cpu->wfi = cpu->wfi && !(cpu->mip & cpu->mie);
-        if (cpu->wfi)
-            return RV64_RUN_WFI;
-        if (cpu->jit.left <= 0)
-            return RV64_RUN_BUDGET;
+        why = rv64_cpu_turn(cpu);
+        if (why != RV64_RUN_BUDGET || cpu->jit.left <= 0)
+            return why;
         run_blocks(cpu->translator);
     }
 }
