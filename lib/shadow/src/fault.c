@@ -319,6 +319,21 @@ static int fault_guest(struct fault *f, struct gn_shadow_answer *answer)
                                            .entry = f->walk.step[f->walk.level].gpa});
 }
 
+/*
+ * Does what the guest changes without a word decide about accesses that a marker would answer by
+ * permissions alone? PKRU does of user pages, and PAN of those that EPAN has it close to EL1.
+ */
+static int is_judged_unsaid(const struct fault *f, uint32_t permissions)
+{
+    const struct gn_shadow_root_key *key = &f->root->key;
+    uint32_t closed = permissions & (GN_PAGING_U | GN_PAGING_UX);
+
+    if (key->format == GN_PAGING_AARCH64_4K)
+        return key->controls & GN_PAGING_AARCH64_EPAN && closed == GN_PAGING_UX;
+    return gn_shadow__has_keys(key->format) && key->controls & GN_PAGING_X86_PKE &&
+           permissions & GN_PAGING_U;
+}
+
 /* An access to a device, remembered in the entry of the page. */
 static int fault_mmio(struct fault *f, struct gn_shadow_answer *answer)
 {
@@ -326,7 +341,8 @@ static int fault_mmio(struct fault *f, struct gn_shadow_answer *answer)
 
     answer->outcome = f->slot ? GN_SHADOW_MMIO : GN_SHADOW_HOLE;
     /* The answer is known; to remember it is worth a table, but not a failure. */
-    if (!f->slot || !sh->ops.absent_encode || f->beyond || reserve(f))
+    if (!f->slot || !sh->ops.absent_encode || f->beyond ||
+        is_judged_unsaid(f, answer->permissions) || reserve(f))
         return 0;
     return mark(f, 0,
                 &(struct gn_shadow_absent){.size = sizeof(struct gn_shadow_absent),

@@ -331,6 +331,29 @@ static void epan_situation(struct machine *m)
     }
 }
 
+/* A device there: a marker would know nothing of PAN. */
+static void epan_device_situation(struct machine *m)
+{
+    uint32_t root;
+
+    slot_add(m, GN_SHADOW_SLOT_MMIO, MMIO, 0x4000, 0);
+    m->markers = 1;
+    m->controls |= GN_PAGING_AARCH64_EPAN;
+    map(m, ROOT, GVA, MMIO, DATA | GN_PAGING_UX);
+    map(m, ROOT, GVA + 4096, MMIO, DATA);
+    root = root_of(m, ROOT2);
+    assert_int_equal(outcome(m, root, GVA, READ), GN_SHADOW_MMIO);
+    assert_int_equal(marker_at(m, root, GVA), 0);
+    assert_int_equal(outcome(m, root, GVA + 4096, READ), GN_SHADOW_MMIO);
+    assert_int_not_equal(marker_at(m, root, GVA + 4096), 0);
+}
+
+static void inv6_no_marker_stands_for_a_device_that_epan_may_close(void **state)
+{
+    (void)state;
+    in_every_shadow(GN_PAGING_AARCH64_4K, epan_device_situation);
+}
+
 static void inv7_what_el0_may_only_run_is_closed_to_el1_by_epan(void **state)
 {
     (void)state;
@@ -342,6 +365,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inv2_each_of_two_roots_has_its_half),
         cmocka_unit_test(inv7_pan_changes_without_a_word_and_holds),
+        cmocka_unit_test(inv6_no_marker_stands_for_a_device_that_epan_may_close),
         cmocka_unit_test(inv7_a_page_is_run_by_those_whose_data_it_is_not),
         cmocka_unit_test(inv1_el1_runs_nothing_that_el0_may_write),
         cmocka_unit_test(inv3_an_address_with_a_tag_is_answered_by_hand),

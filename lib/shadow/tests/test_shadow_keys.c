@@ -352,6 +352,30 @@ static void inv7_what_depends_on_controls_or_keys_is_not_global(void **state)
     machine_free(m);
 }
 
+/* A marker would answer by the page's permissions, and not by PKRU. */
+static void device_situation(struct machine *m)
+{
+    uint32_t root;
+
+    slot_add(m, GN_SHADOW_SLOT_MMIO, MMIO, 0x4000, 0);
+    m->markers = 1;
+    guest_write(m, guest_entry(m, ROOT, GVA, 0), keyed_leaf(m, 0, MMIO, USER, KEY));
+    guest_write(m, guest_entry(m, ROOT, GVA + 4096, 0), keyed_leaf(m, 0, MMIO, KERNEL, KEY));
+    root = wrpkru(m, WD_KEY);
+    assert_int_equal(outcome(m, root, GVA, READ | USERS), GN_SHADOW_MMIO);
+    assert_int_equal(marker_at(m, root, GVA), 0);
+    assert_int_equal(code(m, root, GVA, WRITE | USERS),
+                     DENIED | GN_PAGING_X86_PF_W | GN_PAGING_X86_PF_U);
+    assert_int_equal(outcome(m, root, GVA + 4096, READ), GN_SHADOW_MMIO);
+    assert_int_not_equal(marker_at(m, root, GVA + 4096), 0);
+}
+
+static void inv6_no_marker_stands_for_a_device_that_a_key_may_close(void **state)
+{
+    (void)state;
+    with_keys(device_situation);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +384,7 @@ int main(void)
         cmocka_unit_test(inv8_pieces_of_a_large_page_have_its_key),
         cmocka_unit_test(inv7_pke_parts_roots_and_so_does_pkru_where_the_mmu_has_no_keys),
         cmocka_unit_test(inv7_without_wp_a_write_in_spite_of_a_key_opens_the_page_to_none),
+        cmocka_unit_test(inv6_no_marker_stands_for_a_device_that_a_key_may_close),
         cmocka_unit_test(keys_are_no_business_of_formats_without_them),
         cmocka_unit_test(no_leaf_is_global_for_an_mmu_that_was_not_said_to_heed_it),
         cmocka_unit_test(inv15_what_is_global_survives_a_change_of_roots_and_no_invalidation),

@@ -212,7 +212,9 @@ struct gn_shadow;
 
 /* Why a shadow entry is left absent: gn_shadow_absent.kind. */
 #define GN_SHADOW_ABSENT_GUEST 0 /**< the guest's entry is not present */
-#define GN_SHADOW_ABSENT_MMIO  1 /**< the guest's page lies in an MMIO slot */
+/** The guest's page lies in an MMIO slot, and its permissions alone say who may access it: neither
+ *  PKRU nor, under EPAN, PAN has a say. */
+#define GN_SHADOW_ABSENT_MMIO 1
 
 /** What the library knows about an entry that stays absent. */
 struct gn_shadow_absent {
