@@ -17,6 +17,7 @@
 #define HELD_BOTH  100u
 
 #define CHECKS     60u
+#define CHECK_WAIT 100000u /* switches until it has come, at the most */
 #define MCG_STATUS 0x17a
 #define CR4_MCE    0x40u
 #define MONITOR    0x2f8 /* the second serial line: QEMU's monitor */
@@ -296,7 +297,7 @@ static uint32_t checks_make(const struct world *w)
         const uint32_t before = *latched;
 
         check_make();
-        for (uint32_t n = 0; checks + *world_word(LEGACY_CHECKS) == i && n < 1000000; n++)
+        for (uint32_t n = 0; checks + *world_word(LEGACY_CHECKS) == i && n < CHECK_WAIT; n++)
             assert_int_equal(switch_call(w->enter, 0), 0);
         assert_int_equal(checks + *world_word(LEGACY_CHECKS), i + 1);
         assert_true(*latched - before <= 1);
@@ -352,7 +353,7 @@ static void second_check(const struct world *w)
         const uint32_t before = *world_word(LEGACY_CHECKS);
 
         check_make();
-        for (uint32_t n = 0; checks + *world_word(LEGACY_CHECKS) == before && n < 1000000; n++)
+        for (uint32_t n = 0; checks + *world_word(LEGACY_CHECKS) == before && n < CHECK_WAIT; n++)
             assert_int_equal(switch_call(w->enter, 0), 0);
         assert_int_not_equal(checks + *world_word(LEGACY_CHECKS), before);
     }
