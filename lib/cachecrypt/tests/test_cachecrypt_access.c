@@ -408,6 +408,25 @@ static void discarded_pages_are_zeros_and_their_versions_go_on(void **state)
     world_without(&w, &land);
 }
 
+/** Nodes make room while others are changed: in what order they go, none is forgotten. */
+static void a_flush_writes_every_changed_node(void **state)
+{
+    uint64_t random = 5;
+    struct world w;
+    struct land land;
+
+    (void)state;
+    world_with(&w, &land, 2, 256, 600);
+    for (uint32_t round = 0; round < 300; round++) {
+        for (uint64_t n = gn_test_random(&random) % 20; n; n--)
+            put_page(&w, &land, gn_test_random(&random) % 600, (uint8_t)round);
+        assert_int_equal(gn_cachecrypt_flush(w.cc, land.region), 0);
+        for (uint32_t n = 0; n < w.cc->node_count; n++)
+            assert_false(w.cc->nodes[n].used && w.cc->nodes[n].dirty);
+    }
+    world_without(&w, &land);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,6 +445,7 @@ int main(void)
         cmocka_unit_test(a_mapped_page_that_is_accessed_has_a_second_chance),
         cmocka_unit_test(a_mapping_that_cannot_be_taken_away_keeps_its_page),
         cmocka_unit_test(discarded_pages_are_zeros_and_their_versions_go_on),
+        cmocka_unit_test(a_flush_writes_every_changed_node),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
