@@ -16,10 +16,11 @@ static void *vandal(void *arg)
 
     (void)arg;
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-        const uint64_t at = gn_test_random(&random) % (48 * BYTES);
+        const uint64_t at = gn_test_random(&random);
+        uint8_t *byte = at >> 63 ? &land.meta[at % land.meta_bytes] : &land.data[at % (48 * BYTES)];
 
-        __atomic_fetch_xor(&land.data[at], 0x10, __ATOMIC_RELAXED);
-        __atomic_fetch_xor(&land.data[at], 0x10, __ATOMIC_RELAXED);
+        __atomic_fetch_xor(byte, 0x10, __ATOMIC_RELAXED);
+        __atomic_fetch_xor(byte, 0x10, __ATOMIC_RELAXED);
     }
     return NULL;
 }
@@ -31,6 +32,7 @@ static void a_vandal_on_the_store_is_found_out_or_does_no_harm(void **state)
 
     (void)state;
     for (worlds = 0; worlds < 20; worlds++) {
+        world_cipher = worlds % 2 ? &toy_once : &toy;
         begin();
         stop = 0;
         assert_int_equal(pthread_create(&thread, NULL, vandal, NULL), 0);

@@ -9,8 +9,9 @@
  * ratio is that of two values of one round, so that a machine whose speed drifts moves both. A
  * value is the best of seven tries of a fraction of a millisecond. The raw calls work on one page
  * in the first-level cache, which is the least that they can cost; the library's pages come from a
- * store of 64 MiB. The work of `rare` is a checksum of a page, which 999 times of 1000 is of a set
- * that the pool holds; `thrash` loads a word of any page at all.
+ * store of 64 MiB, in `near` of 4 MiB, which the last-level cache holds. The work of `rare` is a
+ * checksum of a page, which 999 times of 1000 is of a set that the pool holds; `thrash` loads a
+ * word of any page at all.
  */
 #include <gnomon/cachecrypt_inline.h>
 #include <gnomon/cachecrypt_sodium.h>
@@ -21,14 +22,15 @@
 #define FRAMES 256u
 #define BYTES  4096u
 #define WORDS  (BYTES / 8)
-#define SMALL  32u /* pages of the region whose store the caches hold */
+#define SMALL  32u /* pages of the region whose store the second-level cache holds */
+#define NEAR   1024u
 /** Pages that are in the pool together, with room for a few that pass through. */
 #define SET 224u
 
 static const struct gn_cachecrypt_cipher *cipher;
 static struct gn_cachecrypt *cc;
 static struct gn_cachecrypt_view view;
-static uint32_t region, small;
+static uint32_t region, small, near;
 static uint8_t *plain; /* as large as the region */
 static _Alignas(64) uint8_t key_state[1024], text[BYTES], sealed[BYTES];
 static uint8_t tag[GN_CACHECRYPT_TAG_MAX], ad[32], nonce[GN_CACHECRYPT_NONCE_MAX];
@@ -103,6 +105,7 @@ static void empty_pool(void)
 {
     must(gn_cachecrypt_evict(cc, region, 0, (uint64_t)PAGES * BYTES));
     must(gn_cachecrypt_evict(cc, small, 0, SMALL * BYTES));
+    must(gn_cachecrypt_evict(cc, near, 0, NEAR * BYTES));
 }
 
 /* n is a multiple of FRAMES, and of SMALL. */
@@ -169,6 +172,33 @@ static double write_miss(uint32_t n)
     return gn_bench_now() - begin;
 }
 
+/** Misses in the near region, whose victims are of it as well. */
+static double miss_near(uint32_t n, uint32_t access)
+{
+    uint64_t page = 0;
+    double begin = 0;
+    void *where;
+
+    empty_pool();
+    for (uint32_t i = 0; i < FRAMES + n; i++) {
+        if (i == FRAMES)
+            begin = gn_bench_now();
+        page = (page + 389) % NEAR;
+        must(gn_cachecrypt_touch(cc, near, page * BYTES, access, &where));
+    }
+    return gn_bench_now() - begin;
+}
+
+static double read_miss_near(uint32_t n)
+{
+    return miss_near(n, GN_ACCESS_READ);
+}
+
+static double write_miss_near(uint32_t n)
+{
+    return miss_near(n, GN_ACCESS_WRITE);
+}
+
 static double evict(uint32_t n, uint32_t access)
 {
     double ns = 0, begin;
@@ -178,7 +208,7 @@ static double evict(uint32_t n, uint32_t access)
         for (uint32_t i = 0; i < FRAMES; i++)
             touch(next_page(), access);
         begin = gn_bench_now();
-        empty_pool();
+        must(gn_cachecrypt_evict(cc, region, 0, (uint64_t)PAGES * BYTES));
         ns += gn_bench_now() - begin;
     }
     return ns;
@@ -360,6 +390,8 @@ enum {
     LIB_OPEN,
     READ_MISS,
     WRITE_MISS,
+    READ_NEAR,
+    WRITE_NEAR,
     EVICT_CLEAN,
     EVICT_DIRTY,
     RESWEEP,
@@ -386,6 +418,8 @@ static const struct {
     [LIB_OPEN] = {"open", lib_open, 128},
     [READ_MISS] = {"read_miss_clean_victim", read_miss, 256},
     [WRITE_MISS] = {"write_miss_dirty_victim", write_miss, 256},
+    [READ_NEAR] = {"near_read_miss_clean_victim", read_miss_near, 256},
+    [WRITE_NEAR] = {"near_write_miss_dirty_victim", write_miss_near, 256},
     [EVICT_CLEAN] = {"evict_clean", evict_clean, 256},
     [EVICT_DIRTY] = {"evict_dirty", evict_dirty, 256},
     [RESWEEP] = {"rekey_page", resweep, 256},
@@ -421,6 +455,8 @@ static void print_all(uint32_t runs)
     ratio("read_miss_per_raw_open", READ_MISS, RAW_OPEN, BODIES, runs);
     ratio("read_miss_per_raw_far", READ_MISS, RAW_SEAL_FAR, BODIES, runs);
     ratio("write_miss_per_raw_seal_and_open", WRITE_MISS, RAW_SEAL, RAW_OPEN, runs);
+    ratio("near_read_miss_per_raw_open", READ_NEAR, RAW_OPEN, BODIES, runs);
+    ratio("near_write_miss_per_raw_seal_and_open", WRITE_NEAR, RAW_SEAL, RAW_OPEN, runs);
     ratio("evict_clean_per_dirty", EVICT_CLEAN, EVICT_DIRTY, BODIES, runs);
     ratio("rekey_page_per_raw_seal_and_open", RESWEEP, RAW_SEAL, RAW_OPEN, runs);
     ratio("hit_per_plain_load", HIT_POOL, HIT_PLAIN, BODIES, runs);
@@ -435,7 +471,7 @@ static void print_all(uint32_t runs)
 }
 
 /* What begin() allocates, for end(). */
-static void *held[6];
+static void *held[8];
 static uint32_t held_count;
 
 static void *hold(uint64_t bytes)
@@ -472,7 +508,7 @@ static void begin(uint32_t id)
     static const struct gn_cachecrypt_ops ops = {GN_CACHECRYPT_OPS_INIT,
                                                  .random = gn_cachecrypt_sodium_random};
     const struct gn_cachecrypt_params params = {GN_CACHECRYPT_PARAMS_INIT, .frames = FRAMES,
-                                                .regions = 2, .ops = &ops};
+                                                .regions = 3, .ops = &ops};
     const size_t bytes = gn_cachecrypt_size(&params);
     const uint8_t key[GN_CACHECRYPT_KEY_MAX] = {1};
 
@@ -483,6 +519,7 @@ static void begin(uint32_t id)
     memset(plain, 0x5a, (uint64_t)PAGES * BYTES);
     add(PAGES, &region);
     add(SMALL, &small);
+    add(NEAR, &near);
     must(gn_cachecrypt_view_get(cc, region, &view));
 }
 
