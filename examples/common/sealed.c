@@ -168,7 +168,9 @@ int sealed_create(const struct sealed_params *params, struct sealed *s, const ch
     *ret_error = "libsodium has no cipher for this machine";
     if (gn_cachecrypt_sodium_cipher(0, &s->cipher))
         return -1;
-    *ret_error = pool_create(s);
+    *ret_error = sealed_ways_get(s);
+    if (!*ret_error)
+        *ret_error = pool_create(s);
     if (!*ret_error) {
         *ret_error = "no memory for the ciphertext";
         if (!region_create(s)) {
@@ -187,6 +189,7 @@ void sealed_destroy(struct sealed *s)
     gn_linux_window_fini(s->window);
     gn_cachecrypt_fini(s->cc);
     sealed_pool_put(s);
+    sealed_ways_put(s);
     if (s->store)
         munmap(s->store, s->store_bytes);
     if (s->window_memory)

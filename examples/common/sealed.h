@@ -30,9 +30,14 @@ struct sealed_params {
     uint32_t kinds;  /**< GN_LINUX_MEMORY_... that will do for the pool; 0: the best there is */
     uint32_t place;  /**< SEALED_PLACE_... */
     bool guest;      /**< a virtual machine's physical addresses count as the machine's */
-    bool window;     /**< a window onto it */
-    void *base;      /**< where; NULL: anywhere */
-    bool reserved;   /**< the caller has addresses mapped there, which become the window's */
+    /**
+     * Ways of the last cache that the process takes for itself, by resctrl; 0: none. Others do not
+     * fill them, which is no lock: a pool there is bounded or coloured within so many ways.
+     */
+    uint32_t ways;
+    bool window;   /**< a window onto it */
+    void *base;    /**< where; NULL: anywhere */
+    bool reserved; /**< the caller has addresses mapped there, which become the window's */
     /** No window: several threads use it. Called around each use of the pool. */
     void (*lock)(void *ctx);
     void (*unlock)(void *ctx);
@@ -62,6 +67,8 @@ struct sealed {
     struct sealed_params params;
     struct gn_cachecrypt_cache cache;
     struct gn_linux_lock lock;
+    struct gn_linux_ways ways;
+    int64_t ways_owner;            /**< the process that gives them back; its children do not */
     struct gn_linux_places places; /**< during a report */
     int32_t counter;               /**< during a probe; -1: none */
 };
@@ -108,6 +115,9 @@ int sealed_residency(struct sealed *s, struct sealed_residency *ret);
 
 /** The same for a person: two lines. */
 void sealed_residency_tell(struct sealed *s, void (*line)(void *ctx, const char *text), void *ctx);
+
+/** Gives back ways, as sealed_destroy() does: for a process that ends without it. */
+void sealed_ways_put(struct sealed *s);
 
 /** The region's counters. */
 struct gn_cachecrypt_stats sealed_stats(const struct sealed *s);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* Pages to choose from, for each that is wanted. */
 #define CANDIDATES 4u
@@ -69,6 +70,37 @@ struct gn_cachecrypt_cache sealed_cache(const char *folder)
         return (struct gn_cachecrypt_cache){.bytes = 0};
     return (struct gn_cachecrypt_cache){
         .bytes = c.bytes, .ways = c.ways, .line_bytes = c.line_bytes};
+}
+
+/* ---- Ways ---------------------------------------------------------------------------------- */
+
+const char *sealed_ways_get(struct sealed *s)
+{
+    struct gn_linux_cache c = {GN_LINUX_CACHE_INIT};
+    struct gn_linux_ways_params p = {GN_LINUX_WAYS_PARAMS_INIT, .level = 3, .ways = s->params.ways,
+                                     .root = s->params.locking ? s->params.locking->root : NULL};
+
+    if (!p.ways)
+        return NULL;
+    if (!gn_linux_cache_get(s->params.cache, &c))
+        p.level = c.level;
+    switch (gn_linux_ways_get(&p, &s->ways)) {
+    case 0: break;
+    case -GN_ERR_PERM: return "ways of the cache take root";
+    case -GN_ERR_NOTSUP: return "no resctrl here, by which ways of the cache are taken";
+    case -GN_ERR_RANGE:
+    case -GN_ERR_NOSPC: return "the cache has not so many ways to give, or not so few";
+    default: return "the kernel refuses: see /sys/fs/resctrl/info/last_cmd_status";
+    }
+    s->ways_owner = getpid();
+    s->cache.pool_ways = p.ways;
+    return NULL;
+}
+
+void sealed_ways_put(struct sealed *s)
+{
+    if (s->ways_owner == getpid())
+        (void)gn_linux_ways_put(&s->ways);
 }
 
 /* ---- Memory -------------------------------------------------------------------------------- */
@@ -153,14 +185,15 @@ static const char *locked_get(struct sealed *s, uint64_t bytes)
 
 /* ---- Choosing pages ------------------------------------------------------------------------ */
 
-/* The fewer of a set, the better: up to half of its ways. */
+/* The fewer of a set, the better: up to half of its ways, or all that the pool has. */
 static int pick(const struct sealed *s, const gn_hpa_t *hpa, uint32_t count, uint32_t want,
                 uint32_t *picked)
 {
     struct gn_cachecrypt_cache cache = s->cache;
+    uint32_t limit = cache.pool_ways ? cache.pool_ways : cache.ways / 2;
     int rc = -GN_ERR_NOSPC;
 
-    for (uint32_t ways = 1; rc == -GN_ERR_NOSPC && (ways == 1 || ways <= cache.ways / 2); ways++) {
+    for (uint32_t ways = 1; rc == -GN_ERR_NOSPC && (ways == 1 || ways <= limit); ways++) {
         cache.pool_ways = ways;
         rc = gn_cachecrypt_colour_pick(&cache, GN_PAGE_SIZE, hpa, count, want, picked, NULL);
     }
@@ -355,6 +388,9 @@ static void residency_tell(const struct sealed *s, const struct sealed_residency
                       " %% of a cache of %" PRIu64 " KiB",
                       kinds[r->report.kind], r->report.pool_bytes >> 10,
                       PER_CENT(r->report.share_permille), r->report.cache_bytes >> 10);
+    if (s->ways.level)
+        length += snprintf(to + length, size - (size_t)length,
+                           "; %" PRIu32 " ways of it are this process's", s->params.ways);
     places_tell(s, r, to + length, size - (size_t)length);
 }
 

@@ -9,6 +9,9 @@
 /** What the kernel says of the cache; zeros: nothing. */
 struct gn_cachecrypt_cache sealed_cache(const char *folder);
 
+/** Ways for the process, as the parameters want them. @return NULL, or why not */
+const char *sealed_ways_get(struct sealed *s);
+
 /** Memory for the pool, as the parameters want it. @return NULL, or why not */
 const char *sealed_pool_get(struct sealed *s, uint64_t bytes);
 

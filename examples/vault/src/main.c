@@ -25,7 +25,7 @@ static const char help_text[] =
     "  --memory KIND     of the pool: secret, shared or private; the best there is unless given\n"
     "  --faults WAY      segv (over secret or shared memory) or uffd (over private memory)\n"
     "  --place PLACE     of the pool, as for demo; locked is not for run\n"
-    "  --guest-addresses\n"
+    "  --ways N, --guest-addresses\n"
     "  --stats           counters on standard error when the program ends\n"
     "  --quiet           say nothing of what this machine does not protect\n"
     "\n"
@@ -37,6 +37,7 @@ static const char help_text[] =
     "                       address, takes CAP_SYS_ADMIN; locked: pseudo-locked in the cache, "
     "takes\n"
     "                       root and resctrl; any: wherever (unless given)\n"
+    "  --ways N             take N ways of the last cache from all others (resctrl, root)\n"
     "  --guest-addresses    take a virtual machine's physical addresses for the machine's\n"
     "\n"
     "Exit status: the program's; 125 when it cannot be protected, and so is not run.\n";
@@ -74,6 +75,16 @@ static void set_memory(const char *text)
         if (!strcmp(text, kinds[i].name))
             return (void)setenv("VAULT_MEMORY", kinds[i].kind, 1);
     usage("unknown memory");
+}
+
+static uint32_t ways(const char *text)
+{
+    char *end;
+    unsigned long n = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 0;
+
+    if (!n || n > 31 || *end)
+        usage("ways are 1 to 31");
+    return (uint32_t)n;
 }
 
 static void set_faults(const char *text)
@@ -120,7 +131,7 @@ static int set_preload(void)
     return setenv("LD_PRELOAD", value, 1);
 }
 
-enum { POOL = 256, SIZE, THRESHOLD, MEMORY, FAULTS, PLACE, GUEST, STATS, QUIET, HELP };
+enum { POOL = 256, SIZE, THRESHOLD, MEMORY, FAULTS, PLACE, WAYS, GUEST, STATS, QUIET, HELP };
 
 static int run(int argc, char **argv)
 {
@@ -131,6 +142,7 @@ static int run(int argc, char **argv)
         {"memory", required_argument, NULL, MEMORY},
         {"faults", required_argument, NULL, FAULTS},
         {"place", required_argument, NULL, PLACE},
+        {"ways", required_argument, NULL, WAYS},
         {"guest-addresses", no_argument, NULL, GUEST},
         {"stats", no_argument, NULL, STATS},
         {"help", no_argument, NULL, HELP},
@@ -156,6 +168,10 @@ static int run(int argc, char **argv)
         case MEMORY: set_memory(optarg); break;
         case FAULTS: set_faults(optarg); break;
         case PLACE: set_place(optarg); break;
+        case WAYS:
+            (void)ways(optarg);
+            setenv("VAULT_WAYS", optarg, 1);
+            break;
         case GUEST: setenv("VAULT_GUEST", "1", 1); break;
         case STATS: setenv("VAULT_STATS", "1", 1); break;
         case QUIET: unsetenv("VAULT_REPORT"); break;
@@ -191,6 +207,8 @@ static int demo(int argc, char **argv)
         } else if (!strcmp(argv[i], "--place") && i + 1 < argc &&
                    sealed_place_parse(argv[i + 1]) >= 0) {
             params.place = argv[++i];
+        } else if (!strcmp(argv[i], "--ways") && i + 1 < argc) {
+            params.ways = ways(argv[++i]);
         } else if (!strcmp(argv[i], "--guest-addresses")) {
             params.guest_addresses = 1;
         } else if (!strcmp(argv[i], "--help")) {

@@ -90,6 +90,7 @@ static const char *start(void)
                                    .kinds = (uint32_t)option("VAULT_MEMORY", 0),
                                    .place = (uint32_t)place(),
                                    .guest = getenv("VAULT_GUEST"),
+                                   .ways = (uint32_t)option("VAULT_WAYS", 0),
                                    .window = true,
                                    .base = (void *)(uintptr_t)PRELOAD_BASE};
     const char *error;
@@ -128,6 +129,7 @@ static void __attribute__((constructor)) preload_begin(void)
     if (tell_failures)
         sealed_report(&preload.sealed, GN_LINUX_DEGRADED_SYSCALLS, on_line, NULL);
     unsetenv("VAULT_REPORT");
+    unsetenv("VAULT_WAYS"); /* children are in the group already */
 }
 
 static void on_residency(void *ctx, const char *text)
@@ -153,14 +155,10 @@ static void tell_failed(void)
             preload.failed, preload.failed_first);
 }
 
-static void __attribute__((destructor)) preload_end(void)
+static void tell_counters(void)
 {
     struct gn_cachecrypt_stats s;
 
-    if (preload.ready)
-        tell_failed();
-    if (!preload.ready || tell_stats < 0 || !worth_telling())
-        return;
     sealed_residency_tell(&preload.sealed, on_residency, NULL);
     s = sealed_stats(&preload.sealed);
     say(tell_stats,
@@ -172,4 +170,14 @@ static void __attribute__((destructor)) preload_end(void)
         s.misses, s.opens, s.seals, preload.calls, preload.failed, preload.sealed.params.frames,
         sealed_pool_name(&preload.sealed), sealed_faults_name(&preload.sealed),
         sealed_cipher_name(&preload.sealed), program_invocation_short_name, (long)getpid());
+}
+
+static void __attribute__((destructor)) preload_end(void)
+{
+    if (!preload.ready)
+        return;
+    tell_failed();
+    if (tell_stats >= 0 && worth_telling())
+        tell_counters();
+    sealed_ways_put(&preload.sealed);
 }

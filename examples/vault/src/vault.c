@@ -36,6 +36,7 @@ static int create(struct vault *v, const struct vault_params *p, int place)
                                          .frames = (uint32_t)(p->pool >> GN_PAGE_SHIFT),
                                          .place = (uint32_t)place,
                                          .guest = p->guest_addresses,
+                                         .ways = p->ways,
                                          .lock = on_lock,
                                          .unlock = on_unlock,
                                          .ctx = v};

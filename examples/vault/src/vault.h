@@ -31,7 +31,8 @@ struct vault_params {
      * If it cannot, there is no vault.
      */
     const char *place;
-    int guest_addresses;    /**< 1: a virtual machine's addresses count as the machine's */
+    uint32_t ways;       /**< of the last cache, for this process alone (resctrl, root); 0: none */
+    int guest_addresses; /**< 1: a virtual machine's addresses count as the machine's */
     const char **ret_error; /**< NULL, or where a reason goes if there is one: a string constant */
 };
 

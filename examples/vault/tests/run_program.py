@@ -51,6 +51,7 @@ def main(vault, program):
     good &= refuses(vault, [], 2)
     good &= refuses(vault, ["--place", "here", "true"], 2)
     good &= refuses(vault, ["--place", "locked", "true"], 125)
+    good &= refuses(vault, ["--ways", "32", "true"], 2)
     with tempfile.TemporaryDirectory() as folder:
         good &= passed_over(vault, pathlib.Path(folder))
     good &= refuses(vault, ["/nonexistent"], 127)

@@ -564,6 +564,71 @@ static void locked_is_what_the_kernel_says_is_locked(void **state)
     sealed_destroy(&s);
 }
 
+/* A folder of resctrl's has its files at once, and takes them along when it goes. */
+static const char *const group_files[] = {"schemata", "mode", "tasks"};
+
+int mkdir(const char *path, mode_t mode)
+{
+    char file[512];
+
+    if (mkdirat(AT_FDCWD, path, mode))
+        return -1;
+    for (int i = 0; i < 3 && strstr(path, "/gnomon-") != strrchr(path, '/'); i++) {
+        snprintf(file, sizeof file, "%s/%s", path, group_files[i]);
+        close(open(file, O_WRONLY | O_CREAT, 0600));
+    }
+    return 0;
+}
+
+int rmdir(const char *path)
+{
+    char file[512];
+
+    for (int i = 0; i < 3 && strstr(path, "/gnomon-") != strrchr(path, '/'); i++) {
+        snprintf(file, sizeof file, "%s/%s", path, group_files[i]);
+        unlink(file);
+    }
+    return unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+}
+
+static void ways_are_the_pool_s_limit_and_are_given_back(void **state)
+{
+    const struct gn_linux_lock_params folders = {GN_LINUX_LOCK_PARAMS_INIT, .root = fake_root};
+    struct sealed_params params = {.pages = PAGES,
+                                   .frames = FRAMES,
+                                   .window = true,
+                                   .cache = fake_root,
+                                   .ways = 3,
+                                   .locking = &folders};
+    struct gn_cachecrypt_residency_report r = {GN_CACHECRYPT_RESIDENCY_REPORT_INIT};
+    char text[64];
+    const char *error;
+    int lines = 0;
+
+    (void)state;
+    assert_int_equal(sealed_create(&params, &s, &error), -1); /* no resctrl */
+    cache_make("16\n", "32768\n");
+    fake_folder("info");
+    fake_folder("info/L3");
+    fake_file("info/L3/cbm_mask", "ffff\n");
+    fake_file("info/L3/shareable_bits", "0\n");
+    fake_file("info/L3/min_cbm_bits", "1\n");
+    fake_file("info/L3/num_closids", "4\n");
+    fake_file("mode", "shareable\n");
+    fake_file("schemata", "L3:0=ffff\n");
+    needs(sealed_create(&params, &s, &error) ? error : NULL);
+    fake_read("schemata", text, sizeof text);
+    assert_string_equal(text, "L3:0=fff8\n");
+    assert_int_equal(sealed_pool_report(&s, &r), 0);
+    assert_int_equal(r.set_limit, 3);
+    assert_true(r.kind < GN_CACHECRYPT_RESIDENCY_LOCKED);
+    sealed_residency_tell(&s, on_line, &lines);
+    assert_int_equal(lines, 2);
+    sealed_destroy(&s);
+    fake_read("schemata", text, sizeof text);
+    assert_string_equal(text, "L3:0=ffff\n");
+}
+
 static void places_have_names(void **state)
 {
     (void)state;
@@ -596,6 +661,7 @@ int main(void)
         IN_A_FOLDER(pages_are_chosen_by_their_addresses),
         IN_A_FOLDER(a_place_in_a_huge_page_is_used_only_where_it_gives_the_set),
         IN_A_FOLDER(locked_is_what_the_kernel_says_is_locked),
+        IN_A_FOLDER(ways_are_the_pool_s_limit_and_are_given_back),
         cmocka_unit_test(places_have_names),
     };
 

@@ -42,6 +42,16 @@ static inline void fake_file(const char *name, const char *text)
     fake_bytes(name, text, strlen(text));
 }
 
+static inline void fake_read(const char *name, char *to, size_t size)
+{
+    int fd = open(fake_path(name), O_RDONLY);
+    ssize_t got = read(fd, to, size - 1);
+
+    assert_true(got >= 0);
+    to[got] = 0;
+    close(fd);
+}
+
 static inline int fake_begin(void **state)
 {
     const char *folder = getenv("TMPDIR");
