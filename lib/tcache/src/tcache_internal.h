@@ -19,6 +19,9 @@ void *memset(void *to, int byte, size_t n);
 /** Remembered pairs (GVA page, GPA page). One that is displaced gets another ID when it is back. */
 #define ID_PAIRS 4096u
 
+/** Jumps of a view that are looked through together, so that there is a bit for each in a word. */
+#define JUMPS_GROUP (GN_TCACHE_VIEW_JUMPS / 32)
+
 /* gn_tcache__block.state */
 #define BLOCK_LIVE 1u
 #define BLOCK_DEAD 2u
@@ -102,7 +105,7 @@ struct gn_tcache__pair {
 struct gn_tcache__mapping {
     uint64_t gva;
     uint64_t gpa;
-    uint32_t jumps;  /* there may be some to the page in the view */
+    uint32_t jumps;  /* where the view may have some to the page: a bit for JUMPS_GROUP of them */
     uint32_t listed; /* the slot is listed, whether it has an ID or not */
 };
 

@@ -21,14 +21,19 @@ static void jumps_clear(struct gn_tcache_view *view)
     view->jumps[1].pc = no_pc(1);
 }
 
-/* Forgets jumps to [first, last], which are addresses. */
-static void jumps_clear_range(struct gn_tcache_view *view, uint64_t first, uint64_t last)
+/* Forgets jumps to [first, last], which are addresses: those that are in some groups. */
+static void jumps_clear_range(struct gn_tcache_view *view, uint64_t first, uint64_t last,
+                              uint32_t groups)
 {
     uint32_t i;
 
-    for (i = 0; i < GN_TCACHE_VIEW_JUMPS; i++)
-        if (view->jumps[i].pc - first <= last - first)
-            view->jumps[i].pc = no_pc(i);
+    for (; groups; groups &= groups - 1) {
+        const uint32_t begin = (uint32_t)__builtin_ctz(groups) * JUMPS_GROUP;
+
+        for (i = begin; i < begin + JUMPS_GROUP; i++)
+            if (view->jumps[i].pc - first <= last - first)
+                view->jumps[i].pc = no_pc(i);
+    }
 }
 
 void gn_tcache__page_know(struct gn_tcache__vcpu *v, uint32_t view, uint32_t slot, uint64_t gva,
@@ -251,7 +256,7 @@ int gn_tcache_view_map(struct gn_tcache *tcache, uint32_t vcpu, gn_gva_t pc, gn_
     old = &view->pages[slot];
     /* Jumps to a page that nothing would withdraw any more go with it. */
     if (view->shared.ids[slot] && old->jumps && (old->gva != page || old->gpa != to))
-        jumps_clear_range(&view->shared, old->gva, old->gva + GN_PAGE_MASK);
+        jumps_clear_range(&view->shared, old->gva, old->gva + GN_PAGE_MASK, old->jumps);
     gn_tcache__lock(tcache);
     id = gn_tcache__id(tcache, page, to);
     gn_tcache__catch_up(tcache, v, v->view); /* IDs may have begun anew */
@@ -268,14 +273,14 @@ int gn_tcache_view_map(struct gn_tcache *tcache, uint32_t vcpu, gn_gva_t pc, gn_
 /* What a view knows less after pages were forgotten. */
 struct forgotten {
     uint32_t pages;
-    uint32_t jumps; /* there may be some to them */
+    uint32_t jumps; /* groups in which there may be some to them */
 };
 
 static void forget(struct gn_tcache__vcpu *v, uint32_t view, uint32_t slot, struct forgotten *f)
 {
     page_forget(v, view, slot);
     f->pages++;
-    f->jumps |= v->views[view].pages[slot].jumps != 0;
+    f->jumps |= v->views[view].pages[slot].jumps;
 }
 
 /* Pages of [first, last], which are page addresses. */
@@ -308,7 +313,7 @@ static int view_invalidate(struct gn_tcache__vcpu *v, uint32_t view, uint64_t fi
 
     pages_forget(v, view, first, last, &f);
     if (f.jumps)
-        jumps_clear_range(&v->views[view].shared, first, last + GN_PAGE_MASK);
+        jumps_clear_range(&v->views[view].shared, first, last + GN_PAGE_MASK, f.jumps);
     if (f.pages)
         __atomic_store_n(&v->invalidations, v->invalidations + f.pages, __ATOMIC_RELAXED);
     return f.pages && view == v->view;
@@ -406,6 +411,6 @@ int gn_tcache_lookup(struct gn_tcache *tcache, uint32_t vcpu, gn_gva_t pc,
         view->shared.jumps[gn_tcache_jump_index(pc.v) ^ 1] = *jump;
     jump->pc = pc.v;
     jump->entry = ret_block->entry;
-    view->pages[slot].jumps = 1;
+    view->pages[slot].jumps |= (uint32_t)1 << gn_tcache_jump_index(pc.v) / JUMPS_GROUP;
     return GN_TCACHE_FOUND;
 }
