@@ -36,8 +36,9 @@
 
 uint32_t rv64_compose_controls(const struct rv64_compose *c)
 {
-    return (c->cpu->svade ? 0 : GN_PAGING_RISCV_ADUE) | (c->context.sum ? GN_PAGING_RISCV_SUM : 0) |
-           (c->context.mxr ? GN_PAGING_RISCV_MXR : 0);
+    return (c->cpu->svade ? 0 : GN_PAGING_RISCV_ADUE) |
+           (c->context->sum ? GN_PAGING_RISCV_SUM : 0) |
+           (c->context->mxr ? GN_PAGING_RISCV_MXR : 0);
 }
 
 static bool is_watched(const struct rv64_compose *c, uint64_t gpa)
@@ -535,6 +536,7 @@ int rv64_compose_create(const struct rv64_compose_params *params, struct rv64_co
         return -1;
     c->bus = params->bus;
     c->cpu = params->cpu;
+    c->context = &c->cpu->context;
     c->audit = params->audit;
     if (params->asid_trace) {
         c->asid_trace = rv64_asid_trace_create(params->asid_trace);

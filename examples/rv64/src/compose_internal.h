@@ -66,9 +66,11 @@ struct rv64_compose {
     uint64_t guest_satp;
     bool guest_held;
     uint32_t guest_asid;
-    uint64_t cookies[RV64_ROOTS]; /**< of each cached root, by id; 0: none */
-    struct rv64_port port[2];     /**< by GN_SOFTMMU_PORT_... */
-    struct rv64_mmu_context context;
+    uint64_t cookies[RV64_ROOTS];           /**< of each cached root, by id; 0: none */
+    struct rv64_port port[2];               /**< by GN_SOFTMMU_PORT_... */
+    const struct rv64_mmu_context *context; /**< the CPU's, as it was told last */
+    uint64_t fetch_satp;                    /**< of that, what fetches depend on */
+    uint8_t fetch_priv;
     bool fetch_stale; /**< the MMU has not been told of the context of fetches */
     struct gn_softmmu_context guest_context[2 * GN_SOFTMMU_VIEWS]; /**< by view; then with MXR */
     struct gn_softmmu_context bare_context;

@@ -86,26 +86,31 @@ static void port_load(struct rv64_compose *c, uint32_t port, const struct rv64_m
 
 void rv64_compose_fetch_port(struct rv64_compose *c)
 {
+    const struct rv64_mmu_context x = {.satp = c->fetch_satp, .fetch_priv = c->fetch_priv};
+
     if (!c->fetch_stale)
         return;
     c->fetch_stale = false;
-    port_load(c, GN_SOFTMMU_PORT_FETCH, &c->context, c->context.fetch_priv);
+    port_load(c, GN_SOFTMMU_PORT_FETCH, &x, x.fetch_priv);
 }
 
 /*
  * A system call changes this six times, mostly to allow the kernel the user's pages for a moment.
- * What fetches go through is loaded when there is a fetch: code in caches needs none.
+ * What fetches go through, which SUM and MXR are not for, is loaded when there is a fetch: code in
+ * caches needs none.
  */
 void rv64_mmu_context_set(struct rv64_mmu *mmu, const struct rv64_mmu_context *context)
 {
     struct rv64_compose *c = (struct rv64_compose *)mmu;
     bool bare = is_bare(context, context->fetch_priv);
 
-    c->context = *context;
+    c->fetch_stale |= context->satp != c->fetch_satp || context->fetch_priv != c->fetch_priv;
+    c->fetch_satp = context->satp;
+    c->fetch_priv = context->fetch_priv;
+    c->context = context;
     if ((!bare || !is_bare(context, context->data_priv)) &&
         (!c->guest_held || context->satp != c->guest_satp))
         guest_root_load(c, context->satp);
     port_load(c, GN_SOFTMMU_PORT_DATA, context, context->data_priv);
-    c->fetch_stale = true;
     c->mmu.space = bare ? c->bare.cookie : c->guest.cookie;
 }

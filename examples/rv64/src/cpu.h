@@ -50,7 +50,7 @@ struct rv64_translator;
 struct rv64_cpu_engine {
     /** As rv64_cpu_run(). */
     int (*run)(struct rv64_cpu *cpu, uint64_t budget);
-    /** The MMU has been told of another context. */
+    /** The MMU has been told of another context, in which other code is fetched. */
     void (*context)(struct rv64_cpu *cpu);
     /** FENCE.I: what was written is to be executed. */
     void (*fence_i)(struct rv64_cpu *cpu);

@@ -81,7 +81,10 @@ int rv64_mmu_amo_load(struct rv64_mmu *mmu, uint64_t va, uint32_t size, uint64_t
 int rv64_mmu_fetch_page(struct rv64_mmu *mmu, uint64_t va, const uint8_t **ret_page,
                         uint64_t *ret_gpa, struct rv64_trap *ret_trap);
 
-/** The CSRs that select the address space or the view changed, or privilege did. */
+/**
+ * The CSRs that select the address space or the view changed, or privilege did.
+ * @param context  kept until the next call, and only changed for that
+ */
 void rv64_mmu_context_set(struct rv64_mmu *mmu, const struct rv64_mmu_context *context);
 
 /**

@@ -156,11 +156,12 @@ void rv64_cpu_context_update(struct rv64_cpu *cpu)
     uint8_t data_priv = cpu->priv;
     bool sum = cpu->mstatus & RV64_MSTATUS_SUM;
     bool mxr = cpu->mstatus & RV64_MSTATUS_MXR;
+    bool same_code =
+        cpu->context_known && known->satp == cpu->satp && known->fetch_priv == cpu->priv;
 
     if (cpu->mstatus & RV64_MSTATUS_MPRV)
         data_priv = (uint8_t)((cpu->mstatus & RV64_MSTATUS_MPP) >> RV64_MSTATUS_MPP_SHIFT);
-    if (cpu->context_known && known->satp == cpu->satp && known->fetch_priv == cpu->priv &&
-        known->data_priv == data_priv && known->sum == sum && known->mxr == mxr)
+    if (same_code && known->data_priv == data_priv && known->sum == sum && known->mxr == mxr)
         return;
     known->satp = cpu->satp;
     known->fetch_priv = cpu->priv;
@@ -168,8 +169,11 @@ void rv64_cpu_context_update(struct rv64_cpu *cpu)
     known->sum = sum;
     known->mxr = mxr;
     cpu->context_known = true;
-    cpu->decode->key = rv64_decode_key(cpu->satp, cpu->priv);
     rv64_mmu_context_set(cpu->mmu, known);
+    /* A kernel changes SUM for every word of a user's, and what it executes is the same. */
+    if (same_code)
+        return;
+    cpu->decode->key = rv64_decode_key(cpu->satp, cpu->priv);
     if (cpu->engine)
         cpu->engine->context(cpu);
 }

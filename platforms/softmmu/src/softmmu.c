@@ -185,6 +185,7 @@ int gn_softmmu_context_set(struct gn_softmmu *mmu, uint32_t vcpu, uint32_t port,
 {
     struct gn_softmmu_context c;
     struct gn_softmmu__vcpu *v;
+    uint32_t controls;
     int rc = gn_base_params_copy(&c, sizeof c, context, sizeof c);
 
     if (rc)
@@ -193,13 +194,17 @@ int gn_softmmu_context_set(struct gn_softmmu *mmu, uint32_t vcpu, uint32_t port,
         c.asid > GN_SOFTMMU_ASID_MASK || c.view >= GN_SOFTMMU_VIEWS || c.root.v & GN_PAGE_MASK)
         return -GN_ERR_INVAL;
     v = &mmu->vcpus[vcpu];
-    c.controls &= controls_known(mmu);
-    if (c.controls != v->controls) {
+    controls = c.controls & controls_known(mmu);
+    if (controls != v->controls) {
         gn_softmmu__slabs_drop(mmu, v, GN_MMU_ASID_ANY);
-        vcpu_controls_set(mmu, v, c.controls);
+        vcpu_controls_set(mmu, v, controls);
         v->stats.full_flushes++;
     }
+    /* A kernel that opens and shuts a user's pages comes by often: what is read was not just
+     * written.
+     */
     v->context[port] = c;
+    v->context[port].controls = controls;
     v->window[port].slab = gn_softmmu__slab_get(mmu, v, gn_softmmu__key(c.asid, c.view, c.mxr));
     v->need[port][GN_ACCESS_READ] =
         c.mxr ? GN_SOFTMMU__ALLOW_MXR(c.view) : GN_SOFTMMU__ALLOW(c.view, GN_ACCESS_READ);
