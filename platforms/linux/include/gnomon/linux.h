@@ -29,6 +29,7 @@
  *    DMA through the kernel do not reach it; never swapped, never dumped.
  *  - SHARED: an ordinary memfd, locked and left out of dumps; a child process does not inherit it.
  *  - PRIVATE: anonymous, locked, left out of dumps; a child process finds zeros.
+ *  - LOCKED, apart from these: in the cache itself (gn_linux_lock_get of <gnomon/linux_cache.h>).
  *
  * Windows, by what the memory is:
  *
