@@ -293,8 +293,9 @@ GN_API GN_NODISCARD int gn_cachecrypt_region_add(struct gn_cachecrypt *cc,
                                                  uint32_t *ret_region);
 
 /**
- * Crypto-erase: wipes the region's keys, and what it has in frames. Nothing of it can be opened
- * again. The region stays, answering -GN_ERR_PERM, until gn_cachecrypt_region_remove.
+ * Crypto-erase: wipes the region's keys, then what it has in the pool. From the first on nothing of
+ * it can be opened again; the second is why this is not O(1): plaintext does not outlive the call.
+ * The region stays, answering -GN_ERR_PERM, until gn_cachecrypt_region_remove.
  *
  * @param cc      the object
  * @param region  a region, poisoned or not
@@ -304,7 +305,7 @@ GN_API GN_NODISCARD int gn_cachecrypt_region_add(struct gn_cachecrypt *cc,
  *  - -GN_ERR_NOENT: no such region
  *  - what ops.unmap returned, if it failed: the keys are gone, that page stays in its frame
  *
- * Context: any in which the ops may be called; O(frames), whatever the region's size.
+ * Context: any in which the ops may be called; O(frames + nodes), whatever the region's size.
  * Thread-safety: as gn_cachecrypt_region_add.
  */
 GN_API GN_NODISCARD int gn_cachecrypt_region_erase(struct gn_cachecrypt *cc, uint32_t region);
