@@ -59,7 +59,7 @@
  * Strays of a page, of those that are told of, until it is worth a mapping; and all strays of such
  * pages, in hundreds or so, until their piece is worth a copy.
  */
-#define PAGE_HOT  12u
+#define PAGE_HOT  6u
 #define PIECE_HOT 128u
 
 /* A piece is shared. */
@@ -67,22 +67,25 @@
 
 /* Loads that stray for one that is told of: at least, at first, and at most. */
 #define PAUSE_MIN   256u
-#define PAUSE_FIRST 1024u
+#define PAUSE_FIRST 512u
 #define PAUSE_MAX   (1u << 16)
 
 /*
  * Too much is walked, or it is used up soon, if what is told of in vain is so much more than what
  * is mapped for it, each page being worth so many.
  */
-#define BARREN 8192
+#define BARREN 2048
 #define FRUIT  256
 
 /*
  * Pages cool down: half of it, every so often. So a page becomes hot if it is one of some thousand,
  * and not if it is one of many more.
  */
-#define HEATS 8192u
-#define COOL  16384u
+#define HEATS 32768u
+#define COOL  8192u
+
+/* It is forgotten that windows were used up, so much of it every so many times. */
+#define FORGIVE 16u
 
 /* Failures of the host to give a piece, before it is not asked any more. */
 #define FAILURES_MAX 4u
@@ -108,6 +111,7 @@ struct rv64_windows {
     uint32_t pages;           /* mapped */
     uint32_t pages_max;
     uint32_t pause;
+    uint32_t least; /* that the pause may be: more, the more often the windows were used up */
     uint32_t random;
     int32_t barren;
     uint32_t failures;
@@ -158,7 +162,8 @@ static bool reserve(struct rv64_windows *w)
 static bool begin_again(struct rv64_windows *w)
 {
     w->begun_again++;
-    w->pause = w->pause < PAUSE_MAX / 4 ? 4 * w->pause : PAUSE_MAX;
+    w->least = w->least < PAUSE_MAX / 4 ? 4 * w->least : PAUSE_MAX;
+    w->pause = w->pause > w->least ? w->pause : w->least;
     memset(w->heat, 0, sizeof w->heat);
     w->forget(w->ctx);
     if (!reserve(w))
@@ -193,6 +198,7 @@ struct rv64_windows *rv64_windows_create(uint8_t *ram, uint64_t ram_size, void (
     w->ctx = ctx;
     w->pages_max = pages_max();
     w->pause = PAUSE_FIRST;
+    w->least = PAUSE_MIN;
     w->random = 1;
     w->fd = memfd_create("guest RAM", MFD_CLOEXEC);
     if (w->fd < 0 || ftruncate(w->fd, (off_t)(pieces << PIECE_SHIFT)) || !reserve(w)) {
@@ -277,13 +283,21 @@ static uint32_t window_of(const struct rv64_windows *w, uint32_t place)
     return WINDOWS;
 }
 
+/* Time has passed, as loads that were told of. */
+static void cool(struct rv64_windows *w)
+{
+    for (uint32_t i = 0; i < HEATS; i++)
+        w->heat[i] /= 2;
+    if (w->told % (FORGIVE * COOL) == 0 && w->least > PAUSE_MIN)
+        w->least /= 2;
+}
+
 static bool is_hot(struct rv64_windows *w, uint32_t place, uint64_t gva)
 {
     uint8_t *heat = &w->heat[hash((uint64_t)place << 32 ^ gva >> GN_PAGE_SHIFT) % HEATS];
 
     if (++w->told % COOL == 0)
-        for (uint32_t i = 0; i < HEATS; i++)
-            w->heat[i] /= 2;
+        cool(w);
     *heat += *heat < PAGE_HOT;
     return *heat >= PAGE_HOT;
 }
@@ -314,7 +328,7 @@ static bool conclude(struct rv64_windows *w, bool mapped)
         w->pause = w->pause < PAUSE_MAX / 2 ? 2 * w->pause : PAUSE_MAX;
     } else if (w->barren <= -BARREN) {
         w->barren = 0;
-        w->pause = w->pause / 2 > PAUSE_MIN ? w->pause / 2 : PAUSE_MIN;
+        w->pause = w->pause / 2 > w->least ? w->pause / 2 : w->least;
     }
     return mapped;
 }
