@@ -62,9 +62,9 @@ bool gn_linux__virtual(void);
 /** Does the kernel say that all of the memory is mapped by huge pages, now? */
 bool gn_linux__huge(const struct gn_linux_memory *m);
 
-/** gn_linux_places_get(), whatever the machine, by the file `pagemap`. */
-int gn_linux__places_get(const struct gn_linux_memory *memory, const char *pagemap,
-                         struct gn_linux_places *ret_places);
+/** gn_linux_places_get(), on a machine that is virtual or not, by the file `pagemap`. */
+int gn_linux__places_get(const struct gn_linux_memory *memory, uint32_t flags, bool is_virtual,
+                         const char *pagemap, struct gn_linux_places *ret_places);
 
 /** The windows that faults may concern, and who had the signals before. */
 struct gn_linux__fault_table {

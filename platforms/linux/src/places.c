@@ -85,13 +85,15 @@ static void touch(const struct gn_linux_memory *m)
     }
 }
 
-int gn_linux__places_get(const struct gn_linux_memory *memory, const char *pagemap,
-                         struct gn_linux_places *ret_places)
+int gn_linux__places_get(const struct gn_linux_memory *memory, uint32_t flags, bool is_virtual,
+                         const char *pagemap, struct gn_linux_places *ret_places)
 {
     struct gn_linux_places p = {.known = GN_LINUX_PLACES_MACHINE, .memory = memory};
     uint64_t frame;
     int rc;
 
+    if (is_virtual && !(flags & GN_LINUX_PLACES_GUEST))
+        return -GN_ERR_NOTSUP;
     touch(memory);
     p.fd = open(pagemap, O_RDONLY | O_CLOEXEC);
     rc = p.fd < 0 ? gn_linux__error(errno) : entry_read(p.fd, memory->base, &frame);
@@ -113,9 +115,7 @@ int gn_linux_places_get(const struct gn_linux_memory *memory, uint32_t flags,
 {
     if (!memory || !memory->kind || !ret_places || flags & ~GN_LINUX_PLACES_GUEST)
         return -GN_ERR_INVAL;
-    if (gn_linux__virtual() && !(flags & GN_LINUX_PLACES_GUEST))
-        return -GN_ERR_NOTSUP;
-    return gn_linux__places_get(memory, PAGEMAP, ret_places);
+    return gn_linux__places_get(memory, flags, gn_linux__virtual(), PAGEMAP, ret_places);
 }
 
 int gn_linux_places_hpa(const struct gn_linux_places *places, const void *at, gn_hpa_t *ret_hpa)

@@ -43,7 +43,7 @@ static void a_page_lies_where_the_kernel_says(void **state)
     gn_hpa_t hpa = gn_hpa(99);
 
     (void)state;
-    assert_int_equal(gn_linux__places_get(&m, pagemap(&m, entries, 4), &p), 0);
+    assert_int_equal(gn_linux__places_get(&m, 0, false, pagemap(&m, entries, 4), &p), 0);
     assert_int_equal(p.known, GN_LINUX_PLACES_MACHINE);
     assert_int_equal(gn_linux_places_hpa(&p, at + 0x321, &hpa), 0);
     assert_int_equal(hpa.v, 0x1234321);
@@ -70,9 +70,9 @@ static void who_is_not_told_knows_nothing(void **state)
     struct gn_linux_places p = {.known = 0};
 
     (void)state;
-    assert_int_equal(gn_linux__places_get(&m, pagemap(&m, &hidden, 1), &p), -GN_ERR_PERM);
-    assert_int_equal(gn_linux__places_get(&m, "/nonexistent", &p), -GN_ERR_IO);
-    assert_int_equal(gn_linux__places_get(&m, "/dev/null", &p), -GN_ERR_IO);
+    assert_int_equal(gn_linux__places_get(&m, 0, false, pagemap(&m, &hidden, 1), &p), -GN_ERR_PERM);
+    assert_int_equal(gn_linux__places_get(&m, 0, false, "/nonexistent", &p), -GN_ERR_IO);
+    assert_int_equal(gn_linux__places_get(&m, 0, false, "/dev/null", &p), -GN_ERR_IO);
     assert_int_equal(gn_linux_places_get(NULL, 0, &p), -GN_ERR_INVAL);
     assert_int_equal(gn_linux_places_get(&none, 0, &p), -GN_ERR_INVAL);
     assert_int_equal(gn_linux_places_get(&m, 2, &p), -GN_ERR_INVAL);
@@ -83,15 +83,18 @@ static void who_is_not_told_knows_nothing(void **state)
 static void a_virtual_machine_s_addresses_count_only_when_asked_for(void **state)
 {
     struct gn_linux_memory m = get(GN_LINUX_MEMORY_PRIVATE, 0, GN_PAGE_SIZE);
+    const uint64_t entry = PRESENT | 3;
     struct gn_linux_places p = {.known = 0};
+    const char *path = pagemap(&m, &entry, 1);
 
     (void)state;
-    if (gn_linux__virtual()) {
+    assert_int_equal(gn_linux__places_get(&m, 0, true, path, &p), -GN_ERR_NOTSUP);
+    assert_int_equal(p.known, 0);
+    assert_int_equal(gn_linux__places_get(&m, GN_LINUX_PLACES_GUEST, true, path, &p), 0);
+    assert_int_equal(p.known, GN_LINUX_PLACES_MACHINE);
+    gn_linux_places_put(&p);
+    if (gn_linux__virtual())
         assert_int_equal(gn_linux_places_get(&m, 0, &p), -GN_ERR_NOTSUP);
-        assert_int_equal(p.known, 0);
-    } else {
-        print_message("not a virtual machine\n");
-    }
     gn_linux_memory_put(&m);
 }
 
@@ -109,7 +112,7 @@ static void in_huge_pages_the_place_there_is_known(void **state)
 
         assert_int_equal(m.bytes, 2 * GN_LINUX_HUGE_BYTES);
         assert_int_equal((uintptr_t)m.base % GN_LINUX_HUGE_BYTES, 0);
-        assert_int_equal(gn_linux__places_get(&m, pagemap(&m, &hidden, 1), &p), 0);
+        assert_int_equal(gn_linux__places_get(&m, 0, false, pagemap(&m, &hidden, 1), &p), 0);
         assert_int_equal(p.known, GN_LINUX_PLACES_HUGE);
         assert_int_equal(gn_linux_places_hpa(&p, (uint8_t *)m.base + 0x212345, &hpa), 0);
         assert_int_equal(hpa.v, 0x12345);
@@ -289,7 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_A_FOLDER(a_page_lies_where_the_kernel_says),
         IN_A_FOLDER(who_is_not_told_knows_nothing),
-        cmocka_unit_test(a_virtual_machine_s_addresses_count_only_when_asked_for),
+        IN_A_FOLDER(a_virtual_machine_s_addresses_count_only_when_asked_for),
         IN_A_FOLDER(in_huge_pages_the_place_there_is_known),
         cmocka_unit_test(a_huge_page_that_is_no_more_is_not_claimed),
         cmocka_unit_test(secret_memory_is_never_huge),
