@@ -15,6 +15,7 @@
  *          |                                ^
  *          v                                | versions, by word
  *      world.c     the composition ---> memory.c  guest memory
+ *      spaces.c    its slots and address spaces
  *      coherence.c drains and flushes   dirty.c   the dirty log, and a naive one
  *      config.c    what the seed decides      main.c     episodes, until one fails
  *
@@ -260,22 +261,23 @@ void *aligned(size_t align, size_t size);
 void world_open(struct world *w, uint64_t seed, int threads);
 void world_close(struct world *w);
 void world_free(struct world *w);
+struct gn_softmmu *mmu_of(const struct world *w, uint32_t vcpu, uint32_t *ret_index);
+
+/* spaces.c */
+uint64_t slot_bytes(const struct world *w, uint32_t i);
 void world_slot_set(struct world *w, uint32_t i, uint32_t kind);
 int world_switch(struct world *w, uint32_t vcpu, uint32_t space, uint32_t controls);
 void world_hold(struct world *w, uint32_t space, uint32_t controls);
-void world_guest_make(struct world *w, struct dice *d);
-/** May the shadow be out of tables? */
-int world_no_room(const struct world *w);
-/** Format of a space's tables, or BARE. */
-uint32_t world_format(const struct world *w, uint32_t space);
-struct gn_softmmu *mmu_of(const struct world *w, uint32_t vcpu, uint32_t *ret_index);
-/** After a call: 1 if it is to be repeated; others have done something meanwhile. */
-int again(struct world *w, int rc, uint32_t *calls, const char *what);
-
 /** Gives a vCPU a root that it holds. */
 void world_load(struct world *w, uint32_t vcpu, const struct gn_shadow_root *root, uint32_t space,
                 uint32_t controls);
 struct gn_shadow_root_key world_key(const struct world *w, uint32_t space, uint32_t controls);
+/** May the shadow be out of tables? */
+int world_no_room(const struct world *w);
+/** Format of a space's tables, or BARE. */
+uint32_t world_format(const struct world *w, uint32_t space);
+/** After a call: 1 if it is to be repeated; others have done something meanwhile. */
+int again(struct world *w, int rc, uint32_t *calls, const char *what);
 
 /* locks.c */
 /** Around all use of a vCPU's MMU, since others invalidate; without threads nothing. No other lock
@@ -329,6 +331,8 @@ uint32_t control_any(const struct world *w, struct dice *d);
 void generate(const struct world *w, struct dice *d, struct op *ret_op);
 
 /* operate.c */
+/** The guest's own tables at the start. */
+void world_guest_make(struct world *w, struct dice *d);
 void operate(struct world *w, const struct op *op);
 /** Loads what an access needs into the MMU of a vCPU. */
 void context_load(struct world *w, struct vcpu *v, int user, int implicit);
