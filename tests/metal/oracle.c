@@ -4,7 +4,8 @@
  * The processor as the judge of shadow: each random access is made twice, once with the guest's
  * own tables in CR3 and once with their shadow, which faults into being. Compared: performed or
  * not, the error code, CR2, the byte reached, and the A and D bits left in the guest's tables.
- * Between accesses the guest changes entries, and tells the shadow.
+ * Between accesses the guest changes entries: somebody writes them and tells the shadow, or the
+ * guest does, through a mapping of its own and the shadow's policy, which is another in each world.
  *
  * The guest's format is the one in force, five levels or four (GNOMON_X86_64_CPU=max,la57=off), or
  * with GN_TEST_FORMAT=2level or pae one of 32-bit mode, which is entered through the switch page;
@@ -16,18 +17,12 @@
  */
 
 #include "probe32.h"
-#include "world.h"
-
-#include <gnomon/paging.h>
-#include <gnomon/shadow.h>
-#include <gnomon/x86_64.h>
+#include "shadowed.h"
 
 #include "gn_test.h"
 
 #define CASES_DEFAULT 100000u
 #define WORLD_CASES   256u
-#define TRIES         16u
-#define FRAMES        512u
 
 #define PF    14u
 #define GP    13u
@@ -37,6 +32,8 @@
 enum exception {
     QEMU_RESERVED_WITHOUT_P, /* 7.2: error code 8 where the SDM (§4.7) has 9 */
     QEMU_ACCESSED_PDPTE,     /* 7.2: PAE, sets bit 5 of a PDPTE, which is reserved (§4.4.1) */
+    AC_IMPLICIT_RING0,       /* RFLAGS.AC lifts SMAP for descriptors, too (§4.6.1: not) */
+    AC_IMPLICIT_RING3,       /* the same; QEMU errs in ring 0 alone */
     ACCESSED_ON_A_FAULT,     /* a processor may set A on its way to a fault */
     EXCEPTIONS
 };
@@ -44,16 +41,9 @@ enum exception {
 static const char *const exception_name[EXCEPTIONS] = {
     "QEMU 7.2: no P in the code of a reserved bit",
     "QEMU 7.2: A set in a PDPTE",
+    "QEMU 7.2, Bochs 2.7: AC permits an implicit access under SMAP",
+    "Bochs 2.7: the same in ring 3",
     "A set on the way to a fault",
-};
-
-/* One access. */
-struct attempt {
-    uint64_t gva;
-    uint32_t access;   /* GN_ACCESS_... | GN_PAGING_AS_USER */
-    uint32_t controls; /* GN_PAGING_X86_... */
-    uint32_t pkru;
-    uint32_t tag; /* what is written */
 };
 
 /* What came of it. */
@@ -66,114 +56,7 @@ struct result {
 };
 
 static struct world world;
-static gn_hpa_t frame[FRAMES];
-static uint32_t frames;
-static struct gn_shadow *shadow;
-static struct gn_x86_64_mmu *mmu;
-static uint64_t exceptions[EXCEPTIONS], kinds[2], faults_by_code[64];
-static uint8_t mmu_memory[8192] __attribute__((aligned(4096)));
-
-/* ---- the shadow's surroundings ------------------------------------------------------------ */
-
-static int is_guests(gn_gpa_t gpa)
-{
-    return gpa.v - WORLD_BASE < WORLD_BYTES;
-}
-
-static int guest_load(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t *ret_value)
-{
-    (void)ctx;
-    (void)bytes;
-    if (!is_guests(gpa))
-        return -GN_ERR_FAULT;
-    *ret_value = world_load(&world, gpa.v);
-    return 0;
-}
-
-static int guest_cmpxchg(void *ctx, gn_gpa_t gpa, uint32_t bytes, uint64_t expected,
-                         uint64_t desired)
-{
-    uint64_t found;
-    int rc = guest_load(ctx, gpa, bytes, &found);
-
-    if (rc)
-        return rc;
-    if (found != expected)
-        return -GN_ERR_AGAIN;
-    world_store(&world, gpa.v, desired);
-    return 0;
-}
-
-/* A stack of frames: the machine's allocator searches, and that takes long in an emulator. */
-static int frame_alloc(void *ctx, gn_hpa_t *ret_hpa, void **ret_frame)
-{
-    (void)ctx;
-    if (!frames)
-        return -GN_ERR_NOMEM;
-    *ret_hpa = frame[--frames];
-    *ret_frame = gn_x86_64_direct(*ret_hpa);
-    return 0;
-}
-
-static void frame_free(void *ctx, gn_hpa_t hpa, void *at)
-{
-    (void)ctx;
-    (void)at;
-    frame[frames++] = hpa;
-}
-
-static void frames_open(void)
-{
-    gn_hpa_t first;
-
-    assert_int_equal(gn_x86_64_frames_alloc(FRAMES, GN_PAGE_SIZE, &first), 0);
-    while (frames < FRAMES) {
-        frame[frames] = gn_hpa(first.v + frames * GN_PAGE_SIZE);
-        frames++;
-    }
-}
-
-static void invalidate_range(void *ctx, uint32_t root, gn_gva_t gva, uint64_t length)
-{
-    (void)ctx;
-    (void)root;
-    gn_x86_64_mmu_ops()->invalidate_range(mmu, GN_MMU_ASID_ANY, gva, length);
-}
-
-static void invalidate_all(void *ctx)
-{
-    (void)ctx;
-    gn_x86_64_mmu_ops()->invalidate_all(mmu);
-}
-
-static const struct gn_paging_ops guest = {GN_PAGING_OPS_INIT, .load = guest_load,
-                                           .cmpxchg = guest_cmpxchg};
-
-static void shadow_open(uint32_t format)
-{
-    static const struct gn_shadow_ops ops = {
-        GN_SHADOW_OPS_INIT,
-        .guest = &guest,
-        .frame_alloc = frame_alloc,
-        .frame_free = frame_free,
-        .invalidate_range = invalidate_range,
-        .invalidate_all = invalidate_all,
-    };
-    const struct gn_shadow_params params = {GN_SHADOW_PARAMS_INIT, .format = format,
-                                            .policy = GN_SHADOW_POLICY_TRAP, .tables = 256,
-                                            .ops = &ops};
-    const struct gn_shadow_slot slot = {GN_SHADOW_SLOT_INIT, .kind = GN_SHADOW_SLOT_RAM,
-                                        .gpa = gn_gpa(WORLD_BASE), .length = WORLD_BYTES,
-                                        .hpa = gn_hpa(WORLD_BASE)};
-    const size_t size = gn_shadow_size(&params), slot_size = gn_shadow_slot_size(WORLD_BYTES);
-    uint32_t id;
-
-    frames_open();
-    assert_int_equal(gn_x86_64_mmu_init(mmu_memory, UINT64_C(1) << 32, &mmu), 0);
-    assert_int_equal(gn_shadow_init(gn_test_memory(64, size), size, &params, &shadow), 0);
-    assert_int_equal(
-        gn_shadow_slot_add(shadow, &slot, gn_test_memory(64, slot_size), slot_size, &id), 0);
-}
+static uint64_t exceptions[EXCEPTIONS], kinds[2], faults_by_code[64], implicit;
 
 /* ---- the two ways ------------------------------------------------------------------------- */
 
@@ -201,7 +84,7 @@ static int probe_in_64_bits(const struct attempt *a, struct gn_x86_64_probe *p)
 
     gn_x86_64_controls_set(a->controls, a->pkru);
     gn_x86_64_root_load(gn_hpa(WORLD_BASE));
-    rc = gn_x86_64_probe_access(a->access, 4, p);
+    rc = gn_x86_64_probe_access(a->access, a->access & GN_PAGING_IMPLICIT ? 8 : 4, p);
     gn_x86_64_root_own();
     gn_x86_64_controls_set(GN_PAGING_X86_WP | GN_PAGING_X86_NXE, 0);
     return rc;
@@ -212,13 +95,20 @@ static struct result by_guest_tables(const struct attempt *a)
 {
     const uint32_t kind = a->access & GN_PAGING_ACCESS_KIND;
     struct gn_x86_64_probe p = {
-        .gva = a->gva + (kind == GN_ACCESS_EXEC ? 0 : 1),
+        .gva = a->gva + a->offset,
         .value = a->tag,
         .flags = a->controls & GN_PAGING_X86_AC ? GN_X86_64_FLAG_AC : 0,
     };
     struct result r = {0};
 
+    /* What is global would outlive the loads of CR3 on either way. */
+    if (world.globals)
+        shadowed_forget();
     assert_int_equal(world.levels < 4 ? probe_in_32_bits(a, &p) : probe_in_64_bits(a, &p), 0);
+    if (world.globals)
+        shadowed_forget();
+    if (attempt_is_read(a, &p))
+        return r;
     if (p.vector == UD) {
         if (kind == GN_ACCESS_EXEC)
             assert_int_equal(p.rip, a->gva + ENTRY);
@@ -231,30 +121,13 @@ static struct result by_guest_tables(const struct attempt *a)
     return r;
 }
 
-static struct gn_shadow_answer ask(const struct attempt *a, uint32_t root)
-{
-    const uint32_t kind = a->access & GN_PAGING_ACCESS_KIND;
-    const struct gn_shadow_access access = {GN_SHADOW_ACCESS_INIT,
-                                            .root = root,
-                                            .gva =
-                                                gn_gva(a->gva + (kind == GN_ACCESS_EXEC ? 0 : 1)),
-                                            .access = a->access,
-                                            .controls = a->controls,
-                                            .pkru = a->pkru};
-    struct gn_shadow_answer answer;
-
-    assert_int_equal(gn_shadow_fault(shadow, &access, &answer), 0);
-    return answer;
-}
-
 /* What the guest is told, in a processor's words. */
 static struct result delivered(const struct attempt *a, const struct gn_shadow_answer *answer)
 {
-    const int exec = (a->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_EXEC;
     struct result r = {.vector = answer->fault == GN_PAGING_FAULT_PAGE ? PF : GP,
                        .code = answer->code};
 
-    r.cr2 = r.vector == PF ? a->gva + (exec ? 0 : 1) : 0;
+    r.cr2 = r.vector == PF ? a->gva + a->offset : 0;
     return r;
 }
 
@@ -262,8 +135,7 @@ static struct result delivered(const struct attempt *a, const struct gn_shadow_a
 static struct result by_hand(const struct attempt *a, gn_gpa_t gpa)
 {
     struct result r = {0};
-    const int exec = (a->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_EXEC;
-    const uint64_t slot = gpa.v - (exec ? 0 : 1);
+    const uint64_t slot = gpa.v - a->offset;
 
     assert_true(world_is_slot(slot));
     if ((a->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_WRITE)
@@ -272,51 +144,25 @@ static struct result by_hand(const struct attempt *a, gn_gpa_t gpa)
     return r;
 }
 
-/* With the shadow in CR3: until it is performed, or the guest's fault. */
 static struct result by_shadow(const struct attempt *a)
 {
-    const struct gn_mmu_ops *ops = gn_x86_64_mmu_ops();
-    const uint32_t kind = a->access & GN_PAGING_ACCESS_KIND;
-    const struct gn_shadow_root_key key = {GN_SHADOW_ROOT_KEY_INIT, .format = world.format,
-                                           .table = gn_gpa(WORLD_BASE), .controls = a->controls,
-                                           .phys_bits = world.phys_bits};
-    struct gn_mmu_context c = {
-        GN_MMU_CONTEXT_INIT, .user = (a->access & GN_PAGING_AS_USER) != 0,
-        .controls = gn_shadow_mmu_controls(shadow, world.format, a->controls, a->access)};
-    struct gn_shadow_root root;
+    const int exec = (a->access & GN_PAGING_ACCESS_KIND) == GN_ACCESS_EXEC;
+    uint8_t data[8] = {0};
+    struct gn_shadow_answer answer;
     struct result r = {0};
 
-    assert_int_equal(gn_shadow_root_get(shadow, &key, &root), 0);
-    c.root = root.hpa;
-    gn_x86_64_mmu_pkru_set(mmu, a->pkru);
-    for (uint32_t tries = 0;; tries++) {
-        uint8_t data[8] = {0};
-        struct gn_mmu_answer said;
-        struct gn_shadow_answer answer;
-
-        assert_true(tries < TRIES);
+    if (!exec)
         memcpy(data, &a->tag, sizeof a->tag);
-        assert_int_equal(ops->context_set(mmu, 0, &c), 0);
-        assert_int_equal(ops->access(mmu, 0, gn_gva(a->gva + (kind == GN_ACCESS_EXEC ? 0 : 1)),
-                                     kind, data, kind == GN_ACCESS_EXEC ? 8 : 4, &said),
-                         0);
-        if (said.outcome == GN_MMU_DONE) {
-            memcpy(&r.tag, data + (kind == GN_ACCESS_EXEC ? 1 : 0), sizeof r.tag);
-            break;
-        }
-        answer = ask(a, root.id);
-        if (answer.outcome == GN_SHADOW_FILLED)
-            continue;
-        if (answer.outcome == GN_SHADOW_GUEST_FAULT)
-            r = delivered(a, &answer);
-        else if (answer.outcome == GN_SHADOW_EMULATE)
-            r = by_hand(a, answer.gpa);
-        else
-            fail_msg("outcome %u", answer.outcome);
-        break;
-    }
-    gn_x86_64_root_own();
-    assert_int_equal(gn_shadow_root_put(shadow, root.id), 0);
+    if (shadowed_access(a, data, exec ? 8 : 4, &answer))
+        memcpy(&r.tag, data + (exec ? 1 : 0), sizeof r.tag);
+    else if (answer.outcome == GN_SHADOW_GUEST_FAULT)
+        r = delivered(a, &answer);
+    else if (answer.outcome == GN_SHADOW_EMULATE)
+        r = by_hand(a, answer.gpa);
+    else
+        fail_msg("outcome %u", answer.outcome);
+    if (a->access & GN_PAGING_IMPLICIT)
+        r.tag = 0;
     return r;
 }
 
@@ -332,8 +178,16 @@ static void describe(const char *who, const struct result *r)
 }
 
 /* Differences that have a name; the processor's result becomes what it should have been. */
-static void except(struct result *cpu, const struct result *lib, uint32_t top)
+static void except(const struct attempt *a, struct result *cpu, const struct result *lib,
+                   uint32_t top)
 {
+    const uint32_t smap_ac = GN_PAGING_X86_SMAP | GN_PAGING_X86_AC;
+
+    if (a->access & GN_PAGING_IMPLICIT && (a->controls & smap_ac) == smap_ac && !cpu->vector &&
+        lib->vector == PF && lib->code == GN_PAGING_X86_PF_P) {
+        exceptions[a->access & GN_PAGING_AS_USER ? AC_IMPLICIT_RING3 : AC_IMPLICIT_RING0]++;
+        *cpu = *lib;
+    }
     if (cpu->vector == PF && cpu->code & GN_PAGING_X86_PF_RSVD &&
         !(cpu->code & GN_PAGING_X86_PF_P)) {
         exceptions[QEMU_RESERVED_WITHOUT_P]++;
@@ -351,7 +205,7 @@ static void compare(const struct attempt *a, struct result *cpu, const struct re
 {
     int same;
 
-    except(cpu, lib, top);
+    except(a, cpu, lib, top);
     same = cpu->vector == lib->vector && cpu->code == lib->code && cpu->cr2 == lib->cr2 &&
            cpu->tag == lib->tag;
     for (uint32_t l = level; l <= top; l++)
@@ -384,6 +238,9 @@ static struct attempt attempt_make(void)
     a.controls |=
         r & 0x40000 && has & GN_X86_64_HAS_PKU && world.levels >= 4 ? GN_PAGING_X86_PKE : 0;
     a.pkru = (uint32_t)(r >> 20) & 0xff; /* keys 0 to 3 */
+    if (world.levels >= 4 && r % 3 == GN_ACCESS_READ && (r >> 28 & 3) == 0)
+        a.access |= GN_PAGING_IMPLICIT;
+    a.offset = r % 3 == GN_ACCESS_EXEC || a.access & GN_PAGING_IMPLICIT ? 0 : 1;
     return a;
 }
 
@@ -396,8 +253,9 @@ static struct gn_paging_walk look(const struct attempt *a)
         .controls = a->controls, .pkru = a->pkru,        .phys_bits = world.phys_bits};
     struct gn_paging_walk w;
 
-    assert_int_equal(
-        gn_paging_walk(&c, &guest, NULL, gn_gva(a->gva), a->access | GN_PAGING_NO_UPDATE, &w), 0);
+    assert_int_equal(gn_paging_walk(&c, &shadowed_guest, NULL, gn_gva(a->gva),
+                                    a->access | GN_PAGING_NO_UPDATE, &w),
+                     0);
     return w;
 }
 
@@ -449,6 +307,8 @@ static int one_case(uint64_t number)
         world_tag_set(slot, world_tag_of(slot));
         if (!cpu.vector)
             assert_int_equal(cpu.tag, a.tag);
+    } else if (a.access & GN_PAGING_IMPLICIT) {
+        implicit++;
     } else if (!cpu.vector) {
         assert_int_equal(cpu.tag, world_tag_of(slot));
     }
@@ -463,23 +323,28 @@ static uint64_t cases(void)
     return given ? strtoull(given, NULL, 0) : CASES_DEFAULT;
 }
 
-/* Other tables, or an entry changed: as a guest that tells of each write. */
-static void move_on(uint64_t number)
+/* Other tables, or an entry changed: by somebody who tells of it, or by the guest. */
+static void move_on(uint64_t number, uint32_t format)
 {
+    uint64_t gpa, value;
+
     if (number % WORLD_CASES == 0) {
         world_make(&world);
         if (world.levels < 4)
             probe32_adopt(WORLD_BASE, is_pae());
-        assert_int_equal(gn_shadow_sync(shadow, gn_gpa(WORLD_BASE), WORLD_TABLES * GN_PAGE_SIZE),
-                         0);
+        shadowed_make(format);
         return;
     }
-    if (gn_test_random(&world.rng) % 4 == 0) {
-        const uint64_t gpa = world_change(&world);
-
-        if (gpa)
-            assert_int_equal(gn_shadow_sync(shadow, gn_gpa(gpa), world.entry_bytes), 0);
+    if (gn_test_random(&world.rng) % 4 != 0)
+        return;
+    gpa = world_change(&world, &value);
+    if (!gpa)
+        return;
+    if (gn_test_random(&world.rng) % 2) {
+        shadowed_write(gpa, value);
+        return;
     }
+    shadowed_sync(gpa, value);
 }
 
 static uint32_t format_of(uint32_t in_force)
@@ -501,13 +366,16 @@ static void the_processor_sees_the_same_through_the_shadow(void **state)
     (void)state;
     assert_int_equal(world_open(&world, format, gn_test_seed()), 0);
     assert_int_equal(probe32_open(), 0);
-    shadow_open(in_force);
+    shadowed_open(&world);
     for (uint64_t i = 0, done = 0; done < n; i++) {
-        move_on(i);
+        move_on(i, in_force);
         done += (uint64_t)one_case(i);
     }
     print_message("%s: %llu accesses performed, %llu faults\n", gn_paging_format_name(format),
                   (unsigned long long)kinds[0], (unsigned long long)kinds[1]);
+    print_message("%llu of descriptors; the guest wrote %llu entries, %llu of them trapped\n",
+                  (unsigned long long)implicit, (unsigned long long)shadowed_writes[0],
+                  (unsigned long long)shadowed_writes[1]);
     for (uint32_t code = 0; code < 64; code++)
         if (faults_by_code[code])
             print_message("  #PF code %02x: %llu\n", code,

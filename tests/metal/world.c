@@ -19,6 +19,7 @@
 #define A  0x020u
 #define D  0x040u
 #define PS 0x080u
+#define G  0x100u
 #define NX ((uint64_t)1 << 63)
 
 static uint64_t below(struct world *w, uint64_t n)
@@ -137,12 +138,13 @@ static uint64_t noise(struct world *w, uint64_t entry, uint32_t level, int leaf)
     entry |= one_in(w, 10) ? 0 : U;
     entry |= one_in(w, 2) ? A : 0;
     entry |= leaf && one_in(w, 2) ? D : 0;
+    entry |= leaf && w->globals && one_in(w, 3) ? G : 0;
     entry &= one_in(w, 50) ? ~(uint64_t)P : UINT64_MAX;
     if (w->entry_bytes == 8) {
         entry |= one_in(w, 24) ? NX : 0;
         entry |= leaf && w->levels >= 4 ? below(w, 4) << 59 : 0; /* keys 0 to 3 */
     }
-    return one_in(w, 60) ? entry | reserved_bit(w, level, leaf) : entry;
+    return one_in(w, w->entry_bytes == 8 ? 60 : 6) ? entry | reserved_bit(w, level, leaf) : entry;
 }
 
 /* May a leaf stand here? */
@@ -235,21 +237,48 @@ static uint64_t random_place(struct world *w)
     return gva;
 }
 
+/* Index 2, which no random place has: of the root, or where that has few, below its first entry. */
+static uint32_t window_level(const struct world *w)
+{
+    return w->format == GN_PAGING_X86_PAE ? 1 : w->levels - 1;
+}
+
+uint64_t world_window(const struct world *w, uint64_t gpa)
+{
+    return ((uint64_t)2 << shift_of(w, window_level(w))) + (gpa - WORLD_BASE);
+}
+
+static void window_make(struct world *w)
+{
+    uint64_t next = WORLD_BASE + WORLD_TABLES * GN_PAGE_SIZE;
+    uint64_t entry = entry_at(w, world_window(w, WORLD_BASE), window_level(w));
+
+    memset(at(next), 0, window_level(w) * GN_PAGE_SIZE);
+    for (uint32_t l = window_level(w); l; l--, next += GN_PAGE_SIZE) {
+        world_store(w, entry, next | A | W | P);
+        entry = next;
+    }
+    for (uint64_t i = 0; i < WORLD_TABLES; i++)
+        world_store(w, entry + i * w->entry_bytes, (WORLD_BASE + i * GN_PAGE_SIZE) | D | A | W | P);
+}
+
 void world_make(struct world *w)
 {
     memset(at(WORLD_BASE), 0, WORLD_TABLES * GN_PAGE_SIZE);
     w->used = 1;
+    w->globals = one_in(w, 2);
     if (w->format == GN_PAGING_X86_PAE) /* the switch page is in there: PDPTE 0 comes and stays */
         entry_at(w, 0, 2);
     for (uint32_t i = 0; i < WORLD_PLACES; i++) {
         w->place[i] = random_place(w);
         entry_at(w, w->place[i], 0);
     }
+    window_make(w);
     if (w->levels >= 4)
         gn_x86_64_root_adopt(at(WORLD_BASE));
 }
 
-uint64_t world_change(struct world *w)
+uint64_t world_change(struct world *w, uint64_t *ret_value)
 {
     const uint64_t bit[] = {P, W, U, A, D, A | D, NX, (uint64_t)1 << 59};
     const uint64_t gva = w->place[below(w, WORLD_PLACES)];
@@ -262,7 +291,7 @@ uint64_t world_change(struct world *w)
         flip &= 0xff;
     if (w->format == GN_PAGING_X86_PAE && gpa < WORLD_BASE + 32)
         flip &= gpa == WORLD_BASE ? 0 : P;
-    world_store(w, gpa, world_load(w, gpa) ^ flip);
+    *ret_value = world_load(w, gpa) ^ flip;
     return gpa;
 }
 

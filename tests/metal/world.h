@@ -6,9 +6,10 @@
  * Random guest tables in memory that is the guest's and the machine's at once: a guest physical
  * address is the host physical one, so that the guest's own tables can be given to the processor.
  *
- *     8 MiB                            9 MiB              11 MiB            16 MiB
- *     | tables: WORLD_TABLES frames | . | data, 32 frames | data, 32 frames |
+ *     8 MiB                                     9 MiB              11 MiB            16 MiB
+ *     | tables: WORLD_TABLES frames | window's | . | data, 32 frames | data, 32 frames |
  *
+ * The guest itself reaches its tables through a window that no random address leads to.
  * Data frames consist of slots of 8 bytes: MOV EAX, tag; UD2; NOP. So a read of the 4 bytes behind
  * the first says which slot it is, and so does an execution, whatever the mode.
  */
@@ -31,6 +32,7 @@ struct world {
     uint32_t bits[5];             /**< of an index, by level */
     uint32_t phys_bits;           /**< MAXPHYADDR */
     uint32_t used;                /**< tables in use; the root is the first */
+    uint32_t globals;             /**< leaves have G at times */
     uint64_t place[WORLD_PLACES]; /**< addresses for which entries were made */
 };
 
@@ -38,8 +40,10 @@ struct world {
 int world_open(struct world *w, uint32_t format, uint64_t seed);
 /** Other tables. */
 void world_make(struct world *w);
-/** Changes an entry on the way to a place. @return its address */
-uint64_t world_change(struct world *w);
+/** Draws a change of an entry on the way to a place. @return its address, or 0: none */
+uint64_t world_change(struct world *w, uint64_t *ret_value);
+/** Where the guest maps a byte of its tables, writable by the supervisor. */
+uint64_t world_window(const struct world *w, uint64_t gpa);
 /** A place, or its neighbour, with the offset of a slot. */
 uint64_t world_address(struct world *w);
 /** The same in a large page, at an offset where data may be. */

@@ -29,7 +29,7 @@ struct __attribute__((packed)) pointer {
 static uint8_t stack[STACKS][STACK_BYTES] __attribute__((aligned(4096)));
 static struct tss tss;
 static struct gate idt[GN_X86_64__VECTORS] __attribute__((aligned(16)));
-static uint64_t gdt[GN_X86_64__TSS / 8 + 2];
+static uint64_t gdt[GN_X86_64__LDT / 8 + 2];
 static gn_x86_64_hook *hook;
 
 /*
@@ -68,9 +68,22 @@ static void gate_set(uint32_t vector)
     };
 }
 
+/* A descriptor of 16 bytes: SDM vol. 3A figure 8-4. */
+static void system_set(uint32_t selector, uint64_t type, uint64_t base, uint32_t limit)
+{
+    gdt[selector / 8] = type << 40 | limit | (base & 0xffffff) << 16 | (base >> 24 & 0xff) << 56;
+    gdt[selector / 8 + 1] = base >> 32;
+}
+
+/* The processor looks at no descriptor before one is asked for. */
+void gn_x86_64__ldt_load(uint64_t base)
+{
+    system_set(GN_X86_64__LDT, 0x82, base, 7);
+    __asm__ volatile("lldt %w0" : : "r"(GN_X86_64__LDT) : "memory");
+}
+
 void gn_x86_64__descriptors_init(void)
 {
-    const uint64_t base = (uint64_t)(uintptr_t)&tss;
     const struct pointer gdtr = {sizeof gdt - 1, (uint64_t)(uintptr_t)gdt};
     const struct pointer idtr = {sizeof idt - 1, (uint64_t)(uintptr_t)idt};
 
@@ -84,9 +97,7 @@ void gn_x86_64__descriptors_init(void)
     gdt[GN_X86_64__USER_DS / 8] = 0x00cff3000000ffff;
     gdt[GN_X86_64__CS32 / 8] = 0x00cf9b000000ffff;
     gdt[GN_X86_64__DS32 / 8] = 0x00cf93000000ffff;
-    gdt[GN_X86_64__TSS / 8] =
-        0x0000890000000000 | (sizeof tss - 1) | (base & 0xffffff) << 16 | (base >> 24 & 0xff) << 56;
-    gdt[GN_X86_64__TSS / 8 + 1] = base >> 32;
+    system_set(GN_X86_64__TSS, 0x89, (uint64_t)(uintptr_t)&tss, sizeof tss - 1);
     for (uint32_t i = 0; i < GN_X86_64__VECTORS; i++)
         gate_set(i);
     __asm__ volatile("lgdt %0" : : "m"(gdtr) : "memory");

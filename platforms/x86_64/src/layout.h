@@ -25,6 +25,7 @@
 #define GN_X86_64__CS32    0x28
 #define GN_X86_64__DS32    0x30
 #define GN_X86_64__TSS     0x38
+#define GN_X86_64__LDT     0x48
 
 /* Vectors of the interrupt controller. */
 #define GN_X86_64__IRQ     32

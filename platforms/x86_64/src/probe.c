@@ -3,9 +3,13 @@
 
 #include <stddef.h>
 
-/* GN_PAGING_ACCESS_KIND and GN_PAGING_AS_USER of <gnomon/paging.h>. */
-#define KIND    0x0fu
-#define AS_USER 0x10u
+/* GN_PAGING_ACCESS_KIND, GN_PAGING_AS_USER and GN_PAGING_IMPLICIT of <gnomon/paging.h>. */
+#define KIND     0x0fu
+#define AS_USER  0x10u
+#define IMPLICIT 0x20u
+
+/* The first descriptor of the LDT. */
+#define SELECTOR 7u
 
 /* Bit 1 of RFLAGS is always set. */
 #define FLAGS_FIXED 2u
@@ -23,9 +27,13 @@ _Static_assert(offsetof(struct gn_x86_64_probe, error) == GN_X86_64__PROBE_ERROR
 _Static_assert(offsetof(struct gn_x86_64_probe, cr2) == GN_X86_64__PROBE_CR2, "as above");
 _Static_assert(offsetof(struct gn_x86_64_probe, rip) == GN_X86_64__PROBE_RIP, "as above");
 
-/* Of the stubs in vectors.S: log2 of the size, and 4 more for writes. */
-static int stub_of(uint32_t kind, uint32_t bytes)
+/* Of the stubs in vectors.S: log2 of the size, and 4 more for writes; the last is MOV to FS. */
+static int stub_of(uint32_t access, uint32_t bytes)
 {
+    const uint32_t kind = access & KIND;
+
+    if (access & IMPLICIT)
+        return kind == GN_ACCESS_READ && bytes == 8 ? 8 : -1;
     for (int i = 0; i < 4; i++)
         if (bytes == 1u << i)
             return i + (kind == GN_ACCESS_WRITE ? 4 : 0);
@@ -35,7 +43,7 @@ static int stub_of(uint32_t kind, uint32_t bytes)
 int gn_x86_64_probe_access(uint32_t access, uint32_t bytes, struct gn_x86_64_probe *probe)
 {
     const uint32_t kind = access & KIND;
-    const int user = (access & AS_USER) != 0, stub = stub_of(kind, bytes);
+    const int user = (access & AS_USER) != 0, stub = stub_of(access, bytes);
 
     if (!probe || kind >= GN_ACCESS_KINDS || (kind != GN_ACCESS_EXEC && stub < 0))
         return -GN_ERR_INVAL;
@@ -44,6 +52,10 @@ int gn_x86_64_probe_access(uint32_t access, uint32_t bytes, struct gn_x86_64_pro
     probe->flags = (probe->flags & GN_X86_64_FLAG_AC) | FLAGS_FIXED;
     probe->cs = user ? GN_X86_64__USER_CS : GN_X86_64__CS;
     probe->ss = user ? GN_X86_64__USER_DS : GN_X86_64__DS;
+    if (access & IMPLICIT) {
+        probe->value = SELECTOR;
+        gn_x86_64__ldt_load(probe->gva);
+    }
     if (kind == GN_ACCESS_EXEC)
         probe->entry = probe->gva;
     else

@@ -147,7 +147,7 @@ gn_x86_64__probe_run:
         movq    GN_X86_64__PROBE_VALUE(%rdi), %rax
         iretq
 
-        /* The instructions of probes, twice: reads, then writes, of 1, 2, 4 and 8 bytes. */
+        /* The instructions of probes, twice: reads, then writes, of 1, 2, 4 and 8 bytes; a selector. */
         .macro  stubs
         .align  8
         movb    (%rbx), %al
@@ -172,6 +172,9 @@ gn_x86_64__probe_run:
         ud2
         .align  8
         movq    %rax, (%rbx)
+        ud2
+        .align  8
+        movl    %eax, %fs               /* reads a descriptor, as the supervisor whoever asks */
         ud2
         .endm
 

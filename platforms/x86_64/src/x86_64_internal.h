@@ -35,6 +35,8 @@ void gn_x86_64__irq_init(void);
 void *gn_x86_64__irq(uint32_t line, void *saved);
 void *gn_x86_64__trap(struct gn_x86_64_frame *frame, void *saved);
 void gn_x86_64__probe_run(struct gn_x86_64_probe *probe);
+/** An LDT of one descriptor. */
+void gn_x86_64__ldt_load(uint64_t base);
 
 /** Writes a number in hexadecimal, after a name. */
 void gn_x86_64__print(const char *name, uint64_t value);

@@ -222,7 +222,8 @@ struct gn_x86_64_probe {
     uint64_t entry;  /**< set by the probe: where it begins */
     uint64_t flags;  /**< RFLAGS: GN_X86_64_FLAG_AC or 0 */
     uint64_t cs, ss; /**< set by the probe */
-    uint32_t vector; /**< 6 (#UD): performed; of a fetch, 3 (#BP) or what the code there does */
+    uint32_t vector; /**< 6 (#UD): performed; of a fetch, 3 (#BP) or what the code there does; of an
+                          implicit access, 13 (#GP) with code 4, or 6 */
     uint32_t error;  /**< error code of a fault, 0 if none */
     uint64_t cr2;    /**< CR2 then */
     uint64_t rip;    /**< where it stopped */
@@ -234,8 +235,10 @@ struct gn_x86_64_probe {
 /**
  * Makes a probe in the address space and under the controls that are in force.
  *
- * @param access  GN_ACCESS_..., or-ed with GN_PAGING_AS_USER for ring 3
- * @param bytes   1, 2, 4 or 8; of a fetch: ignored, the code at gva runs until it faults
+ * @param access  GN_ACCESS_..., or-ed with GN_PAGING_AS_USER for ring 3; a read with
+ *                GN_PAGING_IMPLICIT is the processor's own, of a descriptor for FS
+ * @param bytes   1, 2, 4 or 8 (implicit: 8); of a fetch: ignored, the code at gva runs until it
+ *                faults
  * @param probe   flags, gva and value are read; the rest is filled
  * @return
  *  - 0
