@@ -169,8 +169,8 @@ void gn_x86_64_serial_write(const char *text, size_t bytes);
 
 /**
  * Ends the machine: QEMU's debug-exit device gets 16 + status, and QEMU exits with twice that and
- * one, which no failure of its own gives. Without that device the status goes to the serial line, in
- * hexadecimal, Bochs is told to end, and the processor halts for good.
+ * one, which no failure of its own gives. Without that device the status goes to the serial line,
+ * in hexadecimal, Bochs is told to end, and the processor halts for good.
  *
  * @param status  0 to 110; more is 110
  */
