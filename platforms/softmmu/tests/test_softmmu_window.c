@@ -65,6 +65,21 @@ static void stray(struct machine *m, uint64_t gva)
     gn_softmmu_stray(m->mmu, 0, gn_gva(gva));
 }
 
+/* Loads a context that has the same tables, and begins with what the one before knows. */
+static void load_heir(struct machine *m, uint64_t root)
+{
+    const struct gn_softmmu_context from = {GN_SOFTMMU_CONTEXT_INIT, .asid = 1, .root = {root},
+                                            .view = GN_SOFTMMU_VIEW_SUM};
+    const uint64_t heir = machine_table(m);
+    struct gn_softmmu_context to = from;
+
+    memcpy(m->memory + heir, m->memory + root, 4096);
+    to.asid = 2;
+    to.root = gn_hpa(heir);
+    assert_int_equal(gn_softmmu_context_inherit(m->mmu, 0, &to, &from), 0);
+    machine_load(m, 2, heir);
+}
+
 static void a_page_that_conforms_is_read_and_written_through_the_window(void **state)
 {
     uint64_t root;
@@ -171,23 +186,15 @@ static void what_was_in_a_window_is_written_no_more_once_another_page_is_there(v
 
 static void a_window_is_of_one_context(void **state)
 {
-    uint64_t root, other;
+    uint64_t root;
     struct machine *m = machine_of_pages(&root, 1);
-    const struct gn_softmmu_context from = {GN_SOFTMMU_CONTEXT_INIT, .asid = 1, .root = {root},
-                                            .view = GN_SOFTMMU_VIEW_SUM};
-    struct gn_softmmu_context to = from;
     uint32_t place;
 
     (void)state;
     stray(m, GVA);
     place = windows.place;
     /* One that begins with the same tables begins with none of its pages. */
-    other = machine_table(m);
-    memcpy(m->memory + other, m->memory + root, 4096);
-    to.asid = 2;
-    to.root = gn_hpa(other);
-    assert_int_equal(gn_softmmu_context_inherit(m->mmu, 0, &to, &from), 0);
-    machine_load(m, 2, other);
+    load_heir(m, root);
     assert_null(machine_probe(m, 0, GVA, READ));
     assert_non_null(machine_probe(m, 0, GVA + 4096, READ));
     assert_int_equal(machine_outcome(m, GVA, READ), GN_MMU_DONE);
@@ -199,11 +206,8 @@ static void a_window_is_of_one_context(void **state)
 
 static void without_a_window_a_context_expects_what_is_found_again_and_again(void **state)
 {
-    uint64_t root, other;
+    uint64_t root;
     struct machine *m = machine_of_pages(&root, 0);
-    const struct gn_softmmu_context from = {GN_SOFTMMU_CONTEXT_INIT, .asid = 1, .root = {root},
-                                            .view = GN_SOFTMMU_VIEW_SUM};
-    struct gn_softmmu_context to = from;
 
     (void)state;
     for (uint64_t i = 0; i < 64; i++) {
@@ -214,12 +218,7 @@ static void without_a_window_a_context_expects_what_is_found_again_and_again(voi
         stray(m, GVA + 3 * 4096);
     assert_int_equal(slab_of(m)->expected, entry_of(m, GVA + 3 * 4096, READ)->delta);
     /* A context that begins with what this one knows is one of the same kind. */
-    other = machine_table(m);
-    memcpy(m->memory + other, m->memory + root, 4096);
-    to.asid = 2;
-    to.root = gn_hpa(other);
-    assert_int_equal(gn_softmmu_context_inherit(m->mmu, 0, &to, &from), 0);
-    machine_load(m, 2, other);
+    load_heir(m, root);
     assert_int_equal(slab_of(m)->expected, entry_of(m, GVA + 3 * 4096, READ)->delta);
     stray(m, GVA + 4096);
     assert_int_equal(slab_of(m)->expected, 0);
