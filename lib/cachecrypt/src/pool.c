@@ -111,18 +111,20 @@ int gn_cachecrypt__unmap(struct gn_cachecrypt *cc, uint32_t f)
 
 /* What binds a page to its place and time. */
 static void bind(const struct gn_cachecrypt__region *reg, uint64_t page, uint64_t word,
-                 uint8_t nonce[GN_CACHECRYPT_NONCE_MAX], uint64_t ad[AD_BYTES / 8])
+                 uint32_t nonce[GN_CACHECRYPT_NONCE_MAX / 4], uint64_t ad[AD_BYTES / 8])
 {
-    const uint32_t number = (uint32_t)page;
+    uint32_t i;
 
     ad[0] = reg->serial;
     ad[1] = page;
     ad[2] = word;
     ad[3] = (uint64_t)reg->page_bytes << 32 | reg->cipher.id;
     /* Unique under a key: a key is of one region and epoch, and the word counts a page's seals. */
-    memset(nonce, 0, GN_CACHECRYPT_NONCE_MAX);
-    memcpy(nonce, &word, sizeof word);
-    memcpy(nonce + sizeof word, &number, sizeof number);
+    nonce[0] = (uint32_t)word;
+    nonce[1] = (uint32_t)(word >> 32);
+    nonce[2] = (uint32_t)page; /* within the 12 bytes of the shortest nonce */
+    for (i = 3; i < GN_CACHECRYPT_NONCE_MAX / 4; i++)
+        nonce[i] = 0;
 }
 
 /** The expanded key under which a word was sealed, or NULL: under none that there is. */
@@ -148,7 +150,7 @@ static int open_page(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg
     const uint32_t tag_bytes = reg->cipher.tag_bytes;
     const uint8_t *key = key_of(reg, word);
     const uint8_t *from = store_at(reg, page);
-    uint8_t nonce[GN_CACHECRYPT_NONCE_MAX];
+    uint32_t nonce[GN_CACHECRYPT_NONCE_MAX / 4];
     uint64_t ad[AD_BYTES / 8];
 
     if (!key)
@@ -163,7 +165,7 @@ static int open_page(struct gn_cachecrypt *cc, struct gn_cachecrypt__region *reg
     cc->stats.opens++;
     /* What a cipher that failed has left in the frame goes when fill()'s caller releases it. */
     if (reg->cipher.open(key, frame, from, cc->tag, reg->page_bytes, (const uint8_t *)ad, AD_BYTES,
-                         nonce))
+                         (const uint8_t *)nonce))
         return gn_cachecrypt__poison(cc, reg);
     return 0;
 }
@@ -172,7 +174,7 @@ int gn_cachecrypt__seal(struct gn_cachecrypt *cc, uint32_t f)
 {
     const uint64_t key = cc->table[f].key, page = key & UINT32_MAX;
     struct gn_cachecrypt__region *reg = gn_cachecrypt__region_of(cc, key);
-    uint8_t nonce[GN_CACHECRYPT_NONCE_MAX];
+    uint32_t nonce[GN_CACHECRYPT_NONCE_MAX / 4];
     uint8_t *const store = store_at(reg, page);
     uint8_t *const to = reg->cipher.flags & GN_CACHECRYPT_CIPHER_ONE_PASS ? store : cc->scratch;
     uint64_t ad[AD_BYTES / 8], *word, next;
@@ -203,7 +205,7 @@ int gn_cachecrypt__seal(struct gn_cachecrypt *cc, uint32_t f)
     bind(reg, page, next, nonce, ad);
     cc->used = &reg->cipher;
     r = reg->cipher.seal(reg->keys[0], to, cc->tag, gn_cachecrypt__frame_at(cc, f), reg->page_bytes,
-                         (const uint8_t *)ad, AD_BYTES, nonce);
+                         (const uint8_t *)ad, AD_BYTES, (const uint8_t *)nonce);
     if (r)
         return r;
     if (to != store)
