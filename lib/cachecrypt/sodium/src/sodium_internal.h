@@ -28,6 +28,13 @@ void gn_cachecrypt_sodium__scrub(size_t stack_bytes);
 /** Clears vector registers. */
 void gn_cachecrypt_sodium__clear_registers(void);
 
+/* Code that is not optimised takes several times as much stack. */
+#ifdef __OPTIMIZE__
+#define GN_CACHECRYPT_SODIUM__DEPTH(bytes) (bytes)
+#else
+#define GN_CACHECRYPT_SODIUM__DEPTH(bytes) (8 * (bytes))
+#endif
+
 /*
  * A cipher's functions. libsodium's differ in their names only; what they take as key is what
  * expand leaves.
@@ -46,7 +53,7 @@ void gn_cachecrypt_sodium__clear_registers(void);
     }                                                                                              \
     static void NAME##_scrub(void)                                                                 \
     {                                                                                              \
-        gn_cachecrypt_sodium__scrub(STACK_BYTES);                                                  \
+        gn_cachecrypt_sodium__scrub(GN_CACHECRYPT_SODIUM__DEPTH(STACK_BYTES));                     \
     }
 
 /** expand of a cipher that works with the key as it is, of 32 bytes. */
