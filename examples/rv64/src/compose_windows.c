@@ -188,8 +188,12 @@ struct rv64_windows *rv64_windows_create(uint8_t *ram, uint64_t ram_size, void (
                                          void *ctx)
 {
     const uint64_t pieces = ram_size >> PIECE_SHIFT;
-    struct rv64_windows *w = calloc(1, sizeof *w + pieces);
+    struct rv64_windows *w;
 
+    /* A host of 32 bits has no room for them. */
+    if (RESERVED > SIZE_MAX)
+        return NULL;
+    w = calloc(1, sizeof *w + pieces);
     if (!w)
         return NULL;
     w->ram = ram;
