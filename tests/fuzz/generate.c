@@ -447,6 +447,7 @@ static void generate_rare(const struct world *w, struct dice *d, struct op *op)
         op->kind = OP_SWITCH;
         op->a = dice_below(d, dice_below(d, 4) ? ORDERLY : SPACES);
         op->b = dice_below(d, 4) == 0;
+        op->y = dice_below(d, 2 * VCPUS);
         break;
     }
 }

@@ -319,17 +319,18 @@ static void op_fill(struct world *w, const struct op *op)
 
 /* ---- The rest ----------------------------------------------------------------------------- */
 
+/* Another address space, which may adopt what it shares with some vCPU's. */
 static void op_switch(struct world *w, const struct op *op)
 {
     struct vcpu *v = &w->vcpu[op->vcpu];
     uint32_t space = op->a % SPACES;
     uint64_t time = ++w->now;
 
-    if (!op->b) { /* x86: with the no-flush bit */
-        world_switch(w, op->vcpu, space, v->controls);
-        return;
-    }
     if (!world_switch(w, op->vcpu, space, v->controls))
+        return;
+    if (op->y < VCPUS && gn_shadow_root_adopt(w->shadow, v->root.id, w->vcpu[op->y].root.id, NULL))
+        fail("shadow: a root in force is not held");
+    if (!op->b) /* x86: with the no-flush bit */
         return;
     coherence(w, space, NULL);
     model_flush(w, op->vcpu, space, NULL, 0, time);
