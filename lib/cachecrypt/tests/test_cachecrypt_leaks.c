@@ -403,9 +403,5 @@ int main(void)
         cmocka_unit_test(a_poisoned_region_hinders_no_other),
     };
 
-    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-
-    /* And with a cipher that works on the store itself. */
-    world_cipher = &toy_once;
-    return cmocka_run_group_tests(tests, NULL, NULL) + failed;
+    return world_run(tests);
 }

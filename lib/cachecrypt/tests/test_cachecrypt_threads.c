@@ -127,9 +127,5 @@ int main(void)
         cmocka_unit_test(threads_that_miss_the_same_pages_lose_nothing),
     };
 
-    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-
-    /* And with a cipher that works on the store itself. */
-    world_cipher = &toy_once;
-    return cmocka_run_group_tests(tests, NULL, NULL) + failed;
+    return world_run(tests);
 }

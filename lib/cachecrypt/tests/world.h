@@ -210,6 +210,11 @@ static const struct gn_cachecrypt_cipher toy_once = {
 /** What land_plan takes. */
 static const struct gn_cachecrypt_cipher *world_cipher = &toy;
 
+/** Runs a group of tests twice: then with a cipher that works on the store itself. */
+#define world_run(tests)                                                 \
+    ((world_cipher = &toy, cmocka_run_group_tests(tests, NULL, NULL)) || \
+     (world_cipher = &toy_once, cmocka_run_group_tests(tests, NULL, NULL)))
+
 /* ---- the world --------------------------------------------------------------------------- */
 
 /** A region and its store. */
