@@ -36,12 +36,19 @@ static void count_left(struct rv64_cpu *cpu)
 
 static bool is_hot(struct rv64_translator *tr, uint64_t pc)
 {
-    struct rv64_tr_heat *heat = &tr->heat[(pc >> 1 ^ pc >> 17) % RV64_TR_HEAT_SLOTS];
-    uint32_t tag = (uint32_t)(pc >> 1 ^ pc >> 33);
+    const uint64_t hash = pc * UINT64_C(0x9e3779b97f4a7c15);
+    struct rv64_tr_heat *set = tr->heat[hash >> 32 & (RV64_TR_HEAT_SETS - 1)];
+    struct rv64_tr_heat *coldest = set;
+    const uint32_t tag = (uint32_t)(hash >> 8);
 
-    if (heat->tag != tag)
-        *heat = (struct rv64_tr_heat){.tag = tag};
-    return ++heat->visits > tr->heat_limit;
+    for (uint32_t i = 0; i < RV64_TR_HEAT_WAYS; i++) {
+        if (set[i].tag == tag)
+            return ++set[i].visits > tr->heat_limit;
+        if (set[i].visits < coldest->visits)
+            coldest = &set[i];
+    }
+    *coldest = (struct rv64_tr_heat){.tag = tag, .visits = 1};
+    return tr->heat_limit == 0;
 }
 
 static uint32_t exit_flags(uint32_t kind)

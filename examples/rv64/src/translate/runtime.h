@@ -22,10 +22,12 @@
 #define RV64_TR_EXIT_NUMBERS (RV64_TR_CODE_MAX / RV64_TR_EXIT_BYTES)
 
 /**
- * Places whose visits are counted, before they are translated. One that comes takes the count of
- * another: so what is visited once is not translated, be it ever so much.
+ * Places whose visits are counted, before they are translated: sets, and how many are in each. One
+ * that comes takes the count of the coldest of its set: so what is visited once is not translated,
+ * be it ever so much. With one to a set, two that took turns were never translated.
  */
-#define RV64_TR_HEAT_SLOTS 65536u
+#define RV64_TR_HEAT_SETS 16384u
+#define RV64_TR_HEAT_WAYS 4u
 
 struct rv64_tr_heat {
     uint32_t tag; /**< of the place */
@@ -88,7 +90,7 @@ struct rv64_translator {
     uint32_t heat_limit;
     uint64_t unread[RV64_TR_UNREAD]; /**< guest frame numbers; 0: none */
     bool unchained;
-    struct rv64_tr_heat heat[RV64_TR_HEAT_SLOTS];
+    struct rv64_tr_heat heat[RV64_TR_HEAT_SETS][RV64_TR_HEAT_WAYS];
     struct rv64_tr_copy *copies; /**< RV64_TR_COPIES, with as many pages of bytes */
     uint8_t *copy_bytes;
     uint32_t compared; /**< how many are */
