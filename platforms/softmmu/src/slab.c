@@ -82,11 +82,6 @@ void gn_softmmu__slab_fill(struct gn_softmmu *mmu, struct gn_softmmu_slab *slab,
     e->delta = delta;
 }
 
-static int in_force(const struct gn_softmmu__vcpu *v, const struct gn_softmmu_slab *slab)
-{
-    return v->window[0].slab == slab || v->window[1].slab == slab;
-}
-
 /* A place that is free, or that of the slab loaded longest ago: there are more than ports. */
 static uint32_t place_find(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v)
 {
@@ -97,7 +92,7 @@ static uint32_t place_find(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v)
 
         if (!v->keys[i])
             return i;
-        if (!in_force(v, slab) &&
+        if (!gn_softmmu__in_force(v, slab) &&
             (oldest == UINT32_MAX || slab->stamp < gn_softmmu__slab(mmu, v, oldest)->stamp))
             oldest = i;
     }
@@ -135,7 +130,7 @@ void gn_softmmu__slabs_drop(struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v, 
 
         if (!gn_softmmu__key_matches(v->keys[i], asid))
             continue;
-        if (in_force(v, slab))
+        if (gn_softmmu__in_force(v, slab))
             gn_softmmu__slab_reset(mmu, slab);
         else
             v->keys[i] = 0; /* emptied when it is somebody's again */

@@ -107,6 +107,13 @@ static inline int gn_softmmu__key_matches(uint32_t key, uint32_t asid)
             (key != GN_SOFTMMU__KEY_NONE && (key & GN_SOFTMMU_ASID_MASK) == asid));
 }
 
+/** Is it that of a context that is loaded? */
+static inline int gn_softmmu__in_force(const struct gn_softmmu__vcpu *v,
+                                       const struct gn_softmmu_slab *slab)
+{
+    return v->window[0].slab == slab || v->window[1].slab == slab;
+}
+
 /** Empties a slab: it is as small as at first. */
 void gn_softmmu__slab_reset(const struct gn_softmmu *mmu, struct gn_softmmu_slab *slab);
 

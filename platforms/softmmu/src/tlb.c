@@ -3,6 +3,9 @@
 
 /* Invalidation. */
 
+/* Loads of contexts after which one that was not among them is taken for one that is over. */
+#define IDLE 4096u
+
 /* What is to be forgotten. */
 struct range {
     uint64_t first; /* pages' addresses; the last is in the range: no length says "all of 2^64" */
@@ -43,6 +46,17 @@ static void sweep(const struct gn_softmmu *mmu, struct gn_softmmu_slab *slab, co
         }
 }
 
+/*
+ * Dead processes leave contexts that nobody names any more, while whatever is in all address spaces
+ * has every one looked at. One that was not loaded for long is forgotten whole at such a time.
+ */
+static int is_idle(const struct gn_softmmu__vcpu *v, const struct gn_softmmu_slab *slab,
+                   uint32_t asid)
+{
+    return asid == GN_MMU_ASID_ANY && v->clock - slab->stamp > IDLE &&
+           !gn_softmmu__in_force(v, slab);
+}
+
 static void vcpu_range(const struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v,
                        const struct range *r)
 {
@@ -53,7 +67,9 @@ static void vcpu_range(const struct gn_softmmu *mmu, struct gn_softmmu__vcpu *v,
 
         if (!gn_softmmu__key_matches(v->keys[i], r->asid))
             continue;
-        if (pages <= gn_softmmu__entries(slab))
+        if (is_idle(v, slab, r->asid))
+            v->keys[i] = 0;
+        else if (pages <= gn_softmmu__entries(slab))
             probe_range(mmu, slab, r, pages);
         else
             sweep(mmu, slab, r);

@@ -182,6 +182,36 @@ static void what_only_writes_need_is_forgotten_alone(void **state)
     }
 }
 
+static void a_context_that_nobody_loads_is_given_up_when_all_are_invalidated(void **state)
+{
+    struct machine *m = machine_new(GN_PAGING_SV39, 1, 64);
+    uint64_t root = machine_table(m);
+
+    (void)state;
+    machine_map(m, root, GVA, 0x5000, R | W | U);
+    machine_port(m, 0, FETCH, 1, root, GN_SOFTMMU_VIEW_USER);
+    for (uint32_t asid = 1; asid <= 3; asid++) {
+        machine_port(m, 0, DATA, asid, root, GN_SOFTMMU_VIEW_USER);
+        assert_int_equal(machine_outcome(m, GVA, READ), GN_MMU_DONE);
+    }
+    /* ASID 1 is in force for fetches, 3 is loaded again and again, 2 is not. */
+    for (uint32_t i = 0; i < 3 * 4096; i++)
+        machine_port(m, 0, DATA, 3, root, GN_SOFTMMU_VIEW_USER);
+    gn_softmmu_invalidate_range(m->mmu, 3, gn_gva(GVA + 0x1000), 4096);
+    gn_softmmu_invalidate_asid(m->mmu, 3000);
+    machine_port(m, 0, DATA, 2, root, GN_SOFTMMU_VIEW_USER);
+    expect_hit(m, 0, GVA, READ, 0x5000);
+    for (uint32_t i = 0; i < 3 * 4096; i++)
+        machine_port(m, 0, DATA, 3, root, GN_SOFTMMU_VIEW_USER);
+    gn_softmmu_invalidate_writes(m->mmu, GN_MMU_ASID_ANY, gn_gva(GVA + 0x1000), 4096);
+    expect_hit(m, 0, GVA, READ, 0x5000);
+    machine_port(m, 0, DATA, 1, root, GN_SOFTMMU_VIEW_USER);
+    expect_hit(m, 0, GVA, READ, 0x5000);
+    machine_port(m, 0, DATA, 2, root, GN_SOFTMMU_VIEW_USER);
+    assert_null(machine_probe(m, 0, GVA, READ));
+    machine_free(m);
+}
+
 /* Addresses that ranges begin, end and pass at, in several places of the address space. */
 static const uint64_t base[] = {0, 0x40000000, 0x3ffff00000, 0xffffffc000000000,
                                 0xffffffffffff0000};
@@ -589,6 +619,7 @@ int main(void)
         cmocka_unit_test(a_traced_entry_of_another_asid_serves_no_write),
         cmocka_unit_test(ports_have_views_and_asids_of_their_own),
         cmocka_unit_test(what_only_writes_need_is_forgotten_alone),
+        cmocka_unit_test(a_context_that_nobody_loads_is_given_up_when_all_are_invalidated),
         cmocka_unit_test(virtual_cpus_have_tlbs_of_their_own_and_invalidation_reaches_all),
         cmocka_unit_test(ranges_forget_what_they_touch_and_nothing_else),
         cmocka_unit_test(a_range_of_no_length_forgets_nothing),
