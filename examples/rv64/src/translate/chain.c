@@ -57,8 +57,7 @@ bool rv64_emit_is_link(const struct rv64_emit *e, uint32_t index)
 
 void rv64_emit_link(struct rv64_emit *e, struct emit_slow *slow, struct emit_stray stray)
 {
-    x86_op(&e->a, X86_MOV | X86_W, stray.to,
-           x86_mem(REG_DATA, offsetof(struct gn_softmmu_slab, expected)));
+    x86_op(&e->a, X86_MOV | X86_W, stray.to, rv64_backend_expected());
     x86_op(&e->a, X86_CMP | X86_W, stray.to, stray.entry);
     stray.from = x86_jcc_later(&e->a, X86_NE);
     stray.back = e->a.at;

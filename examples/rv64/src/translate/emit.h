@@ -11,13 +11,14 @@
  *     memory.c   loads, stores      group.c               helpers.c the C that blocks call
  *     atomic.c   jump.c             exits too             system.c  CSRs, traps, fences
  *     call.c     calls, returns     site.c     indirect jumps of few targets
- *     chain.c    loads of loaded addresses
+ *     chain.c    loads of loaded addresses     backend_tlb.c   guest memory
  *     fp.c       registers, slow paths                    fp_*.c    floating point
  */
 
 #include <stddef.h>
 
 #include "../decode.h"
+#include "backend.h"
 #include "fp.h"
 #include "translate.h"
 #include "x86.h"
@@ -283,12 +284,6 @@ static inline void emit_call_thunk(struct rv64_emit *e, uint32_t thunk)
     x86_u8(&e->a, 0xe8); /* CALL */
     e->a.at += 4;
     x86_patch(e->a.at - 4, e->thunks->at[thunk] - (e->exec - e->start));
-}
-
-/** The delta of a TLB entry whose place is in a register. */
-static inline struct x86_rm emit_delta(const struct rv64_emit *e, uint32_t place, uint32_t access)
-{
-    return x86_mem_index(REG_DATA, place, 0, e->thunks->data_offset[access] + 8);
 }
 
 /** Calls a helper for an instruction of the block; RAX is its argument. */

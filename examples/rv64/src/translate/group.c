@@ -176,23 +176,17 @@ static void emit_probe(struct rv64_emit *e, struct emit_slow *slow, struct base 
     const uint32_t access = base->stores ? GN_ACCESS_WRITE : GN_ACCESS_READ;
 
     rv64_emit_address(e, base->reg, base->low);
-    x86_rr(&e->a, X86_MOV | X86_W, to, X86_RAX);
-    x86_shift_imm(&e->a, X86_SHR, X86_W, x86_reg(to), GN_PAGE_SHIFT - 4);
-    x86_op(&e->a, X86_AND | X86_W, to, x86_mem(REG_DATA, offsetof(struct gn_softmmu_slab, mask)));
-    x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(X86_RAX), base->high - base->low - 1);
-    x86_arith_imm(&e->a, X86_I_AND, X86_W, x86_reg(X86_RAX), -(int32_t)GN_PAGE_SIZE);
-    x86_op(&e->a, X86_CMP | X86_W, X86_RAX,
-           x86_mem_index(REG_DATA, to, 0, e->thunks->data_offset[access]));
+    rv64_backend_find(&e->a, e->thunks, to, X86_RAX, (uint32_t)(base->high - base->low), access);
     slow->from[slow->from_count++] = x86_jcc_later(&e->a, X86_NE);
     if (base->links && !base->stores) {
         rv64_emit_link(e, slow,
-                       (struct emit_stray){.entry = emit_delta(e, to, access),
+                       (struct emit_stray){.entry = rv64_backend_delta(e->thunks, to, access),
                                            .to = X86_RAX,
                                            .base = base->reg,
                                            .offset = base->low});
         x86_rr(&e->a, X86_MOV | X86_W, to, X86_RAX);
     } else {
-        x86_op(&e->a, X86_MOV | X86_W, to, emit_delta(e, to, access));
+        x86_op(&e->a, X86_MOV | X86_W, to, rv64_backend_delta(e->thunks, to, access));
     }
     if (emit_has_home(base->reg)) {
         base->host = x86_mem_index(to, rv64_emit_home[base->reg], 0, 0);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Loads and stores. An access probes the slab of the context in force
- * (<gnomon/softmmu_inline.h>) and completes in place; what the probe does not find is done in C,
- * from behind the block, and comes back behind the access.
+ * Loads and stores. An access has the memory back end find its page and completes in place; what is
+ * not found is done in C, from behind the block, and comes back behind the access.
  */
 
 #include "emit.h"
@@ -31,20 +30,9 @@ void rv64_emit_address(struct rv64_emit *e, uint32_t base, int32_t offset)
         x86_arith_imm(&e->a, X86_I_ADD, X86_W, x86_reg(X86_RAX), offset);
 }
 
-/* The page looked for is that of the last byte: an access that leaves its page does not find it. */
 void rv64_emit_find(struct rv64_emit *e, struct emit_slow *slow, uint32_t size, uint32_t access)
 {
-    x86_rr(&e->a, X86_MOV | X86_W, X86_RCX, X86_RAX);
-    x86_shift_imm(&e->a, X86_SHR, X86_W, x86_reg(X86_RCX), GN_PAGE_SHIFT - 4);
-    x86_op(&e->a, X86_AND | X86_W, X86_RCX,
-           x86_mem(REG_DATA, offsetof(struct gn_softmmu_slab, mask)));
-    if (size > 1)
-        x86_op(&e->a, X86_LEA | X86_W, X86_RDX, x86_mem(X86_RAX, (int32_t)size - 1));
-    else
-        x86_rr(&e->a, X86_MOV | X86_W, X86_RDX, X86_RAX);
-    x86_arith_imm(&e->a, X86_I_AND, X86_W, x86_reg(X86_RDX), -(int32_t)GN_PAGE_SIZE);
-    x86_op(&e->a, X86_CMP | X86_W, X86_RDX,
-           x86_mem_index(REG_DATA, X86_RCX, 0, e->thunks->data_offset[access]));
+    rv64_backend_find(&e->a, e->thunks, X86_RCX, X86_RDX, size, access);
     slow->from[slow->from_count++] = x86_jcc_later(&e->a, X86_NE);
 }
 
@@ -57,7 +45,7 @@ void rv64_emit_probe(struct rv64_emit *e, struct emit_slow *slow, uint32_t size,
         return;
     }
     rv64_emit_find(e, slow, size, access);
-    x86_op(&e->a, X86_MOV | X86_W, X86_RCX, emit_delta(e, X86_RCX, access));
+    x86_op(&e->a, X86_MOV | X86_W, X86_RCX, rv64_backend_delta(e->thunks, X86_RCX, access));
 }
 
 struct emit_slow *rv64_emit_slow(struct rv64_emit *e)
@@ -125,11 +113,12 @@ uint32_t rv64_emit_access(struct rv64_emit *e)
     rv64_emit_address(e, d->rs1, d->imm);
     if (!e->cold && rv64_emit_is_link(e, e->at)) {
         rv64_emit_find(e, slow, rv64_emit_size(d->op), GN_ACCESS_READ);
-        rv64_emit_link(e, slow,
-                       (struct emit_stray){.entry = emit_delta(e, X86_RCX, GN_ACCESS_READ),
-                                           .to = X86_RDX,
-                                           .base = d->rs1,
-                                           .offset = d->imm});
+        rv64_emit_link(
+            e, slow,
+            (struct emit_stray){.entry = rv64_backend_delta(e->thunks, X86_RCX, GN_ACCESS_READ),
+                                .to = X86_RDX,
+                                .base = d->rs1,
+                                .offset = d->imm});
         rv64_emit_transfer(e, d, x86_mem_index(X86_RDX, X86_RAX, 0, 0));
         emit_slow_back(e, slow);
         return 1;

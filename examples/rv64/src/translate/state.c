@@ -99,9 +99,7 @@ void rv64_emit_state_load(struct x86 *a)
         if (emit_has_home(reg))
             x86_op(a, X86_MOV | X86_W, rv64_emit_home[reg], CPU_AT(reg * 8));
     x86_op(a, X86_MOV | X86_W, REG_LEFT, CPU_MEM(jit.left));
-    x86_op(a, X86_MOV | X86_W, REG_DATA, CPU_MEM(jit.data));
-    x86_op(a, X86_MOV | X86_W, REG_DATA,
-           x86_mem(REG_DATA, offsetof(struct gn_softmmu_window, slab)));
+    rv64_backend_load(a);
 }
 
 static uint32_t written_x(const struct emit_insn *insn)

@@ -152,14 +152,10 @@ static void emit_go(struct x86 *a, const uint8_t *miss)
 }
 
 /* What rv64_emit_probe() does in line. */
-static void emit_probe(struct x86 *a, int32_t at)
+static void emit_probe(struct x86 *a, const struct rv64_tr_thunks *thunks, uint32_t access)
 {
-    x86_rr(a, X86_MOV | X86_W, X86_RCX, X86_RAX);
-    x86_shift_imm(a, X86_SHR, X86_W, x86_reg(X86_RCX), GN_PAGE_SHIFT - 4);
-    x86_op(a, X86_AND | X86_W, X86_RCX, x86_mem(REG_DATA, offsetof(struct gn_softmmu_slab, mask)));
-    x86_arith_imm(a, X86_I_AND, X86_W, x86_reg(X86_RDX), -(int32_t)GN_PAGE_SIZE);
-    x86_op(a, X86_CMP | X86_W, X86_RDX, x86_mem_index(REG_DATA, X86_RCX, 0, at));
-    x86_op(a, X86_MOV | X86_W, X86_RCX, x86_mem_index(REG_DATA, X86_RCX, 0, at + 8));
+    rv64_backend_find(a, thunks, X86_RCX, X86_RDX, 0, access);
+    x86_op(a, X86_MOV | X86_W, X86_RCX, rv64_backend_delta(thunks, X86_RCX, access));
     x86_u8(a, 0xc3); /* RET */
 }
 
@@ -247,9 +243,9 @@ uint32_t rv64_tr_emit_thunks(struct rv64_tr_thunks *thunks, const struct gn_soft
     shared.go = HERE(THUNK_GO);
     emit_go(&a, lookup);
     (void)HERE(THUNK_PROBE_READ);
-    emit_probe(&a, thunks->data_offset[GN_ACCESS_READ]);
+    emit_probe(&a, thunks, GN_ACCESS_READ);
     (void)HERE(THUNK_PROBE_WRITE);
-    emit_probe(&a, thunks->data_offset[GN_ACCESS_WRITE]);
+    emit_probe(&a, thunks, GN_ACCESS_WRITE);
     (void)HERE(THUNK_SSTATUS);
     emit_sstatus(&a);
     (void)HERE(THUNK_READ_FLAGS);
