@@ -87,12 +87,11 @@ struct gn_softmmu_entry {
 
 /** A context's TLB. The arrays follow; gn_softmmu_window tells where. */
 struct gn_softmmu_slab {
-    uint64_t mask;    /**< (entries in use, a power of two, - 1) * 16 */
-    uint64_t stamp;   /**< when it was last loaded */
-    uint64_t evicted; /**< entries that gave way to another page since it grew */
-    uint64_t
-        expected;    /**< delta that the next link of a chain is taken to have; any value will do */
-    uint64_t window; /**< delta of the pages that were made to conform; 0: none was */
+    uint64_t mask;      /**< (entries in use, a power of two, - 1) * 16 */
+    uint64_t stamp;     /**< when it was last loaded */
+    uint64_t evicted;   /**< entries that gave way to another page since it grew */
+    uint64_t expected;  /**< delta that a link of a chain is taken to have; any value will do */
+    uint64_t window;    /**< delta of the pages that were made to conform; 0: none was */
     uint64_t strayed;   /**< delta that was found when one strayed the last time, */
     uint64_t agreed;    /**< and how often in a row it was that */
     uint64_t unused[1]; /**< the head fills a cache line */
